@@ -1,0 +1,64 @@
+"""Every exception of the library, each also the built-in that a caller would expect.
+
+TwoTowerError
+  +- ItemError(ValueError)        an item that cannot be indexed
+  +- EventError(ValueError)       a behaviour event that cannot be recorded
+  +- QueryError(ValueError)       a search that cannot be run
+  |    +- FilterError             a `where` that cannot be understood
+  +- EncoderError(ValueError)     an encoder that gave something else than (n, dim) finite float32
+  +- CatalogError(ValueError)     a catalogue file that cannot be read
+  +- UnknownItemError(KeyError)   an id that is not indexed
+  +- StoreError(OSError)          a store folder that cannot be read or written
+       +- StoreVersionError       written by a newer version
+       +- StoreDamagedError       a file is missing or is not what was written
+"""
+
+from __future__ import annotations
+
+
+class TwoTowerError(Exception):
+    """Base of every exception that `twotower` raises on purpose."""
+
+
+class ItemError(TwoTowerError, ValueError):
+    """An item cannot be indexed; the message names the item and the field."""
+
+
+class EventError(TwoTowerError, ValueError):
+    """A behaviour event cannot be recorded; the message names its position and the field."""
+
+
+class QueryError(TwoTowerError, ValueError):
+    """A search cannot be run as asked."""
+
+
+class FilterError(QueryError):
+    """A `where` names an unknown operator or attribute, or compares things that do not compare."""
+
+
+class EncoderError(TwoTowerError, ValueError):
+    """An encoder's vectors are not finite float32 of shape (n, dim) with a direction."""
+
+
+class CatalogError(TwoTowerError, ValueError):
+    """A catalogue file cannot be read; the message names the file, the line and the field."""
+
+
+class UnknownItemError(TwoTowerError, KeyError):
+    """An id is not indexed."""
+
+    def __str__(self) -> str:
+        # KeyError would print the message in quotes.
+        return str(self.args[0]) if self.args else ""
+
+
+class StoreError(TwoTowerError, OSError):
+    """A store folder cannot be read or written."""
+
+
+class StoreVersionError(StoreError):
+    """A store was written by a newer version of the library."""
+
+
+class StoreDamagedError(StoreError):
+    """A store's file is missing or differs from what was written."""

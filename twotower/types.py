@@ -1,0 +1,174 @@
+"""The words of the library: what goes in, what comes out, and what a user may replace.
+
+These are plain records. They are checked where they enter (`Retriever.upsert`, `record`, `search`), so that a
+batch with one bad record can be reported as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Vectors: TypeAlias = NDArray[np.float32]
+"""Rows of unit length, C-contiguous, shape (n, dim)."""
+Scores: TypeAlias = NDArray[np.float32]
+"""Higher is better, always."""
+Where: TypeAlias = Mapping[str, Any]
+"""A filter such as `{"price": {"$lt": 100}, "brand": "Acme"}`; see `twotower.recall.filters`."""
+AttributeValue: TypeAlias = "str | int | float | bool | datetime | Sequence[str] | None"
+"""What an attribute may hold; None is the same as not having the attribute."""
+ImageSource: TypeAlias = "str | Path | Image"
+"""A photo: the path of a JPEG, PNG or WebP file, or an open PIL image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One product of the catalogue.
+
+    Args:
+        id: the shop's own id, any non-empty string.
+        title: what a shopper reads first; any language.
+        text: the description.
+        image: path of a photo (JPEG, PNG or WebP), or None.
+        time: when the product was released, an aware datetime, or None where unknown.
+        attributes: what filters and explanations read, by name.
+    """
+
+    id: str
+    title: str = ""
+    text: str = ""
+    image: str | Path | None = None
+    time: datetime | None = None
+    attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One act of one user on one item.
+
+    Args:
+        user: the shop's own id of the user.
+        item: the id of an indexed item.
+        kind: what happened, such as "view", "click", "cart" or "purchase".
+        time: when it happened, an aware datetime.
+        value: how much it counts beside other events of its kind, at least 0.
+    """
+
+    user: str
+    item: str
+    kind: str
+    time: datetime
+    value: float = 1.0
+
+
+class Query(str):
+    """A query is its words, with a photo beside them where there is one.
+
+    A `Query` is a `str`, so an encoder that only knows text can hand queries to its text model as they come;
+    one that knows photos reads `image`.
+
+    Args:
+        text: the words, possibly "".
+        image: a photo, or None.
+    """
+
+    image: ImageSource | None
+
+    def __new__(cls, text: str = "", image: ImageSource | None = None) -> Query:
+        query = super().__new__(cls, text)
+        query.image = image
+        return query
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One result.
+
+    Args:
+        item: the item as it was indexed.
+        score: higher is better.
+        explain: the parts of the score by name. "freshness", where it is there, multiplies;
+            all others add up: score = (sum of the others) * freshness.
+    """
+
+    item: Item
+    score: float
+    explain: Mapping[str, float]
+
+    @property
+    def id(self) -> str:
+        """The item's id."""
+        return self.item.id
+
+
+@dataclass(frozen=True, slots=True)
+class BadItem:
+    """An item that `upsert` left out, and why."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpsertReport:
+    """What one `upsert` did.
+
+    Args:
+        upserted: how many items are now indexed as given.
+        skipped: the items left out, in the order they came (only with `on_error="skip"`).
+    """
+
+    upserted: int
+    skipped: tuple[BadItem, ...] = ()
+
+
+class Encoder(Protocol):
+    """The two towers in one object, so that query side and item side cannot be mismatched."""
+
+    @property
+    def dim(self) -> int:
+        """Length of every vector."""
+        ...
+
+    def encode_items(self, items: Sequence[Item], /) -> NDArray[np.float32]:
+        """Item tower: float32 of shape (n, dim)."""
+        ...
+
+    def encode_queries(self, queries: Sequence[Query], /) -> NDArray[np.float32]:
+        """Query tower: float32 of shape (n, dim). A `Query` is a `str` that may carry an image."""
+        ...
+
+
+@runtime_checkable
+class Blocked(Protocol):
+    """An encoder whose inner product is a sum over named parts of the vector, so that hits can explain it."""
+
+    @property
+    def blocks(self) -> Mapping[str, slice]:
+        """Name of each part and its columns; together they cover the vector."""
+        ...
+
+
+class Reranker(Protocol):
+    """Reads a query beside each candidate."""
+
+    def score(self, pairs: Sequence[tuple[str, str]], /) -> NDArray[np.float32]:
+        """Relevance in [0, 1], shape (n,), of n pairs of query and candidate text."""
+        ...
+
+
+class Decay(Protocol):
+    """What age does to a score."""
+
+    def factor(self, ages: NDArray[np.float64], /) -> NDArray[np.float64]:
+        """Multiplier in (0, 1], shape (n,), of ages in days, shape (n,); NaN is an unknown age."""
+        ...
