@@ -15,13 +15,24 @@ TwoTowerError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class TwoTowerError(Exception):
     """Base of every exception that `twotower` raises on purpose."""
 
 
 class ItemError(TwoTowerError, ValueError):
-    """An item cannot be indexed; the message names the item and the field."""
+    """One or more items cannot be indexed; the message names the first and what is wrong with it.
+
+    Args:
+        message: one sentence.
+        reasons: why, by item id, for every bad item that was found; an encoder that can tell should say.
+    """
+
+    def __init__(self, message: str, reasons: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.reasons = dict(reasons or {})
 
 
 class EventError(TwoTowerError, ValueError):

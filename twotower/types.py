@@ -50,6 +50,11 @@ class Item:
     time: datetime | None = None
     attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
 
+    @property
+    def words(self) -> str:
+        """Title and description as one text, the title first so that it survives a model's length limit."""
+        return "\n".join(part for part in (self.title.strip(), self.text.strip()) if part)
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -84,6 +89,7 @@ class Query(str):
     image: ImageSource | None
 
     def __new__(cls, text: str = "", image: ImageSource | None = None) -> Query:
+        """Make a str that carries an image."""
         query = super().__new__(cls, text)
         query.image = image
         return query
@@ -145,6 +151,15 @@ class Encoder(Protocol):
 
     def encode_queries(self, queries: Sequence[Query], /) -> NDArray[np.float32]:
         """Query tower: float32 of shape (n, dim). A `Query` is a `str` that may carry an image."""
+        ...
+
+
+@runtime_checkable
+class Describable(Protocol):
+    """An encoder that a store can name, so that `Retriever.load` can build it again."""
+
+    def describe(self) -> Mapping[str, Any]:
+        """Plain JSON values that say which models and weights this is."""
         ...
 
 

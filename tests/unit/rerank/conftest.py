@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+WORDS = ["red", "blue", "green", "steel", "wood", "drill", "hammer", "paint"]
+WORDS += ["lamp", "door", "window", "pipe", "valve", "tape", "glue", "saw"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    # Many threads on tiny models wait for one another more than they compute.
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory):
+    """Writes a random BERT that knows WORDS and single letters, and returns its folder; labels=None: no head."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification, BertModel, BertTokenizer
+
+    def write(labels):
+        vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *"abcdefgh"]
+        config = BertConfig(
+            vocab_size=len(vocabulary),
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            intermediate_size=64,
+            max_position_embeddings=64,
+            initializer_range=0.2,  # large, so that different pairs get clearly different scores
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+            num_labels=labels or 1,
+        )
+        with torch.random.fork_rng():
+            torch.manual_seed(7)
+            network = BertModel(config) if labels is None else BertForSequenceClassification(config)
+        folder = tmp_path_factory.mktemp("bert")
+        network.save_pretrained(folder)
+        BertTokenizer({word: n for n, word in enumerate(vocabulary)}, model_max_length=64).save_pretrained(
+            folder
+        )
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def scorer(tiny_bert):
+    """Folder of a tiny cross-encoder with a (random, but saved) head."""
+    return tiny_bert(1)
+
+
+@pytest.fixture(scope="session")
+def encoder(tiny_bert):
+    """Folder of a tiny BERT without a head."""
+    return tiny_bert(None)
+
+
+@pytest.fixture
+def pairs():
+    """60 pairs of random words and very different lengths."""
+    generator = np.random.default_rng(3)
+
+    def text(most):
+        return " ".join(generator.choice(WORDS, generator.integers(0, most)))
+
+    return [(text(6), text(40)) for _ in range(60)]

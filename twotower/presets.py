@@ -1,0 +1,73 @@
+"""The usual parts put together; the only file that knows all three packages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from multimodal.clip import ClipEncoder
+from multimodal.fusion import WeightedConcat, WeightedSum
+from multimodal.text import TextEncoder
+from rerank.decay import Decay
+from twotower.errors import StoreError
+from twotower.towers.dual_encoder import DualEncoder
+from twotower.towers.parts import TextTower
+
+TEXT_WEIGHT, IMAGE_WEIGHT = 0.8, 0.2
+
+
+def default_encoder() -> DualEncoder:
+    """MiniLM for text, the shipped compact CLIP model for photos, weighted concatenation.
+
+    Raises:
+        ModelNotFoundError: the text model is neither installed nor on a reachable hub.
+    """
+    fusion = WeightedConcat(text=TEXT_WEIGHT, image=IMAGE_WEIGHT)
+    return DualEncoder(TextEncoder(), ClipEncoder.compact(), fusion)
+
+
+def default_decay() -> Decay:
+    """A score loses at most a fifth, half of that within 90 days."""
+    return Decay.half_life(days=90, weight=0.2)
+
+
+def encoder_from(description: Mapping[str, Any]) -> DualEncoder:
+    """Build the encoder that `DualEncoder.describe` described.
+
+    Raises:
+        StoreError: the description names something that this version does not have.
+    """
+    try:
+        text = _text_from(description["text"])
+        if description["image"] is None:
+            return DualEncoder(text)
+        return DualEncoder(text, _image_from(description["image"]), _fusion_from(description["fusion"]))
+    except KeyError as error:
+        raise StoreError(
+            f"the store's encoder {description} is unknown ({error}): pass it as encoder="
+        ) from error
+
+
+def decay_from(description: Mapping[str, Any] | None) -> Decay | None:
+    """Build the decay that `Decay.describe` described."""
+    return None if description is None else Decay.from_dict(description)
+
+
+def _text_from(description: Mapping[str, Any]) -> TextTower:
+    if "clip" in description:
+        return _image_from(description["clip"]).words()
+    return TextEncoder(description["model"])
+
+
+def _image_from(description: Mapping[str, Any]) -> ClipEncoder:
+    if description.get("compact"):
+        return ClipEncoder.compact()
+    return ClipEncoder(description["architecture"], description["pretrained"])
+
+
+def _fusion_from(description: Mapping[str, Any]) -> WeightedConcat | WeightedSum:
+    methods: dict[str, type[WeightedConcat | WeightedSum]] = {
+        "WeightedConcat": WeightedConcat,
+        "WeightedSum": WeightedSum,
+    }
+    return methods[description["method"]](text=description["text"], image=description["image"])

@@ -1,0 +1,159 @@
+"""Items turned on their side: one column per attribute, as ranks that compare by whole vectors.
+
+A column maps every value to its rank among the sorted distinct values of its kind. A comparison then looks up
+its operand once, by bisection and with Python's own exact comparison (so 2**53 + 1 stays apart from 2.0**53),
+and becomes a comparison of small integers over all rows.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twotower.types import Item
+
+Kind: TypeAlias = Literal["text", "number", "truth", "time"]
+"""Values compare only within a kind: True is not 1, and "5" is not 5."""
+
+ITEM_FIELDS: Mapping[str, Kind] = {"id": "text", "time": "time"}
+"""Names that a filter reads from the item itself, and what is found there."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def kind_and_key(value: object) -> tuple[Kind, Any] | None:
+    """What one value compares as.
+
+    Args:
+        value: a str, bool, int, float or aware datetime.
+
+    Returns:
+        The kind and a key that sorts and hashes within it; None for any other type. A datetime's key is its
+        distance from 1970, because datetimes of one zone compare by their clocks and ignore `fold`.
+    """
+    if isinstance(value, str):
+        return "text", value
+    if isinstance(value, bool):  # before int, which bool is too
+        return "truth", value
+    if isinstance(value, int | float):
+        return "number", value
+    if isinstance(value, datetime):
+        return "time", value - _EPOCH
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Ranks:
+    """The values of one kind in one column.
+
+    Args:
+        values: the distinct keys, ascending.
+        codes: shape (m,), the rank in `values` of each of the m entries.
+        rows: shape (m,), the row of each entry (a list of text makes several); None where entry i is row i.
+        size: n, the number of rows.
+    """
+
+    values: Sequence[Any]
+    codes: NDArray[np.int32]
+    rows: NDArray[np.int32] | None
+    size: int
+
+    def between(self, low: int, high: int) -> NDArray[np.bool_]:
+        """Rows with an entry whose rank is in [low, high), shape (n,)."""
+        return self._spread((self.codes >= low) & (self.codes < high))
+
+    def among(self, keys: Iterable[Any]) -> NDArray[np.bool_]:
+        """Rows with an entry that equals one of the keys, shape (n,)."""
+        wanted = np.zeros(len(self.values), dtype=np.bool_)
+        for key in keys:
+            low = bisect_left(self.values, key)
+            wanted[low : bisect_right(self.values, key, lo=low)] = True
+        return self._spread(wanted[self.codes])
+
+    def _spread(self, entries: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        if self.rows is None:
+            return entries
+        mask = np.zeros(self.size, dtype=np.bool_)
+        mask[self.rows[entries]] = True
+        return mask
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One attribute of all rows.
+
+    Args:
+        present: shape (n,), whether the row has the attribute at all (None is not having it).
+        ranks: the values by kind; kinds that do not occur are absent.
+    """
+
+    present: NDArray[np.bool_]
+    ranks: Mapping[Kind, Ranks]
+
+
+class Columns:
+    """The columns of a batch of items, each built when a filter first reads it.
+
+    Two threads may build the same column at the same time; both build the same one, and either is kept.
+
+    Args:
+        items: n items that passed `check_item`. They must not change afterwards.
+    """
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        self._items = tuple(items)
+        self._built: dict[str, Column] = {}
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Every name that a filter can find here: "id", "time", and each attribute that some item has."""
+        held = (name for item in self._items for name, value in item.attributes.items() if value is not None)
+        return frozenset(held).union(ITEM_FIELDS)
+
+    def column(self, name: str) -> Column:
+        """The column of one attribute, or of the items' own "id" or "time"; empty if no item has it."""
+        if name not in self._built:
+            self._built[name] = _build(self._values(name))
+        return self._built[name]
+
+    def _values(self, name: str) -> list[object]:
+        if name in ITEM_FIELDS:
+            return [getattr(item, name) for item in self._items]
+        return [item.attributes.get(name) for item in self._items]
+
+
+def _build(values: Sequence[object]) -> Column:
+    entries: dict[Kind, tuple[list[Any], list[int]]] = {}
+    for row, value in enumerate(values):
+        for part in _parts(value):
+            if (pair := kind_and_key(part)) is not None:
+                keys, rows = entries.setdefault(pair[0], ([], []))
+                keys.append(pair[1])
+                rows.append(row)
+    present = np.fromiter((value is not None for value in values), dtype=np.bool_, count=len(values))
+    return Column(present, {kind: _rank(keys, rows, len(values)) for kind, (keys, rows) in entries.items()})
+
+
+def _parts(value: object) -> Sequence[object]:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return value
+    return (value,)
+
+
+def _rank(keys: Sequence[Any], rows: Sequence[int], size: int) -> Ranks:
+    values = sorted(set(keys))
+    rank = {key: code for code, key in enumerate(values)}
+    codes = np.fromiter((rank[key] for key in keys), dtype=np.int32, count=len(keys))
+    where = np.array(rows, dtype=np.int32)
+    every_row_once = len(where) == size and bool((where == np.arange(size)).all())
+    return Ranks(values, codes, None if every_row_once else where, size)

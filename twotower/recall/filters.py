@@ -1,0 +1,159 @@
+"""The language of `where`: MongoDB's query operators over an item's attributes.
+
+A filter is a mapping; all of its entries must hold.
+
+    {"brand": "Acme"}                              the same as {"brand": {"$eq": "Acme"}}
+    {"price": {"$gte": 10, "$lt": 100}}            several operators on one attribute: all must hold
+    {"tags": {"$in": ["red", "blue"]}}             one of these
+    {"$or": [{"brand": "Acme"}, {"price": {"$lt": 5}}]}
+    {"price": {"$not": {"$lt": 5}}}                or, around a whole filter, {"$not": {...}}
+    {"discount": {"$exists": False}}
+    {"time": {"$gte": datetime(2026, 1, 1, tzinfo=UTC)}}
+
+Operators: `$eq $ne $in $nin $gt $gte $lt $lte $exists $not` on an attribute, `$and $or $not` on filters.
+The names "id" and "time" read the item itself.
+
+- Text, numbers, booleans and aware datetimes compare only with their own kind: an item whose value is of
+  another kind does not match (True is not 1). Text is ordered by code point; booleans have no order.
+- On a list of text a comparison holds when it holds for one of the elements: `$eq` and `$in` mean membership.
+- `$ne`, `$nin` and `$not` are exactly the opposite of `$eq`, `$in` and what they enclose. So an item without
+  the attribute matches `{"$exists": False}`, `$ne`, `$nin` and the `$not` of whatever it fails, nothing else.
+- `{}` matches everything, `{"$and": []}` too; `{"$or": []}` and `{"$in": []}` match nothing.
+
+Source of the semantics: MongoDB manual, "Query and Projection Operators". Unlike there, None is no operand
+(use `$exists`), and an empty `$and` or `$or` is no error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from twotower.errors import FilterError
+from twotower.recall.columns import ITEM_FIELDS, kind_and_key
+from twotower.recall.predicates import Among, Every, Exists, Not, Predicate, Range, Some
+from twotower.types import Where
+
+__all__ = ["Predicate", "parse_where"]
+
+
+def parse_where(where: Where) -> Predicate:
+    """Read a filter once, so that it can be evaluated on many batches.
+
+    Args:
+        where: see the top of this file.
+
+    Returns:
+        What evaluates it: `predicate.mask(columns)`; `predicate.attributes()` are the names it reads.
+
+    Raises:
+        FilterError: an unknown operator, or an operand that could never match anything.
+    """
+    try:
+        return _filter(where, "where")
+    except RecursionError:
+        raise FilterError("The filter is nested too deeply; write it flatter.") from None
+
+
+def _filter(where: object, place: str) -> Predicate:
+    if not isinstance(where, Mapping):
+        raise FilterError(f"{place} needs a filter, a mapping such as {{'brand': 'Acme'}}, not {where!r}.")
+    return _every([_entry(name, operand) for name, operand in where.items()])
+
+
+def _entry(name: object, operand: object) -> Predicate:
+    if not isinstance(name, str) or not name:
+        raise FilterError(f"The filter names {name!r}; an attribute's name is a non-empty str.")
+    if not name.startswith("$"):
+        return _condition(name, operand)
+    if name == "$not":
+        return Not(_filter(operand, "$not"))
+    if name not in ("$and", "$or"):
+        raise FilterError(f"Unknown operator {name!r} around filters; known are $and, $or, $not.")
+    parts = [_filter(part, name) for part in _list(operand, f"{name} needs a list of filters")]
+    return _every(parts) if name == "$and" else Some(tuple(parts))
+
+
+def _condition(name: str, operand: object) -> Predicate:
+    if not isinstance(operand, Mapping):
+        return _equal(name, "$eq", operand)
+    if not operand:
+        raise FilterError(f"Filter on {name!r}: {{}} names no operator; known are {', '.join(_OPERATORS)}.")
+    return _every([_operator(name, operator, value) for operator, value in operand.items()])
+
+
+def _operator(name: str, operator: object, operand: object) -> Predicate:
+    if not isinstance(operator, str) or operator not in _OPERATORS:
+        raise FilterError(
+            f"Filter on {name!r}: unknown operator {operator!r}; known are {', '.join(_OPERATORS)}."
+        )
+    return _OPERATORS[operator](name, operator, operand)
+
+
+def _equal(name: str, operator: str, operand: object) -> Predicate:
+    return Among(name, (_operand(name, operator, operand),))
+
+
+def _in(name: str, operator: str, operand: object) -> Predicate:
+    choices = _list(operand, f"Filter on {name!r}: {operator} needs a list of values")
+    return Among(name, tuple(_operand(name, operator, choice) for choice in choices))
+
+
+def _range(name: str, operator: str, operand: object) -> Predicate:
+    kind, key = _operand(name, operator, operand)
+    if kind == "truth":
+        raise FilterError(f"Filter on {name!r}: {operator} cannot order booleans; use $eq.")
+    return Range(name, operator, kind, key)
+
+
+def _exists(name: str, operator: str, operand: object) -> Predicate:
+    if not isinstance(operand, bool):
+        raise FilterError(f"Filter on {name!r}: {operator} needs True or False, not {operand!r}.")
+    return Exists(name) if operand else Not(Exists(name))
+
+
+def _opposite(parse: Callable[[str, str, object], Predicate]) -> Callable[[str, str, object], Predicate]:
+    return lambda name, operator, operand: Not(parse(name, operator, operand))
+
+
+_OPERATORS: dict[str, Callable[[str, str, object], Predicate]] = {
+    "$eq": _equal,
+    "$ne": _opposite(_equal),
+    "$in": _in,
+    "$nin": _opposite(_in),
+    "$gt": _range,
+    "$gte": _range,
+    "$lt": _range,
+    "$lte": _range,
+    "$exists": _exists,
+    "$not": lambda name, operator, operand: Not(_condition(name, operand)),
+}
+
+
+def _operand(name: str, operator: str, operand: object) -> tuple[Any, Any]:
+    """The operand's kind and key, or an error if it could never compare."""
+    if isinstance(operand, datetime) and operand.utcoffset() is None:
+        problem = f"the time {operand.isoformat()} has no time zone; give an aware datetime"
+    elif isinstance(operand, float) and operand != operand:
+        problem = "NaN compares with nothing; give a number"
+    elif operand is None:
+        problem = "None is no value; use $exists to find items with or without the attribute"
+    elif (pair := kind_and_key(operand)) is None:
+        problem = f"give text, a number, a boolean or an aware datetime, not {type(operand).__name__}"
+    elif pair[0] != ITEM_FIELDS.get(name, pair[0]):
+        needed = "text" if name == "id" else "an aware datetime"
+        problem = f"the item's {name} compares only with {needed}, not with {operand!r}"
+    else:
+        return pair
+    raise FilterError(f"Filter on {name!r}, operator {operator}: {problem}.")
+
+
+def _list(operand: object, need: str) -> Sequence[object]:
+    if isinstance(operand, list | tuple | set | frozenset):
+        return tuple(operand)
+    raise FilterError(f"{need}, not {operand!r}.")
+
+
+def _every(parts: Sequence[Predicate]) -> Predicate:
+    return parts[0] if len(parts) == 1 else Every(tuple(parts))

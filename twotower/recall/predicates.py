@@ -1,0 +1,135 @@
+"""Parsed filters: small immutable records, each of which answers for all rows of a batch at once."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twotower.recall.columns import Columns, Kind
+
+
+class Predicate(Protocol):
+    """A condition on items."""
+
+    def mask(self, columns: Columns, /) -> NDArray[np.bool_]:
+        """Which of the n rows match: a new array of shape (n,)."""
+        ...
+
+    def attributes(self) -> frozenset[str]:
+        """The names it reads, "id" and "time" included."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Exists:
+    """The row has the attribute."""
+
+    name: str
+
+    def mask(self, columns: Columns, /) -> NDArray[np.bool_]:
+        """See `Predicate`."""
+        return columns.column(self.name).present.copy()
+
+    def attributes(self) -> frozenset[str]:
+        """See `Predicate`."""
+        return frozenset({self.name})
+
+
+@dataclass(frozen=True, slots=True)
+class Among:
+    """One of the row's values equals one of `choices`, given as pairs of kind and key."""
+
+    name: str
+    choices: tuple[tuple[Kind, Any], ...]
+
+    def mask(self, columns: Columns, /) -> NDArray[np.bool_]:
+        """See `Predicate`."""
+        mask = np.zeros(len(columns), dtype=np.bool_)
+        for kind, ranks in columns.column(self.name).ranks.items():
+            mask |= ranks.among(key for chosen, key in self.choices if chosen == kind)
+        return mask
+
+    def attributes(self) -> frozenset[str]:
+        """See `Predicate`."""
+        return frozenset({self.name})
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """One of the row's values is of this kind and stands on the given side of `key`."""
+
+    name: str
+    operator: str
+    kind: Kind
+    key: Any
+
+    def mask(self, columns: Columns, /) -> NDArray[np.bool_]:
+        """See `Predicate`."""
+        ranks = columns.column(self.name).ranks.get(self.kind)
+        if ranks is None:
+            return np.zeros(len(columns), dtype=np.bool_)
+        # Equal values go with the upper part for $gte and $lt, with the lower part for $gt and $lte.
+        bisect = bisect_left if self.operator in ("$gte", "$lt") else bisect_right
+        cut = bisect(ranks.values, self.key)
+        if self.operator in ("$gt", "$gte"):
+            return ranks.between(cut, len(ranks.values))
+        return ranks.between(0, cut)
+
+    def attributes(self) -> frozenset[str]:
+        """See `Predicate`."""
+        return frozenset({self.name})
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """What `part` does not match."""
+
+    part: Predicate
+
+    def mask(self, columns: Columns, /) -> NDArray[np.bool_]:
+        """See `Predicate`."""
+        return ~self.part.mask(columns)
+
+    def attributes(self) -> frozenset[str]:
+        """See `Predicate`."""
+        return self.part.attributes()
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """What every part matches; everything if there is none."""
+
+    parts: tuple[Predicate, ...]
+
+    def mask(self, columns: Columns, /) -> NDArray[np.bool_]:
+        """See `Predicate`."""
+        mask = np.ones(len(columns), dtype=np.bool_)
+        for part in self.parts:
+            mask &= part.mask(columns)
+        return mask
+
+    def attributes(self) -> frozenset[str]:
+        """See `Predicate`."""
+        return frozenset[str]().union(*[part.attributes() for part in self.parts])
+
+
+@dataclass(frozen=True, slots=True)
+class Some:
+    """What at least one part matches; nothing if there is none."""
+
+    parts: tuple[Predicate, ...]
+
+    def mask(self, columns: Columns, /) -> NDArray[np.bool_]:
+        """See `Predicate`."""
+        mask = np.zeros(len(columns), dtype=np.bool_)
+        for part in self.parts:
+            mask |= part.mask(columns)
+        return mask
+
+    def attributes(self) -> frozenset[str]:
+        """See `Predicate`."""
+        return frozenset[str]().union(*[part.attributes() for part in self.parts])

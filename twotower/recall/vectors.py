@@ -1,0 +1,41 @@
+"""The one place where vectors get unit length."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twotower.errors import EncoderError
+from twotower.types import Vectors
+
+
+def unit_rows(vectors: NDArray[np.float32], *, rows: int, dim: int, source: str) -> Vectors:
+    """Check what an encoder gave and scale every row to length 1.
+
+    Args:
+        vectors: numbers of shape (rows, dim).
+        rows: how many were asked for.
+        dim: the encoder's `dim`.
+        source: what the error calls the giver, such as "encode_items".
+
+    Returns:
+        A new float32 array of shape (rows, dim), C-contiguous.
+
+    Raises:
+        EncoderError: another shape, a NaN or infinity, or a row without direction.
+    """
+    array = np.asarray(vectors)
+    if array.shape != (rows, dim):
+        raise EncoderError(
+            f"{source} gave an array of shape {array.shape}, not ({rows}, {dim}): one row an input"
+        )
+    array = array.astype(np.float64)
+    if not np.isfinite(array).all():
+        row = int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])
+        raise EncoderError(f"{source} gave NaN or infinity in row {row}: check that input")
+    length = np.linalg.norm(array, axis=1, keepdims=True)  # (rows, 1)
+    if not np.all(length > 0):
+        raise EncoderError(
+            f"{source} gave a zero vector in row {int(np.argmin(length))}: it has no direction"
+        )
+    return np.ascontiguousarray(array / length, dtype=np.float32)

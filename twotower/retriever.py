@@ -1,0 +1,455 @@
+"""The one object that a shop's code talks to; it composes the stages and delegates everything."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from twotower.errors import EventError, ItemError, QueryError, StoreError
+from twotower.ingest.validate import check_event, check_item
+from twotower.ranking import QUERY, Asked, Ranking, blend
+from twotower.recall.item_index import ItemIndex
+from twotower.recall.segment import SECONDS_A_DAY
+from twotower.recall.vector_index import GRAPH_ABOVE
+from twotower.recall.vectors import unit_rows
+from twotower.store.folder import Contents, read_store, write_store
+from twotower.towers.history import History
+from twotower.towers.user import UserTower
+from twotower.types import (
+    BadItem,
+    Blocked,
+    Decay,
+    Describable,
+    Encoder,
+    Event,
+    Hit,
+    ImageSource,
+    Item,
+    Query,
+    Reranker,
+    UpsertReport,
+    Vectors,
+    Where,
+)
+
+CHUNK = 256  # items encoded at a time: what a progress bar moves by, and what is held in memory
+
+
+class Retriever:
+    """Search, similar items and recommendations over a catalogue that changes.
+
+    Every part is an argument and may be an object of your own with the same methods.
+
+    Searches may run in several threads beside each other and beside one write; writes wait for each other.
+
+    Args:
+        encoder: item tower and query tower in one.
+        reranker: reads the query beside each of the best candidates; None leaves the order of recall.
+        decay: what an item's age does to its score; None ignores time.
+        user_tower: turns a behaviour history into a vector.
+        user_weight: share of the user's history beside a query, in [0, 1].
+        relevance_weight: share of the reranker's relevance beside recall's similarity, in [0, 1].
+        rerank_depth: how many candidates the reranker reads (k where that is more), at least 1.
+        graph_above: up to this many items recall is exact, above it an HNSW graph serves.
+
+    Raises:
+        ValueError: a parameter is out of its range.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        reranker: Reranker | None = None,
+        decay: Decay | None = None,
+        *,
+        user_tower: UserTower | None = None,
+        user_weight: float = 0.3,
+        relevance_weight: float = 0.7,
+        rerank_depth: int = 100,
+        graph_above: int = GRAPH_ABOVE,
+    ) -> None:
+        for name, share in (("user_weight", user_weight), ("relevance_weight", relevance_weight)):
+            if not 0 <= share <= 1:
+                raise ValueError(f"{name}={share} must be a share in [0, 1]")
+        if rerank_depth < 1:
+            raise ValueError(f"rerank_depth={rerank_depth} must be at least 1")
+        self._encoder = encoder
+        self._user_tower = UserTower() if user_tower is None else user_tower
+        self._user_weight = user_weight
+        blocks = encoder.blocks if isinstance(encoder, Blocked) else {}
+        self._ranking = Ranking(reranker, decay, rerank_depth, relevance_weight, blocks)
+        self._index = ItemIndex(encoder.dim, graph_above=graph_above)
+        self._history = History()
+        self._writing = threading.Lock()
+
+    @classmethod
+    def default(cls, *, reranker: Reranker | None = None) -> Retriever:
+        """Put together the usual parts, the same with and without a network.
+
+        Text: sentence-transformers/all-MiniLM-L6-v2. Photos: the compact CLIP model that the library ships.
+        Time decay: `presets.default_decay`.
+
+        Args:
+            reranker: such as `CrossEncoderReranker("cross-encoder/ms-marco-MiniLM-L6-v2")`; none unless passed.
+
+        Raises:
+            OSError: the text model is neither installed nor on a reachable hub.
+        """
+        from twotower import presets
+
+        return cls(presets.default_encoder(), reranker, presets.default_decay())
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __contains__(self, item_id: object) -> bool:
+        return item_id in self._index
+
+    def get(self, item_id: str) -> Item:
+        """The item with this id as it was indexed.
+
+        Raises:
+            UnknownItemError: it is not indexed.
+        """
+        return self._index.get(item_id)
+
+    def upsert(
+        self,
+        items: Iterable[Item],
+        *,
+        on_error: Literal["raise", "skip"] = "raise",
+        progress: bool | None = None,
+    ) -> UpsertReport:
+        """Index items, replacing those with the same ids; all of them appear to searches at once.
+
+        Args:
+            items: with distinct ids.
+            on_error: "raise" stops at the first bad item before anything is written; "skip" leaves bad items
+                out and reports each with its reason.
+            progress: show a progress bar; None shows one on a terminal.
+
+        Returns:
+            How many items were indexed, and what was left out.
+
+        Raises:
+            ItemError: an item cannot be indexed, or an id comes twice (with "raise").
+            EncoderError: the encoder gave something else than finite vectors.
+        """
+        if on_error not in ("raise", "skip"):
+            raise ValueError(f"on_error='{on_error}' must be 'raise' or 'skip'")
+        bad: list[BadItem] = []
+        good = _checked_items(items, bad)
+        if bad and on_error == "raise":
+            raise ItemError(bad[0].reason, {item.id: item.reason for item in bad})
+        with self._writing:
+            encoded, vectors = self._encode(good, bad if on_error == "skip" else None, progress)
+            self._index.upsert(encoded, vectors)
+        return UpsertReport(len(encoded), tuple(bad))
+
+    def delete(self, item_ids: Iterable[str]) -> None:
+        """Remove items from every later search; what users did with them stays in their histories.
+
+        Args:
+            item_ids: ids, not one string.
+
+        Raises:
+            UnknownItemError: one is not indexed; nothing was removed.
+        """
+        if isinstance(item_ids, str):
+            raise ValueError(f"delete takes a list of ids: pass ['{item_ids}']")
+        with self._writing:
+            self._index.delete(item_ids)
+
+    def record(self, events: Iterable[Event]) -> None:
+        """Record behaviour; it is the user tower's input from now on.
+
+        Args:
+            events: in any order.
+
+        Raises:
+            EventError: one of them cannot be recorded; none was.
+        """
+        events = list(events)
+        for position, event in enumerate(events):
+            check_event(event, position)
+            if event.item not in self._index:
+                raise EventError(
+                    f"event {position} names item '{event.item}', which is not indexed: upsert it first"
+                )
+        with self._writing:
+            self._history.record(events)
+
+    def search(
+        self,
+        query: str | Query = "",
+        k: int = 10,
+        *,
+        image: ImageSource | None = None,
+        user: str | None = None,
+        where: Where | None = None,
+        now: datetime | None = None,
+    ) -> list[Hit]:
+        """Find items by words, by a photo, or by both, for anyone or for one user.
+
+        Args:
+            query: words, possibly "".
+            k: how many hits, at least 1; fewer come back only where fewer items match `where`.
+            image: a photo: path or open image.
+            user: whose history to take into account; someone without one is no error.
+            where: only items with these attributes, such as `{"price": {"$lt": 100}}`.
+            now: the moment to search at, aware; None is the present. Events after it are not seen.
+
+        Returns:
+            Hits, best first.
+
+        Raises:
+            QueryError: nothing to search by, k < 1, a naive `now`, or an unusable photo.
+            FilterError: `where` cannot be understood, or names an attribute that no item has.
+        """
+        if image is not None or not isinstance(query, Query):
+            query = Query(query, image)
+        return self.search_batch([query], k, users=[user], where=where, now=now)[0]
+
+    def search_batch(
+        self,
+        queries: Sequence[str | Query],
+        k: int = 10,
+        *,
+        users: Sequence[str | None] | None = None,
+        where: Where | None = None,
+        now: datetime | None = None,
+    ) -> list[list[Hit]]:
+        """Answer many queries from one state of the index, encoded and reranked together.
+
+        Args:
+            queries: n queries: words, or `Query` for words with a photo.
+            k: hits a query, at least 1.
+            users: n users or None; None for no users.
+            where: as in `search`, for all of them.
+            now: as in `search`, for all of them.
+
+        Returns:
+            n lists of hits, what `search` gives for each.
+
+        Raises:
+            QueryError: as in `search`, or `users` of another length.
+        """
+        asked = [query if isinstance(query, Query) else Query(query) for query in queries]
+        users = [None] * len(asked) if users is None else users
+        if len(users) != len(asked):
+            raise QueryError(
+                f"search_batch got {len(asked)} queries and {len(users)} users: pass one user a query"
+            )
+        now = _moment(now)
+        encoded = self._encode_queries(asked)
+        parts = [
+            blend(vector, None if user is None else self._user_vector(user, now), self._user_weight)
+            for vector, user in zip(encoded, users, strict=True)
+        ]
+        if any(not part and user is None for part, user in zip(parts, users, strict=True)):
+            raise QueryError("the query is empty: pass words, an image or a user")
+        rankable = [Asked(query.strip(), part) for query, part in zip(asked, parts, strict=True)]
+        return self._rank(rankable, k, where, now)
+
+    def similar(
+        self, item_id: str, k: int = 10, *, where: Where | None = None, now: datetime | None = None
+    ) -> list[Hit]:
+        """Find items like one that is indexed; it is not among them.
+
+        Args:
+            item_id: an indexed item.
+            k: how many, at least 1.
+            where: as in `search`.
+            now: as in `search`.
+
+        Raises:
+            UnknownItemError: the item is not indexed.
+        """
+        vector = self._index.vectors([item_id])[0]
+        return self._rank([Asked("", {QUERY: vector}, frozenset([item_id]))], k, where, _moment(now))[0]
+
+    def recommend(
+        self,
+        user: str,
+        k: int = 10,
+        *,
+        where: Where | None = None,
+        now: datetime | None = None,
+        exclude_seen: bool = True,
+    ) -> list[Hit]:
+        """Find items for a user by what they did before.
+
+        A user without history gets what the average shopper would: everybody's recent behaviour as one history.
+
+        Args:
+            user: whom for.
+            k: how many, at least 1.
+            where: as in `search`.
+            now: as in `search`.
+            exclude_seen: leave out items of the user's own history.
+
+        Returns:
+            Hits, best first; none where nobody has done anything yet.
+        """
+        now = _moment(now)
+        own = self._history.of(user, until=now, newest=self._user_tower.newest)
+        vector = self._history_vector(own, now)
+        if vector is None:
+            vector = self._history_vector(
+                self._history.of_all(until=now, newest=self._user_tower.newest), now
+            )
+        seen = frozenset(event.item for event in own) if exclude_seen else frozenset()
+        parts = blend(None, vector, self._user_weight)
+        return self._rank([Asked("", parts, seen)], k, where, now)[0]
+
+    def save(self, folder: str | Path) -> None:
+        """Write everything to a folder; what the folder held before stays whole until the new state is.
+
+        The reranker is not part of it: keep it with its own `save` and pass it to `load`.
+
+        Args:
+            folder: a new or empty folder, or a store.
+
+        Raises:
+            StoreError: it cannot be written, or holds something else.
+        """
+        with self._writing:
+            snapshot = self._index.snapshot
+            contents = Contents(
+                self._settings(), tuple(snapshot.items()), snapshot.alive_vectors(), tuple(self._history)
+            )
+            write_store(Path(folder), contents)
+
+    @classmethod
+    def load(
+        cls, folder: str | Path, *, encoder: Encoder | None = None, reranker: Reranker | None = None
+    ) -> Retriever:
+        """Open what `save` wrote.
+
+        Args:
+            folder: the store.
+            encoder: the encoder that the store was made with; None builds it from its description, which works
+                for the library's own encoders.
+            reranker: none unless passed.
+
+        Raises:
+            StoreError: there is no store, it is damaged, a newer version wrote it, or the encoder is another one.
+        """
+        from twotower import presets
+
+        contents = read_store(Path(folder))
+        settings = dict(contents.settings)
+        described = settings.pop("encoder")
+        if encoder is None:
+            if described is None:
+                raise StoreError(
+                    f"store '{folder}' was made with an encoder of your own: pass it as encoder="
+                )
+            encoder = presets.encoder_from(described)
+        dim = contents.vectors.shape[1]
+        if encoder.dim != dim or (
+            described and isinstance(encoder, Describable) and encoder.describe() != described
+        ):
+            raise StoreError(
+                f"store '{folder}' was made with another encoder ({described or f'dim {dim}'}): pass that one"
+            )
+        decay = presets.decay_from(settings.pop("decay"))
+        user_tower = UserTower(**settings.pop("user_tower"))
+        retriever = cls(encoder, reranker, decay, user_tower=user_tower, **settings)
+        retriever._index.upsert(contents.items, contents.vectors)
+        retriever._history.record(contents.events)
+        return retriever
+
+    def _settings(self) -> Mapping[str, Any]:
+        encoder, decay = self._encoder, self._ranking.decay
+        return {
+            "encoder": encoder.describe() if isinstance(encoder, Describable) else None,
+            "decay": decay.describe() if isinstance(decay, Describable) else None,
+            "user_tower": self._user_tower.describe(),
+            "user_weight": self._user_weight,
+            "relevance_weight": self._ranking.relevance_weight,
+            "rerank_depth": self._ranking.depth,
+            "graph_above": self._index.graph_above,
+        }
+
+    def _encode(
+        self, items: Sequence[Item], bad: list[BadItem] | None, progress: bool | None
+    ) -> tuple[list[Item], Vectors]:
+        """Encode in chunks; items that the encoder refuses go to `bad`, or raise where that is None."""
+        kept: list[Item] = []
+        vectors = [np.zeros((0, self._encoder.dim), dtype=np.float32)]
+        hidden = None if progress is None else not progress  # tqdm: None hides the bar unless on a terminal
+        with tqdm(total=len(items), desc="encode", unit="item", disable=hidden, leave=False) as bar:
+            for start in range(0, len(items), CHUNK):
+                chunk = list(items[start : start + CHUNK])
+                try:
+                    rows = self._encoder.encode_items(chunk)
+                except ItemError as error:
+                    if bad is None or not error.reasons:
+                        raise
+                    bad += [BadItem(item_id, reason) for item_id, reason in error.reasons.items()]
+                    chunk = [item for item in chunk if item.id not in error.reasons]
+                    rows = self._encoder.encode_items(chunk)
+                vectors.append(unit_rows(rows, rows=len(chunk), dim=self._encoder.dim, source="encode_items"))
+                kept += chunk
+                bar.update(min(CHUNK, len(items) - start))
+        return kept, np.concatenate(vectors)
+
+    def _encode_queries(self, queries: Sequence[Query]) -> list[Vectors | None]:
+        """A unit vector of shape (dim,) each; None for a query without words and photo."""
+        rows = [row for row, query in enumerate(queries) if query.strip() or query.image is not None]
+        vectors: list[Vectors | None] = [None] * len(queries)
+        if rows:
+            raw = self._encoder.encode_queries([queries[row] for row in rows])
+            unit = unit_rows(raw, rows=len(rows), dim=self._encoder.dim, source="encode_queries")
+            for row, vector in zip(rows, unit, strict=True):
+                vectors[row] = vector
+        return vectors
+
+    def _user_vector(self, user: str, now: datetime) -> Vectors | None:
+        return self._history_vector(self._history.of(user, until=now, newest=self._user_tower.newest), now)
+
+    def _history_vector(self, events: Sequence[Event], now: datetime) -> Vectors | None:
+        known = [event for event in events if event.item in self._index]
+        vectors = self._index.vectors([event.item for event in known])
+        return self._user_tower.encode(known, vectors, _days(now))
+
+    def _rank(self, asked: Sequence[Asked], k: int, where: Where | None, now: datetime) -> list[list[Hit]]:
+        if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+            raise QueryError(f"k={k!r} must be a whole number of at least 1")
+        return self._ranking.rank(self._index.snapshot, asked, int(k), where=where, now_days=_days(now))
+
+
+def _checked_items(items: Iterable[Item], bad: list[BadItem]) -> list[Item]:
+    """Copies of the good items; each bad one goes to `bad` with its reason."""
+    good: dict[str, Item] = {}
+    for item in items:
+        try:
+            check_item(item)
+            if item.id in good:
+                raise ItemError(f"item '{item.id}' comes twice in one call: keep one of the two")
+        except ItemError as error:
+            bad.append(BadItem(str(item.id), str(error)))
+        else:
+            # The caller may change the mapping afterwards; the index must not.
+            good[item.id] = replace(item, attributes=dict(item.attributes))
+    return list(good.values())
+
+
+def _moment(now: datetime | None) -> datetime:
+    if now is None:
+        return datetime.now(UTC)
+    if now.tzinfo is None or now.utcoffset() is None:
+        raise QueryError(f"now={now.isoformat()} has no time zone: pass an aware datetime")
+    return now
+
+
+def _days(moment: datetime) -> float:
+    return moment.timestamp() / SECONDS_A_DAY

@@ -1,0 +1,1 @@
+"""The store folder: what `Retriever.save` writes and `Retriever.load` reads."""

@@ -1,0 +1,1 @@
+"""Towers: items, queries and users to vectors of one space."""

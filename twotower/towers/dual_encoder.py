@@ -1,0 +1,171 @@
+"""Both towers in one object: items, words and photos to fused vectors of one space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twotower.errors import ItemError, QueryError
+from twotower.towers.parts import Fusion, ImageTower, TextTower
+from twotower.types import ImageSource, Item, Query, Vectors
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+class DualEncoder:
+    """Query tower and item tower over a text model and an image model.
+
+    An item is its title and description, and its photo. A query is its words, and its photo; where it has no
+    photo, the image model's own text tower looks for photos that match the words. A text that the text model
+    cannot read (most of its tokens are unknown) counts as missing where there is an image part to go by.
+
+    Args:
+        text: the text model.
+        image: the image model, or None to go by words alone.
+        fusion: how the two become one vector; given exactly when `image` is.
+
+    Raises:
+        ValueError: `image` without `fusion` or the reverse.
+    """
+
+    def __init__(
+        self, text: TextTower, image: ImageTower | None = None, fusion: Fusion | None = None
+    ) -> None:
+        if (image is None) != (fusion is None):
+            raise ValueError("image and fusion belong together: pass both or neither")
+        self._text = text
+        self._image = image
+        self._fusion = fusion
+
+    @property
+    def dim(self) -> int:
+        """Length of every vector."""
+        if self._image is None or self._fusion is None:
+            return self._text.dim
+        return self._fusion.dim(self._text.dim, self._image.dim)
+
+    @property
+    def blocks(self) -> Mapping[str, slice]:
+        """Columns of each part of the vector whose inner products add up to the similarity."""
+        if self._image is None or self._fusion is None:
+            return {"text": slice(0, self.dim)}
+        return self._fusion.blocks(self._text.dim, self._image.dim)
+
+    def describe(self) -> Mapping[str, Any]:
+        """Plain JSON values that say which models and weights these are."""
+        return {
+            "text": self._text.describe(),
+            "image": None if self._image is None else self._image.describe(),
+            "fusion": None if self._fusion is None else self._fusion.describe(),
+        }
+
+    def encode_items(self, items: Sequence[Item]) -> Vectors:
+        """Item tower.
+
+        Args:
+            items: n items.
+
+        Returns:
+            float32 of shape (n, dim), rows of unit length.
+
+        Raises:
+            ItemError: photos that cannot be used, or items with nothing to encode; `reasons` has them all.
+        """
+        photos, failures = self._open([item.image for item in items])
+        texts = self._readable([item.words for item in items], others=photos)
+        for row in range(len(items)):
+            if row not in photos and row not in texts:
+                failures.setdefault(row, "it has neither words nor a photo that this encoder reads")
+        if failures:
+            reasons = {items[row].id: failures[row] for row in sorted(failures)}
+            first, reason = next(iter(reasons.items()))
+            raise ItemError(f"item '{first}' cannot be indexed: {reason}", reasons)
+        text = _encode(len(items), self._text.dim, (texts, self._text.encode_documents))
+        if self._image is None:
+            return text[0]
+        return self._fuse(text, _encode(len(items), self._image.dim, (photos, self._image.encode_images)))
+
+    def encode_queries(self, queries: Sequence[Query]) -> Vectors:
+        """Query tower.
+
+        Args:
+            queries: n queries; each has words, a photo, or both.
+
+        Returns:
+            float32 of shape (n, dim), rows of unit length.
+
+        Raises:
+            QueryError: a query is empty, or its photo cannot be used.
+        """
+        words = [str(query).strip() for query in queries]
+        photos, failures = self._open([query.image for query in queries])
+        for reason in failures.values():
+            raise QueryError(f"the query's photo cannot be used: {reason}")
+        captions = {row: text for row, text in enumerate(words) if text and row not in photos and self._sees}
+        texts = self._readable(words, others={**photos, **captions})
+        for row in range(len(queries)):
+            if row not in photos and row not in texts and row not in captions:
+                raise QueryError("the query has neither words nor a photo that this encoder reads: pass one")
+        text = _encode(len(queries), self._text.dim, (texts, self._text.encode_queries))
+        if self._image is None:
+            return text[0]
+        image = _encode(
+            len(queries),
+            self._image.dim,
+            (photos, self._image.encode_images),
+            (captions, self._image.encode_texts),
+        )
+        return self._fuse(text, image)
+
+    @property
+    def _reads(self) -> bool:
+        return self._fusion is None or self._fusion.text > 0
+
+    @property
+    def _sees(self) -> bool:
+        return self._fusion is not None and self._fusion.image > 0
+
+    def _open(self, sources: Sequence[ImageSource | None]) -> tuple[dict[int, Image], dict[int, str]]:
+        """Open photos by row; of those that cannot be opened, the reason by row."""
+        photos: dict[int, Image] = {}
+        failures: dict[int, str] = {}
+        if self._image is None or not self._sees:
+            return photos, failures
+        for row, source in enumerate(sources):
+            if source is not None:
+                try:
+                    photos[row] = self._image.load(source)
+                except ValueError as error:
+                    failures[row] = str(error)
+        return photos, failures
+
+    def _readable(self, words: Sequence[str], others: Mapping[int, Any]) -> dict[int, str]:
+        """The texts to encode by row: what the model can read, and whatever has no other part to go by."""
+        if not self._reads:
+            return {}
+        readable = self._text.readable(words)
+        return {row: text for row, text in enumerate(words) if text and (readable[row] or row not in others)}
+
+    def _fuse(
+        self, text: tuple[Vectors, NDArray[np.bool_]], image: tuple[Vectors, NDArray[np.bool_]]
+    ) -> Vectors:
+        assert self._fusion is not None  # with an image model there is a fusion, see __init__
+        return self._fusion.fuse(text[0], image[0], text[1], image[1])
+
+
+def _encode(
+    count: int, dim: int, *sources: tuple[Mapping[int, Any], Callable[[Sequence[Any]], Vectors]]
+) -> tuple[Vectors, NDArray[np.bool_]]:
+    """Encode inputs given by row into (count, dim), with a mask (count,) of the rows that have one."""
+    vectors = np.zeros((count, dim), dtype=np.float32)
+    present = np.zeros(count, dtype=np.bool_)
+    for inputs, encode in sources:
+        if inputs:
+            rows = list(inputs)
+            vectors[rows] = encode(list(inputs.values()))
+            present[rows] = True
+    return vectors, present

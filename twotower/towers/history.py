@@ -1,0 +1,49 @@
+"""What users did, in order of time."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from operator import attrgetter
+
+from twotower.types import Event
+
+
+class History:
+    """Events by user. A reader sees a user's events before or after a write, never half of it."""
+
+    def __init__(self) -> None:
+        self._events: dict[str, tuple[Event, ...]] = {}
+
+    def __len__(self) -> int:
+        return sum(len(events) for events in self._events.values())
+
+    def __iter__(self) -> Iterator[Event]:
+        for events in list(self._events.values()):
+            yield from events
+
+    def record(self, events: Iterable[Event]) -> None:
+        """Add events that were checked before."""
+        added: dict[str, list[Event]] = {}
+        for event in events:
+            added.setdefault(event.user, []).append(event)
+        for user, new in added.items():
+            self._events[user] = tuple(sorted([*self._events.get(user, ()), *new], key=attrgetter("time")))
+
+    def of(self, user: str, *, until: datetime, newest: int) -> Sequence[Event]:
+        """A user's last events up to and including a moment, oldest first; nothing later is visible.
+
+        Args:
+            user: anyone, known or not.
+            until: aware.
+            newest: how many at most.
+        """
+        events = self._events.get(user, ())
+        end = bisect_right(events, until, key=attrgetter("time"))
+        return events[max(0, end - newest) : end]
+
+    def of_all(self, *, until: datetime, newest: int) -> Sequence[Event]:
+        """Everybody's last events up to and including a moment, oldest first."""
+        visible = (event for event in self if event.time <= until)
+        return sorted(visible, key=attrgetter("time"))[-newest:]
