@@ -104,7 +104,7 @@ class TextEncoder:
             warnings.warn(
                 f"the text model {self.name} does not know {unknown.sum() / total.sum():.0%} of the tokens of "
                 f"these {len(texts):,} texts ({unknown.sum():,} of {total.sum():,}), such as "
-                f"'{texts[unreadable[0]][:40]}': {MULTILINGUAL}",
+                f"'{' '.join(texts[unreadable[0]].split())[:40]}': {MULTILINGUAL}",
                 UnknownTokensWarning,
                 stacklevel=2,
             )

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from torch import Generator, Tensor, nn
+    from open_clip.model import CLIP
+    from torch import Generator, Tensor
 
 WARMUP = 0.1  # share of the training during which the learning rate rises
 WEIGHT_DECAY = 0.05
@@ -87,7 +88,9 @@ def caption_batches(
 
     generator = torch.Generator().manual_seed(seed)
     while True:
-        for rows in torch.randperm(len(captions), generator=generator).split(batch_size):
+        order = torch.randperm(len(captions), generator=generator)
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
             texts = [captions[row] for row in rows.tolist()]
             known = torch.from_numpy(np.array(texts)[:, None] == np.array(texts)[None, :])
             yield Batch(augment(photos[rows], image_size, generator), tokenize(texts), known)
@@ -128,7 +131,7 @@ def augment(photos: Tensor, size: int, generator: Generator) -> Tensor:
 
 
 def train_clip(
-    model: nn.Module,
+    model: CLIP,
     batches: Iterable[Batch],
     *,
     steps: int,
@@ -175,7 +178,7 @@ def train_clip(
             scale = model.logit_scale.exp().clamp(max=MAX_SCALE)
             loss = contrastive_loss(images.float(), texts.float(), scale, batch.known)
             optimizer.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             losses.append(loss.item())
@@ -191,7 +194,7 @@ def train_clip(
     return losses
 
 
-def save_clip(model: nn.Module, config: Mapping[str, Any], folder: Path) -> None:
+def save_clip(model: CLIP, config: Mapping[str, Any], folder: Path) -> None:
     """Write a folder that open_clip loads as "local-dir:folder"; weights as float16.
 
     Args:
@@ -212,7 +215,7 @@ def save_clip(model: nn.Module, config: Mapping[str, Any], folder: Path) -> None
     (folder / "open_clip_config.json").write_text(text, encoding="utf-8")
 
 
-def _decayed(model: nn.Module) -> list[dict[str, Any]]:
+def _decayed(model: CLIP) -> list[dict[str, Any]]:
     """Parameter groups: matrices decay, biases and scales (vectors) do not."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return [

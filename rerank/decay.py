@@ -79,7 +79,7 @@ class Decay:
         except (TypeError, ValueError):
             number = math.nan
         _require(math.isfinite(number), f"{name} is a finite number, not {value!r}.")
-        object.__setattr__(self, name, number)  # a plain float, so that `to_dict` holds plain JSON values
+        object.__setattr__(self, name, number)  # a plain float, so that `describe` holds plain JSON values
         return number
 
     @classmethod
@@ -177,13 +177,13 @@ class Decay:
         # Multiplied in float64 and rounded once, so that a float32 score is not rounded twice.
         return np.where(scores > 0, scores * factor, scores).astype(scores.dtype)
 
-    def to_dict(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, Any]:
         """The parameters as plain JSON values, for a manifest."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], /) -> Decay:
-        """The inverse of `to_dict`.
+    def from_description(cls, values: Mapping[str, Any], /) -> Decay:
+        """The inverse of `describe`.
 
         Raises:
             InputError: a name is unknown, `scale` is missing, or a value is out of its range.

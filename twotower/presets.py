@@ -48,9 +48,9 @@ def encoder_from(description: Mapping[str, Any]) -> DualEncoder:
         ) from error
 
 
-def decay_from(description: Mapping[str, Any] | None) -> Decay | None:
+def decay_from(description: Mapping[str, Any]) -> Decay:
     """Build the decay that `Decay.describe` described."""
-    return None if description is None else Decay.from_dict(description)
+    return Decay.from_description(description)
 
 
 def _text_from(description: Mapping[str, Any]) -> TextTower:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from tqdm.auto import tqdm
 
-from twotower.errors import EventError, ItemError, QueryError, StoreError
-from twotower.ingest.validate import check_event, check_item
+from twotower.errors import EventError, QueryError
+from twotower.ingest.validate import check_event
+from twotower.intake import check_items, encode_items
 from twotower.ranking import QUERY, Asked, Ranking, blend
 from twotower.recall.item_index import ItemIndex
 from twotower.recall.segment import SECONDS_A_DAY
 from twotower.recall.vector_index import GRAPH_ABOVE
 from twotower.recall.vectors import unit_rows
+from twotower.settings import describe, reopen_decay, reopen_encoder
 from twotower.store.folder import Contents, read_store, write_store
 from twotower.towers.history import History
 from twotower.towers.user import UserTower
@@ -26,7 +26,6 @@ from twotower.types import (
     BadItem,
     Blocked,
     Decay,
-    Describable,
     Encoder,
     Event,
     Hit,
@@ -38,8 +37,6 @@ from twotower.types import (
     Vectors,
     Where,
 )
-
-CHUNK = 256  # items encoded at a time: what a progress bar moves by, and what is held in memory
 
 
 class Retriever:
@@ -144,14 +141,13 @@ class Retriever:
         """
         if on_error not in ("raise", "skip"):
             raise ValueError(f"on_error='{on_error}' must be 'raise' or 'skip'")
-        bad: list[BadItem] = []
-        good = _checked_items(items, bad)
-        if bad and on_error == "raise":
-            raise ItemError(bad[0].reason, {item.id: item.reason for item in bad})
+        skipped: list[BadItem] = []
+        bad = skipped if on_error == "skip" else None
+        checked = check_items(items, bad)
         with self._writing:
-            encoded, vectors = self._encode(good, bad if on_error == "skip" else None, progress)
+            encoded, vectors = encode_items(self._encoder, checked, bad, progress=progress)
             self._index.upsert(encoded, vectors)
-        return UpsertReport(len(encoded), tuple(bad))
+        return UpsertReport(len(encoded), tuple(skipped))
 
     def delete(self, item_ids: Iterable[str]) -> None:
         """Remove items from every later search; what users did with them stays in their histories.
@@ -329,78 +325,49 @@ class Retriever:
 
     @classmethod
     def load(
-        cls, folder: str | Path, *, encoder: Encoder | None = None, reranker: Reranker | None = None
+        cls,
+        folder: str | Path,
+        *,
+        encoder: Encoder | None = None,
+        reranker: Reranker | None = None,
+        decay: Decay | None = None,
     ) -> Retriever:
         """Open what `save` wrote.
 
         Args:
             folder: the store.
             encoder: the encoder that the store was made with; None builds it from its description, which works
-                for the library's own encoders.
+                for the library's own parts.
             reranker: none unless passed.
+            decay: None takes the store's own.
 
         Raises:
             StoreError: there is no store, it is damaged, a newer version wrote it, or the encoder is another one.
         """
-        from twotower import presets
-
-        contents = read_store(Path(folder))
+        folder = Path(folder)
+        contents = read_store(folder)
         settings = dict(contents.settings)
-        described = settings.pop("encoder")
-        if encoder is None:
-            if described is None:
-                raise StoreError(
-                    f"store '{folder}' was made with an encoder of your own: pass it as encoder="
-                )
-            encoder = presets.encoder_from(described)
-        dim = contents.vectors.shape[1]
-        if encoder.dim != dim or (
-            described and isinstance(encoder, Describable) and encoder.describe() != described
-        ):
-            raise StoreError(
-                f"store '{folder}' was made with another encoder ({described or f'dim {dim}'}): pass that one"
-            )
-        decay = presets.decay_from(settings.pop("decay"))
-        user_tower = UserTower(**settings.pop("user_tower"))
-        retriever = cls(encoder, reranker, decay, user_tower=user_tower, **settings)
+        retriever = cls(
+            reopen_encoder(settings.pop("encoder"), encoder, contents.vectors.shape[1], folder),
+            reranker,
+            reopen_decay(settings.pop("decay"), decay, folder),
+            user_tower=UserTower(**settings.pop("user_tower")),
+            **settings,
+        )
         retriever._index.upsert(contents.items, contents.vectors)
         retriever._history.record(contents.events)
         return retriever
 
     def _settings(self) -> Mapping[str, Any]:
-        encoder, decay = self._encoder, self._ranking.decay
         return {
-            "encoder": encoder.describe() if isinstance(encoder, Describable) else None,
-            "decay": decay.describe() if isinstance(decay, Describable) else None,
+            "encoder": describe(self._encoder),
+            "decay": describe(self._ranking.decay),
             "user_tower": self._user_tower.describe(),
             "user_weight": self._user_weight,
             "relevance_weight": self._ranking.relevance_weight,
             "rerank_depth": self._ranking.depth,
             "graph_above": self._index.graph_above,
         }
-
-    def _encode(
-        self, items: Sequence[Item], bad: list[BadItem] | None, progress: bool | None
-    ) -> tuple[list[Item], Vectors]:
-        """Encode in chunks; items that the encoder refuses go to `bad`, or raise where that is None."""
-        kept: list[Item] = []
-        vectors = [np.zeros((0, self._encoder.dim), dtype=np.float32)]
-        hidden = None if progress is None else not progress  # tqdm: None hides the bar unless on a terminal
-        with tqdm(total=len(items), desc="encode", unit="item", disable=hidden, leave=False) as bar:
-            for start in range(0, len(items), CHUNK):
-                chunk = list(items[start : start + CHUNK])
-                try:
-                    rows = self._encoder.encode_items(chunk)
-                except ItemError as error:
-                    if bad is None or not error.reasons:
-                        raise
-                    bad += [BadItem(item_id, reason) for item_id, reason in error.reasons.items()]
-                    chunk = [item for item in chunk if item.id not in error.reasons]
-                    rows = self._encoder.encode_items(chunk)
-                vectors.append(unit_rows(rows, rows=len(chunk), dim=self._encoder.dim, source="encode_items"))
-                kept += chunk
-                bar.update(min(CHUNK, len(items) - start))
-        return kept, np.concatenate(vectors)
 
     def _encode_queries(self, queries: Sequence[Query]) -> list[Vectors | None]:
         """A unit vector of shape (dim,) each; None for a query without words and photo."""
@@ -425,22 +392,6 @@ class Retriever:
         if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
             raise QueryError(f"k={k!r} must be a whole number of at least 1")
         return self._ranking.rank(self._index.snapshot, asked, int(k), where=where, now_days=_days(now))
-
-
-def _checked_items(items: Iterable[Item], bad: list[BadItem]) -> list[Item]:
-    """Copies of the good items; each bad one goes to `bad` with its reason."""
-    good: dict[str, Item] = {}
-    for item in items:
-        try:
-            check_item(item)
-            if item.id in good:
-                raise ItemError(f"item '{item.id}' comes twice in one call: keep one of the two")
-        except ItemError as error:
-            bad.append(BadItem(str(item.id), str(error)))
-        else:
-            # The caller may change the mapping afterwards; the index must not.
-            good[item.id] = replace(item, attributes=dict(item.attributes))
-    return list(good.values())
 
 
 def _moment(now: datetime | None) -> datetime:

@@ -6,13 +6,14 @@ The same arguments and the same state of the generator give the same pixels.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from twotower.demo.silhouettes import SILHOUETTES, Paint, Points, Shape
+from twotower.demo.shapes import Paint, Points, Shape
+from twotower.demo.silhouettes import SILHOUETTES
 
 Tone: TypeAlias = tuple[float, float, float]
 """Red, green and blue from 0 to 255."""
@@ -150,18 +151,19 @@ def _background(rng: np.random.Generator, size: int) -> Image.Image:
     kind = rng.choice(("white", "tone", "gradient", "spot"), p=(0.4, 0.2, 0.2, 0.2))
     pale = rng.uniform(205, 250, size=3) * rng.uniform(0.9, 1.0)
     down = np.linspace(0, 1, size, dtype=np.float32)[:, None]
+    share: NDArray[np.floating[Any]] = down  # of the tone at the bottom
     if kind == "white":
         share, start, end = down**3, np.full(3, 255.0), np.full(3, rng.uniform(240, 255))
     elif kind == "tone":
-        share, start, end = down, pale, pale * 0.97
+        start, end = pale, pale * 0.97
     elif kind == "gradient":
-        share, start, end = down, np.minimum(pale * 1.12, 255), pale * 0.86
+        start, end = np.minimum(pale * 1.12, 255), pale * 0.86
     else:
         across = np.linspace(-1, 1, size, dtype=np.float32)
-        share = np.minimum(across[None, :] ** 2 + (2 * down - 0.9) ** 2, 1.6) / 1.6
+        share = np.minimum(across**2 + (2 * down - 0.9) ** 2, 1.6) / np.float32(1.6)
         start, end = np.minimum(pale * 1.15, 255), pale * 0.88
-    share = np.broadcast_to(share, (size, size))[..., None]
-    return Image.fromarray((start * (1 - share) + end * share).astype(np.uint8))
+    mixed = start + (end - start) * np.broadcast_to(share, (size, size))[..., None]
+    return Image.fromarray(mixed.astype(np.uint8))
 
 
 def _with_shadow(scene: Image.Image, mask: Image.Image, rng: np.random.Generator) -> Image.Image:

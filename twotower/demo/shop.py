@@ -82,7 +82,7 @@ def make_shop(folder: Path, seed: int = 7) -> Shop:
     Returns:
         640 items, some 3,000 events of 150 users, and 500 queries with their judgements.
     """
-    photos = folder / "photos"
+    photos = folder.resolve() / "photos"
     photos.mkdir(parents=True, exist_ok=True)
     # Independent streams: a change in one part of the shop leaves the others as they were.
     looks, words, users, wishes = (np.random.default_rng((seed, 0, part)) for part in range(4))
@@ -167,7 +167,8 @@ def _judged_queries(
 ) -> tuple[tuple[ShopQuery, ...], dict[str, dict[str, int]]]:
     """Wishes that at least one product grants, put into words that no other wish uses."""
     texts: set[str] = set()
-    queries, qrels = [], {}
+    queries: list[ShopQuery] = []
+    qrels: dict[str, dict[str, int]] = {}
     while len(queries) < _QUERIES:
         asked = _wish(truth[items[int(rng.integers(len(items)))].id], rng)
         language: Language = "en" if rng.random() < 0.7 else "zh"

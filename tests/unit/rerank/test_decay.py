@@ -121,12 +121,12 @@ def test_empty_gives_empty():
 
 @given(decay=DECAYS)
 def test_survives_json(decay):
-    assert Decay.from_dict(json.loads(json.dumps(decay.to_dict()))) == decay
+    assert Decay.from_description(json.loads(json.dumps(decay.describe()))) == decay
 
 
 def test_numpy_parameters_become_plain_json():
     decay = Decay(np.float32(30), weight=np.float64(0.5), missing=np.float32(0.25))
-    assert json.loads(json.dumps(decay.to_dict()))["missing"] == 0.25
+    assert json.loads(json.dumps(decay.describe()))["missing"] == 0.25
 
 
 @pytest.mark.parametrize(
@@ -156,8 +156,8 @@ def test_other_bad_input():
     with pytest.raises(InputError, match=r"^days "):
         Decay.half_life(days=0)
     with pytest.raises(InputError, match="half_life"):
-        Decay.from_dict({"scale": 1, "half_life": 3})
+        Decay.from_description({"scale": 1, "half_life": 3})
     with pytest.raises(InputError, match="scale is missing"):
-        Decay.from_dict({"weight": 0.1})
+        Decay.from_description({"weight": 0.1})
     with pytest.raises(InputError, match="shape"):
         Decay.half_life().apply(np.ones(3), np.ones(2))

@@ -1,0 +1,62 @@
+"""How a retriever was put together, as plain JSON values in its store, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from twotower import presets
+from twotower.errors import StoreError
+from twotower.types import Decay, Describable, Encoder
+
+OWN = "own"  # in place of the description of a part that cannot describe itself
+
+
+def describe(part: object) -> Mapping[str, Any] | str | None:
+    """What a store says of a part: its description, "own" if it has none, None if there is no part."""
+    if part is None:
+        return None
+    return part.describe() if isinstance(part, Describable) else OWN
+
+
+def reopen_encoder(
+    described: Mapping[str, Any] | str, given: Encoder | None, dim: int, folder: Path
+) -> Encoder:
+    """The encoder that a store was made with.
+
+    Args:
+        described: what the store says of it.
+        given: what the caller passed, or None to build it.
+        dim: length of the store's vectors.
+        folder: named in errors.
+
+    Raises:
+        StoreError: another encoder was given, or none and the library cannot build it.
+    """
+    if given is None:
+        return presets.encoder_from(_required(described, "encoder", folder))
+    if given.dim != dim or describe(given) != described:
+        raise StoreError(
+            f"store '{folder}' was made with another encoder ({described}, dim {dim}): pass that one, or index anew"
+        )
+    return given
+
+
+def reopen_decay(
+    described: Mapping[str, Any] | str | None, given: Decay | None, folder: Path
+) -> Decay | None:
+    """The decay of a store, or the given one.
+
+    Raises:
+        StoreError: none was given and the library cannot build the store's.
+    """
+    if given is not None or described is None:
+        return given
+    return presets.decay_from(_required(described, "decay", folder))
+
+
+def _required(description: Mapping[str, Any] | str, part: str, folder: Path) -> Mapping[str, Any]:
+    if isinstance(description, str):
+        raise StoreError(f"store '{folder}' was made with a part of your own: pass it as {part}=")
+    return description
