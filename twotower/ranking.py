@@ -54,16 +54,25 @@ class Ranking:
     Args:
         reranker: None to rank by similarity.
         decay: None to ignore time.
-        depth: how many candidates the reranker reads.
+        rerank_depth: how many candidates the reranker reads, at least 1.
         relevance_weight: in [0, 1].
         blocks: columns of the vectors by name, to tell apart the parts of a similarity.
+
+    Raises:
+        ValueError: a number is out of its range.
     """
 
     reranker: Reranker | None
     decay: Decay | None
-    depth: int
+    rerank_depth: int
     relevance_weight: float
     blocks: Mapping[str, slice] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.relevance_weight <= 1:
+            raise ValueError(f"relevance_weight={self.relevance_weight} must be a share in [0, 1]")
+        if self.rerank_depth < 1:
+            raise ValueError(f"rerank_depth={self.rerank_depth} must be at least 1")
 
     def rank(
         self, snapshot: Snapshot, asked: Sequence[Asked], k: int, *, where: Where | None, now_days: float
@@ -95,7 +104,7 @@ class Ranking:
     def _recall(
         self, snapshot: Snapshot, query: Asked, k: int, allowed: Sequence[Mask], clock: Clock
     ) -> Candidates:
-        depth = max(k, self.depth) if self._reads(query) else k
+        depth = max(k, self.rerank_depth) if self._reads(query) else k
         allowed = _without(snapshot, allowed, query.exclude)
         ceiling = clock.ceiling(snapshot, allowed)
         return best_candidates(snapshot, query.vector, depth, allowed=allowed, clock=clock, ceiling=ceiling)

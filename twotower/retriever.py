@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack
 
 import numpy as np
 
@@ -37,6 +39,15 @@ from twotower.types import (
     Vectors,
     Where,
 )
+
+
+class RankingParts(TypedDict, total=False):
+    """What `Retriever.using` may exchange."""
+
+    reranker: Reranker | None
+    decay: Decay | None
+    relevance_weight: float
+    rerank_depth: int
 
 
 class Retriever:
@@ -72,11 +83,8 @@ class Retriever:
         rerank_depth: int = 100,
         graph_above: int = GRAPH_ABOVE,
     ) -> None:
-        for name, share in (("user_weight", user_weight), ("relevance_weight", relevance_weight)):
-            if not 0 <= share <= 1:
-                raise ValueError(f"{name}={share} must be a share in [0, 1]")
-        if rerank_depth < 1:
-            raise ValueError(f"rerank_depth={rerank_depth} must be at least 1")
+        if not 0 <= user_weight <= 1:
+            raise ValueError(f"user_weight={user_weight} must be a share in [0, 1]")
         self._encoder = encoder
         self._user_tower = UserTower() if user_tower is None else user_tower
         self._user_weight = user_weight
@@ -102,6 +110,16 @@ class Retriever:
         from twotower import presets
 
         return cls(presets.default_encoder(), reranker, presets.default_decay())
+
+    def using(self, **parts: Unpack[RankingParts]) -> Retriever:
+        """The same index and histories ranked by other parts: a write through either is seen by both.
+
+        Args:
+            parts: any of `reranker`, `decay`, `relevance_weight` and `rerank_depth`, as at construction.
+        """
+        twin = copy(self)
+        twin._ranking = replace(self._ranking, **parts)
+        return twin
 
     def __len__(self) -> int:
         return len(self._index)
@@ -365,7 +383,7 @@ class Retriever:
             "user_tower": self._user_tower.describe(),
             "user_weight": self._user_weight,
             "relevance_weight": self._ranking.relevance_weight,
-            "rerank_depth": self._ranking.depth,
+            "rerank_depth": self._ranking.rerank_depth,
             "graph_above": self._index.graph_above,
         }
 

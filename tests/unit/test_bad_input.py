@@ -1,0 +1,188 @@
+"""Every bad input gets one sentence that names what is wrong, and nothing indexed is lost or half-written."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from fakes import HashEncoder, OverlapReranker
+
+from rerank import Decay
+from twotower import BadItem, Event, Item, Query, Retriever
+from twotower.errors import EncoderError, EventError, FilterError, ItemError, QueryError, UnknownItemError
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+NAIVE = datetime(2026, 6, 1)
+
+GOOD = [
+    Item("a", "red shoes", time=NOW, attributes={"price": 10.0, "brand": "Acme"}),
+    Item("b", "blue bag", attributes={"price": 20.0}),
+]
+
+BAD_ITEMS = {
+    "empty id": (Item("", "title"), "id"),
+    "naive time": (Item("x", "title", time=NAIVE), "time"),
+    "NaN price": (Item("x", "title", attributes={"price": float("nan")}), "price"),
+    "infinite price": (Item("x", "title", attributes={"price": float("inf")}), "price"),
+    "attribute of another type": (Item("x", "title", attributes={"size": {"width": 3}}), "size"),
+    "reserved name": (Item("x", "title", attributes={"$price": 3}), "$price"),
+    "nothing to encode": (Item("x"), "text"),
+    "duplicate": (Item("c", "again"), "c"),
+}
+
+
+@pytest.fixture
+def retriever():
+    retriever = Retriever(HashEncoder(), OverlapReranker(), Decay.half_life(30))
+    retriever.upsert(GOOD)
+    retriever.record([Event("u", "a", "click", NOW)])
+    return retriever
+
+
+@pytest.fixture
+def unchanged(retriever):
+    """Whatever a test does to the retriever, it still answers as before."""
+
+    def answers():
+        return (
+            len(retriever),
+            retriever.search("shoes", k=9, user="u", now=NOW),
+            retriever.recommend("u", k=9, now=NOW, exclude_seen=False),
+        )
+
+    before = answers()
+    yield
+    assert answers() == before
+
+
+@pytest.mark.parametrize(("item", "word"), BAD_ITEMS.values(), ids=BAD_ITEMS.keys())
+def test_upsert_stops_before_anything_is_written(retriever, unchanged, item, word):
+    with pytest.raises(ItemError) as error:
+        retriever.upsert([Item("c", "new"), item, Item("d", "newer")])
+    message = str(error.value)
+    assert word in message
+    assert "\n" not in message
+    assert "c" not in retriever
+
+
+@pytest.mark.parametrize(("item", "word"), BAD_ITEMS.values(), ids=BAD_ITEMS.keys())
+def test_upsert_can_skip_and_report(retriever, item, word):
+    report = retriever.upsert(iter([Item("c", "new"), item, Item("d", "newer")]), on_error="skip")
+    assert report.upserted == 2
+    assert [bad.id for bad in report.skipped] == [item.id]
+    assert word in report.skipped[0].reason
+    assert {"a", "b", "c", "d"} == {hit.id for hit in retriever.search("new", k=9)}
+    assert retriever.get("c").title == "new"
+
+
+def test_items_that_the_encoder_refuses_are_skipped_and_reported_too():
+    class Picky(HashEncoder):
+        def encode_items(self, items):
+            reasons = {item.id: "no vowels" for item in items if not set("aeiou") & set(item.title)}
+            if reasons:
+                raise ItemError("no vowels", reasons)
+            return super().encode_items(items)
+
+    items = [Item("one", "shoe"), Item("two", "shh"), Item("three", "bag"), Item("four", "pst")]
+    retriever = Retriever(Picky())
+    with pytest.raises(ItemError, match="no vowels"):
+        retriever.upsert(items)
+    assert len(retriever) == 0
+    report = retriever.upsert(items, on_error="skip")
+    assert report.skipped == (BadItem("two", "no vowels"), BadItem("four", "no vowels"))
+    assert {hit.id for hit in retriever.search("shoe", k=9)} == {"one", "three"}
+
+
+BAD_EVENTS = {
+    "unknown item": (Event("u", "nope", "click", NOW), "nope"),
+    "naive time": (Event("u", "a", "click", NAIVE), "time"),
+    "NaN value": (Event("u", "a", "click", NOW, float("nan")), "value"),
+    "negative value": (Event("u", "a", "click", NOW, -1.0), "value"),
+    "empty user": (Event("", "a", "click", NOW), "user"),
+}
+
+
+@pytest.mark.parametrize(("event", "word"), BAD_EVENTS.values(), ids=BAD_EVENTS.keys())
+def test_record_takes_all_events_or_none(retriever, unchanged, event, word):
+    with pytest.raises(EventError, match=word):
+        retriever.record([Event("u", "b", "purchase", NOW), event])
+
+
+BAD_SEARCHES = {
+    "k is 0": ({"query": "shoes", "k": 0}, QueryError, "k=0"),
+    "k is negative": ({"query": "shoes", "k": -1}, QueryError, "k=-1"),
+    "k is no number": ({"query": "shoes", "k": "ten"}, QueryError, "k='ten'"),
+    "nothing to search by": ({"query": "  "}, QueryError, "empty"),
+    "naive now": ({"query": "shoes", "now": NAIVE}, QueryError, "time zone"),
+    "unknown operator": ({"query": "shoes", "where": {"price": {"$near": 3}}}, FilterError, r"\$near"),
+    "unknown attribute": ({"query": "shoes", "where": {"colour": "red"}}, FilterError, "colour"),
+    "NaN operand": ({"query": "shoes", "where": {"price": {"$lt": float("nan")}}}, FilterError, "price"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "kind", "word"), BAD_SEARCHES.values(), ids=BAD_SEARCHES.keys())
+def test_a_search_that_cannot_be_run_says_why(retriever, unchanged, arguments, kind, word):
+    with pytest.raises(kind, match=word) as error:
+        retriever.search(**arguments)
+    assert isinstance(error.value, ValueError)
+
+
+def test_unknown_ids_are_named_and_nothing_is_deleted(retriever, unchanged):
+    with pytest.raises(UnknownItemError, match=r"^no item with id 'nope' is indexed$"):
+        retriever.delete(["a", "nope"])
+    with pytest.raises(KeyError, match="nope"):
+        retriever.similar("nope")
+    with pytest.raises(ValueError, match=r"pass \['a'\]"):
+        retriever.delete("a")
+
+
+class Scripted(HashEncoder):
+    def __init__(self, vectors):
+        super().__init__()
+        self.vectors = vectors
+
+    def encode_items(self, items):
+        return self.vectors
+
+
+@pytest.mark.parametrize(
+    ("vectors", "word"),
+    [
+        (np.ones((1, 32)), "shape"),
+        (np.ones((2, 31)), "shape"),
+        (np.full((2, 32), np.nan), "NaN"),
+        (np.vstack([np.ones(32), np.zeros(32)]), "row 1"),
+    ],
+)
+def test_an_encoder_that_gives_something_else_is_told(vectors, word):
+    retriever = Retriever(Scripted(vectors.astype(np.float32)))
+    with pytest.raises(EncoderError, match=word):
+        retriever.upsert(GOOD)
+    assert len(retriever) == 0
+
+
+def test_a_reranker_that_gives_logits_is_told():
+    class Logits:
+        def score(self, pairs):
+            return np.full(len(pairs), 4.2, dtype=np.float32)
+
+    retriever = Retriever(HashEncoder(), Logits())
+    retriever.upsert(GOOD)
+    with pytest.raises(QueryError, match="sigmoid"):
+        retriever.search("shoes")
+
+
+def test_users_and_queries_must_match(retriever):
+    with pytest.raises(QueryError, match="2 queries and 1 users"):
+        retriever.search_batch(["a", Query("b")], users=["u"])
+
+
+def test_empty_in_gives_empty_out():
+    retriever = Retriever(HashEncoder())
+    assert retriever.upsert([]).upserted == 0
+    assert retriever.search("anything") == []
+    assert retriever.search_batch([]) == []
+    assert retriever.recommend("nobody") == []
+    retriever.delete([])
+    retriever.record([])

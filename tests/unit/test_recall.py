@@ -1,0 +1,183 @@
+"""Candidates under decay, personal search, and the index's life under many small writes."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from fakes import HashEncoder, OverlapReranker
+
+from rerank import Decay
+from twotower import Event, Item, Retriever
+from twotower.recall.item_index import ItemIndex
+from twotower.recall.vectors import unit_rows
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+class PlaneEncoder:
+    """Items lie at the angle (in degrees) that is their title; queries too."""
+
+    dim = 2
+
+    def encode_items(self, items):
+        return self._encode([item.title for item in items])
+
+    def encode_queries(self, queries):
+        return self._encode(queries)
+
+    def _encode(self, angles):
+        radians = np.radians([float(angle) for angle in angles])
+        return np.stack([np.cos(radians), np.sin(radians)], axis=1).astype(np.float32)
+
+
+@pytest.mark.parametrize("graph_above", [100, 20_000])
+def test_a_fresh_item_far_down_is_not_lost(graph_above):
+    """2,000 stale items are nearer than the fresh one: any fixed cut at 100 candidates would lose it."""
+    items = [Item(f"old-{n}", str(0.01 * n), time=NOW - 1000 * DAY) for n in range(2_000)]
+    items.append(Item("fresh", "30", time=NOW))
+    retriever = Retriever(PlaneEncoder(), decay=Decay.half_life(30, weight=0.5), graph_above=graph_above)
+    retriever.upsert(items)
+    best = retriever.search("0", k=1, now=NOW)[0]
+    assert best.id == "fresh"
+    assert best.score == pytest.approx(np.cos(np.radians(30)), abs=1e-3)
+    assert best.explain["freshness"] == pytest.approx(1.0)
+
+
+def test_a_negative_similarity_is_not_raised_by_age():
+    items = [Item("old", "120", time=NOW - 900 * DAY), Item("new", "120", time=NOW)]
+    retriever = Retriever(PlaneEncoder(), decay=Decay.half_life(30, weight=1.0))
+    retriever.upsert(items)
+    scores = {hit.id: hit.score for hit in retriever.search("0", now=NOW)}
+    assert scores["old"] == scores["new"] == pytest.approx(np.cos(np.radians(120)), abs=1e-6)
+
+
+def test_a_user_pulls_the_query_and_explain_says_how_much():
+    retriever = Retriever(PlaneEncoder(), user_weight=0.25)
+    retriever.upsert([Item("left", "-30"), Item("right", "30"), Item("seen", "90")])
+    retriever.record([Event("u", "seen", "purchase", NOW - DAY)])
+    assert retriever.search("0", now=NOW)[0].explain.keys() == {"similarity"}
+    hits = {hit.id: hit for hit in retriever.search("0", user="u", now=NOW)}
+
+    query, user = np.array([1.0, 0.0]), np.array([0.0, 1.0])
+    mixed = 0.75 * query + 0.25 * user
+    length = np.linalg.norm(mixed)
+    right = np.array([np.cos(np.radians(30)), np.sin(np.radians(30))])
+    assert hits["right"].score == pytest.approx(right @ mixed / length, abs=1e-6)
+    assert hits["right"].explain["user"] == pytest.approx(0.25 * right[1] / length, abs=1e-6)
+    assert hits["right"].score > hits["left"].score
+
+
+def test_events_after_now_are_invisible():
+    """The planted leak: an event one second ahead must change nothing."""
+    retriever = Retriever(PlaneEncoder())
+    retriever.upsert([Item(str(angle), str(angle)) for angle in range(0, 90, 10)])
+    retriever.record([Event("u", "0", "purchase", NOW)])
+    before = (retriever.recommend("u", now=NOW), retriever.search("45", user="u", now=NOW))
+    retriever.record([Event("u", "80", "purchase", NOW + timedelta(seconds=1))])
+    assert (retriever.recommend("u", now=NOW), retriever.search("45", user="u", now=NOW)) == before
+    assert retriever.recommend("u", now=NOW + DAY) != before[0]
+
+
+def test_recommend_without_history_follows_everybody():
+    retriever = Retriever(PlaneEncoder())
+    retriever.upsert([Item(str(angle), str(angle)) for angle in range(0, 90, 10)])
+    retriever.record([Event("other", "30", "purchase", NOW)])
+    assert retriever.recommend("nobody", k=1, now=NOW)[0].id == "30"
+    assert [hit.id for hit in retriever.recommend("other", k=2, now=NOW)] == ["20", "40"]
+    assert retriever.recommend("other", k=1, now=NOW, exclude_seen=False)[0].id == "30"
+
+
+def test_deleted_items_leave_histories_usable():
+    retriever = Retriever(PlaneEncoder())
+    retriever.upsert([Item("10", "10"), Item("80", "80"), Item("12", "12")])
+    retriever.record([Event("u", "10", "view", NOW), Event("u", "80", "purchase", NOW)])
+    retriever.delete(["80"])
+    assert [hit.id for hit in retriever.recommend("u", now=NOW)] == ["12"]
+
+
+def test_similar_leaves_the_item_out_and_filters():
+    retriever = Retriever(PlaneEncoder())
+    retriever.upsert(
+        [Item(str(angle), str(angle), attributes={"even": angle % 20 == 0}) for angle in range(0, 60, 10)]
+    )
+    assert [hit.id for hit in retriever.similar("20", k=2)] == ["10", "30"]
+    assert [hit.id for hit in retriever.similar("20", k=5, where={"even": True})] == ["0", "40"]
+
+
+def test_the_reranker_reads_as_many_candidates_as_asked_and_no_more():
+    seen = []
+
+    class Counting(OverlapReranker):
+        def score(self, pairs):
+            seen.append(len(pairs))
+            return super().score(pairs)
+
+    retriever = Retriever(HashEncoder(), Counting(), rerank_depth=7)
+    retriever.upsert([Item(f"i{n}", f"thing {n}") for n in range(30)])
+    retriever.search("thing", k=3)
+    retriever.search("thing", k=12)
+    retriever.search_batch(["thing", "other thing"], k=3)
+    retriever.similar("i0")
+    assert seen == [7, 12, 14]
+
+
+def test_using_shares_the_index_and_leaves_the_original_alone():
+    plain = Retriever(HashEncoder())
+    reranked = plain.using(reranker=OverlapReranker(), relevance_weight=1.0)
+    reranked.upsert([Item("a", "red shoes"), Item("b", "shoes")])
+    assert len(plain) == 2
+    assert "relevance" not in plain.search("red shoes")[0].explain
+    assert reranked.search("red shoes")[0].score == pytest.approx(1.0)
+    with pytest.raises(ValueError, match="relevance_weight=2"):
+        plain.using(relevance_weight=2)
+
+
+def test_many_small_writes_keep_few_segments():
+    index = ItemIndex(2)
+    angles = np.linspace(0, 3, 500)
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    for number in range(500):
+        index.upsert([Item(str(number), "x")], vectors[number : number + 1])
+        assert len(index.snapshot.parts) <= 10
+    assert sorted(item.id for item in index.snapshot.items()) == sorted(map(str, range(500)))
+    np.testing.assert_allclose(index.vectors(["123"])[0], vectors[123], atol=1e-6)
+
+
+def test_searches_beside_writes_see_whole_states():
+    """Each write replaces all items of one colour by the other; no search may see both."""
+    retriever = Retriever(HashEncoder(), graph_above=50)
+    colours = ["red", "blue"]
+
+    def write(colour):
+        retriever.upsert([Item(f"i{n}", f"{colour} thing {n}") for n in range(200)])
+
+    write("red")
+    stop, mixed = threading.Event(), []
+
+    def read():
+        while not stop.is_set():
+            found = {hit.item.title.split()[0] for hit in retriever.search("thing", k=300)}
+            if len(found) != 1:
+                mixed.append(found)
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    for turn in range(12):
+        write(colours[turn % 2])
+    stop.set()
+    for reader in readers:
+        reader.join()
+    assert mixed == []
+
+
+def test_unit_rows_is_exact_and_copies():
+    given = np.array([[3.0, 4.0], [1e-30, 0.0]], dtype=np.float32)
+    kept = given.copy()
+    unit = unit_rows(given, rows=2, dim=2, source="test")
+    np.testing.assert_allclose(unit, [[0.6, 0.8], [1.0, 0.0]], rtol=1e-6)
+    np.testing.assert_array_equal(given, kept)
