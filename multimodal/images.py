@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,28 +33,37 @@ def load_image(source: str | Path | Image, *, long_side: int | None = None) -> I
     import PIL.Image
     from PIL import UnidentifiedImageError
 
-    if isinstance(source, PIL.Image.Image):
-        return _upright_rgb(source, name="the given image")
-    path = Path(source)
+    name = "the given image" if isinstance(source, PIL.Image.Image) else f"photo '{source}'"
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ImageError(f"photo '{path}' is larger than {MAX_BYTES >> 20} MiB: shrink it first")
-        with PIL.Image.open(path, formats=FORMATS) as image:
-            # The header alone tells the size; a bomb is refused before a pixel is decoded.
-            _check_pixels(image, name=f"photo '{path}'")
-            if long_side is not None:
-                image.draft("RGB", (long_side, long_side))
-            return _upright_rgb(image, name=f"photo '{path}'")
-    except FileNotFoundError as error:
-        raise ImageError(f"photo '{path}' does not exist: correct the path or leave the image out") from error
-    except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
-        raise ImageError(f"photo '{path}' has over {MAX_PIXELS:,} pixels: shrink it first") from error
+        with warnings.catch_warnings():
+            # Pillow warns of sizes that are refused here anyway, and of EXIF fields that nobody reads.
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            if isinstance(source, PIL.Image.Image):
+                return _upright_rgb(source, name)
+            return _decode(Path(source), name, long_side)
+    except ImageError:
+        raise
+    except PIL.Image.DecompressionBombError as error:
+        raise ImageError(f"{name} has over {MAX_PIXELS:,} pixels: shrink it first") from error
     except UnidentifiedImageError as error:
-        raise ImageError(f"photo '{path}' is not a {', '.join(FORMATS)} file: convert it first") from error
-    except (OSError, SyntaxError, ValueError) as error:
-        if isinstance(error, ImageError):
-            raise
-        raise ImageError(f"photo '{path}' is damaged or unreadable ({error}): replace the file") from error
+        raise ImageError(f"{name} is not a {', '.join(FORMATS)} file: convert it first") from error
+    except Exception as error:  # what a damaged file makes a decoder raise depends on the byte
+        raise ImageError(f"{name} is damaged or unreadable ({error}): replace the file") from error
+
+
+def _decode(path: Path, name: str, long_side: int | None) -> Image:
+    import PIL.Image
+
+    if not path.is_file():
+        raise ImageError(f"{name} does not exist: correct the path or leave the image out")
+    if path.stat().st_size > MAX_BYTES:
+        raise ImageError(f"{name} is larger than {MAX_BYTES >> 20} MiB: shrink it first")
+    with PIL.Image.open(path, formats=FORMATS) as image:
+        # The header alone tells the size; a bomb is refused before a pixel is decoded.
+        _check_pixels(image, name)
+        if long_side is not None:
+            image.draft("RGB", (long_side, long_side))
+        return _upright_rgb(image, name)
 
 
 def _check_pixels(image: Image, name: str) -> None:
@@ -68,6 +78,9 @@ def _upright_rgb(image: Image, name: str) -> Image:
 
     _check_pixels(image, name)
     image = ImageOps.exif_transpose(image)
+    if image.mode == "I;16":  # 16 bits a pixel: convert() would clip them to white, not scale them
+        image = image.point(lambda level: level / 256).convert("L")
+        image.info.pop("transparency", None)  # a level of 16 bits too
     if image.has_transparency_data:
         canvas = PIL.Image.new("RGBA", image.size, "white")
         canvas.alpha_composite(image.convert("RGBA"))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from multimodal.errors import ModelNotFoundError
 from multimodal.hub import DEFAULT_TEXT_MODEL, locate, require_hub
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class TextEncoder:
         self.name = str(model)
         self.batch_size = batch_size
         self._model = _load(locate(model), device)
+        self._tokenizer = _callable_tokenizer(self._model.tokenizer)
         self._warned = False
 
     @property
@@ -112,12 +114,12 @@ class TextEncoder:
 
     def _count_tokens(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Unknown and all tokens of each text, each (n,)."""
-        tokenizer = self._model.tokenizer
-        rows = tokenizer([normalize_text(text) for text in texts], add_special_tokens=False)["input_ids"]
+        rows = self._tokenizer([normalize_text(text) for text in texts], add_special_tokens=False)["input_ids"]
         total = np.array([len(row) for row in rows], dtype=np.int64)
-        if tokenizer.unk_token_id is None:  # byte-level tokenizers know everything
+        unknown = self._tokenizer.unk_token_id
+        if unknown is None:  # byte-level tokenizers know everything
             return np.zeros_like(total), total
-        return np.array([row.count(tokenizer.unk_token_id) for row in rows], dtype=np.int64), total
+        return np.array([row.count(unknown) for row in rows], dtype=np.int64), total
 
     def _encode(self, texts: Sequence[str], encode: Callable[..., Any]) -> NDArray[np.float32]:
         if not texts:
@@ -135,9 +137,26 @@ def _load(location: str, device: str | None) -> SentenceTransformer:
     from sentence_transformers import SentenceTransformer
 
     if Path(location).is_dir():
-        return SentenceTransformer(location, device=device, local_files_only=True)
+        try:
+            return SentenceTransformer(location, device=device, local_files_only=True)
+        except Exception as error:  # a damaged file raises what its format's reader likes
+            raise ModelNotFoundError(
+                f"folder '{location}' holds no model that sentence-transformers can load ({str(error)[:200]}): "
+                "pass a folder that SentenceTransformer.save_pretrained wrote"
+            ) from error
     try:  # a model downloaded earlier needs no network
         return SentenceTransformer(location, device=device, local_files_only=True)
     except OSError:
         require_hub(location)
         return SentenceTransformer(location, device=device)
+
+
+def _callable_tokenizer(tokenizer: Any) -> Any:
+    """A tokenizer that is called with texts: static embedding models have the bare one of `tokenizers`."""
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    if not isinstance(tokenizer, Tokenizer):
+        return tokenizer
+    unknown = getattr(tokenizer.model, "unk_token", None)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token=unknown)

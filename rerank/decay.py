@@ -73,13 +73,8 @@ class Decay:
         _require(self.form in forms, f"form is one of {', '.join(forms)}, not {self.form!r}.")
 
     def _number(self, name: str) -> float:
-        value = getattr(self, name)
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            number = math.nan
-        _require(math.isfinite(number), f"{name} is a finite number, not {value!r}.")
-        object.__setattr__(self, name, number)  # a plain float, so that `describe` holds plain JSON values
+        number = _finite(name, getattr(self, name))
+        object.__setattr__(self, name, number)  # a plain float, so that `to_dict` holds plain JSON values
         return number
 
     @classmethod
@@ -93,7 +88,7 @@ class Decay:
     ) -> Decay:
         """Exponential decay: the freshness above `floor` halves every `days` days. Args: see the class."""
         # Checked here so that the message says `days`, the name the caller used.
-        _require(isinstance(days, (int, float)) and days > 0, f"days is a number above 0, not {days!r}.")
+        _require(_finite("days", days) > 0, f"days is a number above 0, not {days:g}.")
         return cls(scale=days, decay=0.5, weight=weight, floor=floor, offset=offset, missing=missing)
 
     @classmethod
@@ -192,6 +187,15 @@ class Decay:
         _require(not unknown, f"{', '.join(unknown)}: not a parameter of a Decay.")
         _require("scale" in values, "scale is missing: a Decay needs it.")
         return cls(**values)
+
+
+def _finite(name: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    _require(math.isfinite(number), f"{name} is a finite number, not {value!r}.")
+    return number
 
 
 def _require(holds: bool, message: str) -> None:

@@ -87,9 +87,9 @@ def test_no_store_and_other_peoples_folders(tmp_path):
     assert (tmp_path / "letter.txt").read_text() == "dear"
 
 
-@pytest.mark.parametrize("step", range(12))
+@pytest.mark.parametrize("step", range(5))
 def test_a_write_that_fails_at_any_step_leaves_the_old_store_whole(store, monkeypatch, step):
-    """The planted fault: the disk is full at the n-th write."""
+    """The planted fault: the disk is full at the n-th of the five files that a save writes."""
     retriever = load(store)
     retriever.upsert([Item("new", "new")])
     real, calls = store_folder._write_synced, []
@@ -102,13 +102,9 @@ def test_a_write_that_fails_at_any_step_leaves_the_old_store_whole(store, monkey
         real(path, data)
 
     monkeypatch.setattr(store_folder, "_write_synced", failing)
-    try:
+    with pytest.raises(StoreError, match="No space left"):
         retriever.save(store)
-    except StoreError as error:
-        assert "No space left" in str(error)
-        assert len(load(store)) == 2
-    else:
-        assert len(calls) <= step
+    assert len(load(store)) == 2
     monkeypatch.setattr(store_folder, "_write_synced", real)
     retriever.save(store)
     assert len(load(store)) == 3

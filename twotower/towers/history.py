@@ -9,6 +9,9 @@ from operator import attrgetter
 
 from twotower.types import Event
 
+# By time; the rest makes the order of acts of one moment the same whatever order they were recorded in.
+CHRONOLOGICAL = attrgetter("time", "user", "item", "kind", "value")
+
 
 class History:
     """Events by user. A reader sees a user's events before or after a write, never half of it."""
@@ -29,7 +32,7 @@ class History:
         for event in events:
             added.setdefault(event.user, []).append(event)
         for user, new in added.items():
-            self._events[user] = tuple(sorted([*self._events.get(user, ()), *new], key=attrgetter("time")))
+            self._events[user] = tuple(sorted([*self._events.get(user, ()), *new], key=CHRONOLOGICAL))
 
     def of(self, user: str, *, until: datetime, newest: int) -> Sequence[Event]:
         """A user's last events up to and including a moment, oldest first; nothing later is visible.
@@ -45,5 +48,5 @@ class History:
 
     def of_all(self, *, until: datetime, newest: int) -> Sequence[Event]:
         """Everybody's last events up to and including a moment, oldest first."""
-        visible = (event for event in self if event.time <= until)
-        return sorted(visible, key=attrgetter("time"))[-newest:]
+        visible = sorted((event for event in self if event.time <= until), key=CHRONOLOGICAL)
+        return visible[max(0, len(visible) - newest) :]

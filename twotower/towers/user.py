@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -44,15 +44,17 @@ class UserTower:
             raise ValueError(f"half_life={self.half_life} must be a number of days above 0")
         if self.newest < 1:
             raise ValueError(f"newest={self.newest} must be at least 1")
-        if bad := [kind for kind, weight in self.kinds.items() if not weight >= 0]:
-            raise ValueError(f"the weight of event kind '{bad[0]}' must be at least 0")
+        if bad := [kind for kind, weight in self.kinds.items() if not 0 <= weight < np.inf]:
+            raise ValueError(f"the weight of event kind '{bad[0]}' must be a finite number of at least 0")
 
     def describe(self) -> Mapping[str, Any]:
         """Plain JSON values."""
-        return asdict(self)
+        return {"half_life": self.half_life, "kinds": dict(self.kinds), "newest": self.newest}
 
     def weights(self, events: Sequence[Event], now_days: float) -> NDArray[np.float64]:
-        """How much each event counts, shape (n,).
+        """How much each event counts beside the one that counts most, shape (n,); all 0 where none counts.
+
+        Relative, and by its exponent, because 0.5 ** (age / half_life) itself is 0 after a thousand half-lives.
 
         Args:
             events: n events, none after `now_days`.
@@ -60,7 +62,10 @@ class UserTower:
         """
         ages = np.array([now_days - event.time.timestamp() / SECONDS_A_DAY for event in events])
         acts = np.array([self.kinds.get(event.kind, 1.0) * event.value for event in events])
-        return np.asarray(acts * 0.5 ** (ages / self.half_life), dtype=np.float64)
+        with np.errstate(divide="ignore"):  # an act of weight 0 has the exponent -inf
+            exponents = np.log2(acts) - ages / self.half_life
+        most = exponents.max(initial=-np.inf)
+        return np.zeros_like(exponents) if most == -np.inf else np.exp2(exponents - most)
 
     def encode(self, events: Sequence[Event], vectors: Vectors, now_days: float) -> Vectors | None:
         """Encode one user.
@@ -75,11 +80,6 @@ class UserTower:
         """
         if not events:
             return None
-        weights = self.weights(events, now_days)
-        peak = weights.max()
-        if not peak > 0:
-            return None
-        # Relative to the largest weight: a history of years ago still has a direction in float32.
-        mean = (weights / peak) @ vectors.astype(np.float64)  # (dim,)
+        mean = self.weights(events, now_days) @ vectors.astype(np.float64)  # (dim,), up to its length
         length = np.linalg.norm(mean)
         return None if length < 1e-9 else np.asarray(mean / length, dtype=np.float32)

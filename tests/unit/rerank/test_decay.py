@@ -155,6 +155,8 @@ def test_a_bad_parameter_is_named_in_one_sentence(name, parameters):
 def test_other_bad_input():
     with pytest.raises(InputError, match=r"^days "):
         Decay.half_life(days=0)
+    with pytest.raises(InputError, match=r"^days "):
+        Decay.half_life(days="month")
     with pytest.raises(InputError, match="half_life"):
         Decay.from_description({"scale": 1, "half_life": 3})
     with pytest.raises(InputError, match="scale is missing"):

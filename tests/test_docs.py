@@ -1,0 +1,50 @@
+"""The README's promises: its two commands are single lines, and its Python runs as written."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def section(heading: str) -> str:
+    return README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+
+
+@pytest.mark.parametrize(("heading", "word"), [("Run it", "twotower demo"), ("Test it", "pytest")])
+def test_run_it_and_test_it_are_one_line_each(heading, word):
+    (block,) = blocks("sh", section(heading))
+    assert len(block.strip().splitlines()) == 1
+    assert word in block
+
+
+def test_ci_runs_the_readme_s_test_command():
+    assert "README.md" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_python_of_the_readme_runs(tmp_path, monkeypatch):
+    """All blocks in order, as a reader would paste them, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    code = blocks("python")
+    assert code
+    namespace: dict[str, object] = {}
+    for block in code:
+        exec(compile(block, "README.md", "exec"), namespace)
+
+
+def test_every_command_of_the_readme_exists():
+    from twotower import cli
+
+    commands = set(re.findall(r"\btwotower (index|search|record|demo|[a-z]+) ", "\n".join(blocks("sh"))))
+    for command in commands - {"demo"}:
+        with pytest.raises(SystemExit) as stop:
+            cli.main([command, "--help"])
+        assert stop.value.code == 0
