@@ -114,7 +114,9 @@ class TextEncoder:
 
     def _count_tokens(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Unknown and all tokens of each text, each (n,)."""
-        rows = self._tokenizer([normalize_text(text) for text in texts], add_special_tokens=False)["input_ids"]
+        rows = self._tokenizer([normalize_text(text) for text in texts], add_special_tokens=False)[
+            "input_ids"
+        ]
         total = np.array([len(row) for row in rows], dtype=np.int64)
         unknown = self._tokenizer.unk_token_id
         if unknown is None:  # byte-level tokenizers know everything

@@ -116,9 +116,10 @@ def test_words_find_the_item_of_the_same_words(encoders, name) -> None:
     assert scores.argmax(axis=1).tolist() == list(range(len(TITLES)))
 
 
-@each(*FUSED)
-def test_a_photo_finds_its_own_item(encoders, photos, name) -> None:
-    vectors = encoders[name].encode_items([Item(path.name, "red mug", image=path) for path in photos])
+# In a sum the words of an item pull on its photo, and a random model's words pull anywhere: photos alone.
+@pytest.mark.parametrize(("name", "words"), [("concat", ""), ("concat", "red mug"), ("sum", "")])
+def test_a_photo_finds_its_own_item(encoders, photos, name, words) -> None:
+    vectors = encoders[name].encode_items([Item(path.name, words, image=path) for path in photos])
     for source in (lambda n: photos[n], lambda n: str(photos[n]), photo):
         asked = [Query("", source(n)) for n in range(len(photos))]
         scores = encoders[name].encode_queries(asked) @ vectors.T
