@@ -44,14 +44,21 @@ def main() -> None:
     pairs, grades, groups = [], [], []
     top = max(grade for judged in qrels.values() for grade in judged.values())
     ids = list(items)
-    for query_id, judged in tqdm(qrels.items(), desc="negatives"):
-        near = [hit.id for hit in retriever.search(queries[query_id], k=200)[50:]]
-        chosen = {str(name) for name in rng.choice(near, min(arguments.negatives, len(near)), replace=False)}
-        chosen |= {ids[row] for row in rng.integers(len(ids), size=arguments.negatives)}
-        graded = {**dict.fromkeys(sorted(chosen), 0), **judged}
-        pairs += [(str(queries[query_id]), items[item_id].words) for item_id in graded]
-        grades += [grade / top for grade in graded.values()]
-        groups += [query_id] * len(graded)
+    judged_ids = list(qrels)
+    for start in tqdm(range(0, len(judged_ids), 64), desc="negatives"):
+        batch = judged_ids[start : start + 64]
+        for query_id, hits in zip(
+            batch, retriever.search_batch([queries[q] for q in batch], k=200), strict=True
+        ):
+            near = [hit.id for hit in hits[50:]]
+            chosen = {
+                str(name) for name in rng.choice(near, min(arguments.negatives, len(near)), replace=False)
+            }
+            chosen |= {ids[row] for row in rng.integers(len(ids), size=arguments.negatives)}
+            graded = {**dict.fromkeys(sorted(chosen), 0), **qrels[query_id]}
+            pairs += [(str(queries[query_id]), items[item_id].words) for item_id in graded]
+            grades += [grade / top for grade in graded.values()]
+            groups += [query_id] * len(graded)
 
     print(f"{len(pairs):,} pairs of {len(qrels):,} queries")
     reranker = CrossEncoderReranker(locate(arguments.base), max_length=128)

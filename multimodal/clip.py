@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multimodal.errors import ModelNotFoundError
-from multimodal.hub import require_hub, was_downloaded
+from multimodal.hub import one_line, require_hub, was_downloaded
 from multimodal.images import load_image
 from multimodal.text import normalize_text
 
@@ -62,7 +62,7 @@ class ClipEncoder:
             self._tokenizer = open_clip.get_tokenizer(self.architecture)
         except Exception as error:  # a damaged file raises what its format's reader likes
             raise ModelNotFoundError(
-                f"open_clip cannot load '{architecture}' with weights '{pretrained}' ({str(error)[:200]}): pass "
+                f"open_clip cannot load '{architecture}' with weights '{pretrained}' ({one_line(error)}): pass "
                 "an architecture and tag of open_clip.list_pretrained(), a weights file, or ClipEncoder.compact()"
             ) from error
         self._model.eval()

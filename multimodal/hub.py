@@ -76,3 +76,8 @@ def require_hub(model: str, remedy: str = "pass the path of a model folder") -> 
         raise ModelNotFoundError(
             f"model '{model}' is not on this machine and the hub does not give it ({type(error).__name__}): {remedy}"
         ) from error
+
+
+def one_line(error: Exception) -> str:
+    """Start of another library's message, which may run over pages, for quoting inside a sentence."""
+    return " ".join(str(error).split())[:200]

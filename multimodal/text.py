@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multimodal.errors import ModelNotFoundError
-from multimodal.hub import DEFAULT_TEXT_MODEL, locate, require_hub
+from multimodal.hub import DEFAULT_TEXT_MODEL, locate, one_line, require_hub
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -143,7 +143,7 @@ def _load(location: str, device: str | None) -> SentenceTransformer:
             return SentenceTransformer(location, device=device, local_files_only=True)
         except Exception as error:  # a damaged file raises what its format's reader likes
             raise ModelNotFoundError(
-                f"folder '{location}' holds no model that sentence-transformers can load ({str(error)[:200]}): "
+                f"folder '{location}' holds no model that sentence-transformers can load ({one_line(error)}): "
                 "pass a folder that SentenceTransformer.save_pretrained wrote"
             ) from error
     try:  # a model downloaded earlier needs no network
@@ -161,4 +161,5 @@ def _callable_tokenizer(tokenizer: Any) -> Any:
     if not isinstance(tokenizer, Tokenizer):
         return tokenizer
     unknown = getattr(tokenizer.model, "unk_token", None)
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token=unknown)
+    fast: Any = PreTrainedTokenizerFast  # transformers leaves its constructor untyped
+    return fast(tokenizer_object=tokenizer, unk_token=unknown)  # type: ignore[no-untyped-call]

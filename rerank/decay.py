@@ -74,7 +74,7 @@ class Decay:
 
     def _number(self, name: str) -> float:
         number = _finite(name, getattr(self, name))
-        object.__setattr__(self, name, number)  # a plain float, so that `to_dict` holds plain JSON values
+        object.__setattr__(self, name, number)  # a plain float, so that `describe` holds plain JSON values
         return number
 
     @classmethod

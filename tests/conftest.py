@@ -10,7 +10,7 @@ import pytest
 
 from multimodal import ClipEncoder, TextEncoder
 
-WORDS = "red blue green mug lamp chair steel wood paper table abc".split()
+WORDS = ["red", "blue", "green", "mug", "lamp", "chair", "steel", "wood", "paper", "table", "abc"]
 PROMPTS = {"query": "query: ", "document": "passage: "}
 CLIP_SIZE = 32
 CLIP = {

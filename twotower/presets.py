@@ -13,7 +13,8 @@ from twotower.errors import StoreError
 from twotower.towers.dual_encoder import DualEncoder
 from twotower.towers.parts import TextTower
 
-TEXT_WEIGHT, IMAGE_WEIGHT = 0.8, 0.2
+# On real photos the compact model sees little more than colour: a larger share of it costs more than it brings.
+TEXT_WEIGHT, IMAGE_WEIGHT = 0.9, 0.1
 
 
 def default_encoder() -> DualEncoder:

@@ -203,7 +203,7 @@ def test_every_bad_item_is_reported_at_once(encoders, photos, tmp_path, name) ->
         Item("other", "", image=str(other)),
     ]
     with pytest.raises(
-        ItemError, match="^item 'missing' cannot be indexed: photo '.*none.png' does not"
+        ItemError, match=r"^item 'missing' cannot be indexed: photo '.*none\.png' does not"
     ) as caught:
         encoders[name].encode_items(items)
     reasons = caught.value.reasons

@@ -179,6 +179,14 @@ def test_unknown_names_say_what_to_pass(tmp_path) -> None:
     assert f"'{tmp_path}/none' does not exist" in not_found(f"local-dir:{tmp_path}/none")
 
 
+def test_weights_of_another_architecture(tiny_clip_folder, tmp_path) -> None:
+    folder = tmp_path / "clip"
+    shutil.copytree(tiny_clip_folder, folder)
+    config = folder / "open_clip_config.json"
+    config.write_text(config.read_text().replace('"embed_dim": 24', '"embed_dim": 48'))
+    assert "size mismatch for text_projection" in not_found(f"local-dir:{folder}")
+
+
 @pytest.mark.parametrize("damage", ["no config", "no weights", "bad config", "bad weights"])
 def test_damaged_folders(tiny_clip_folder, tmp_path, damage) -> None:
     folder = tmp_path / "clip"

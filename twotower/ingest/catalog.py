@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from twotower.errors import CatalogError
 from twotower.ingest.beir import corpus_rows
 from twotower.ingest.cells import typed_rows
 from twotower.ingest.fields import describe, image_path, is_finite, required_text, text, time
@@ -19,7 +20,7 @@ FIELDS = ("id", "_id", "title", "text", "image", "time")
 MAX_DEPTH = 20
 
 
-def read_catalog(path: Path) -> Iterator[Item]:
+def read_catalog(path: Path, *, bad: list[CatalogError] | None = None) -> Iterator[Item]:
     """Read the items of a catalogue one after the other.
 
     The fields are id (or "_id"), title, text, image and time; every other column or key is an attribute. A
@@ -32,6 +33,8 @@ def read_catalog(path: Path) -> Iterator[Item]:
         path: a .jsonl, .csv or .parquet file, or a BEIR folder with a corpus.jsonl. Text is UTF-8. Times are
             ISO-8601 with an offset or Z; Parquet timestamps have a time zone. Images are paths relative to
             the catalogue's folder and must stay in it; `Item.image` is absolute.
+        bad: gets the error of each row with a field that cannot be used; None raises at the first. What is
+            no JSON Lines, CSV or Parquet at all is raised either way.
 
     Returns:
         The items, in the file's order. Ids may repeat; `check_item` is left to the caller.
@@ -47,7 +50,19 @@ def read_catalog(path: Path) -> Iterator[Item]:
         rows, folder = typed_rows(path, keep_text=FIELDS), path.parent.resolve()
     else:
         rows, folder = read_rows(path), path.parent.resolve()
-    return (_item(row, folder) for row in rows)
+    return _items(rows, folder, bad)
+
+
+def _items(rows: Iterable[Row], folder: Path, bad: list[CatalogError] | None) -> Iterator[Item]:
+    for row in rows:
+        try:
+            item = _item(row, folder)
+        except CatalogError as error:
+            if bad is None:
+                raise
+            bad.append(error)
+        else:
+            yield item
 
 
 def _item(row: Row, folder: Path) -> Item:

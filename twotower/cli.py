@@ -1,0 +1,166 @@
+"""The command line: it reads arguments, calls `twotower.commands` and prints what they return."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import ArgumentParser, BooleanOptionalAction, Namespace
+from collections.abc import Sequence
+from io import TextIOWrapper
+from pathlib import Path
+
+from twotower.commands import arguments
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        argv: the arguments after the program's name; None takes those of the process.
+
+    Returns:
+        The exit code: 0, 1 after a failure, 130 after Ctrl-C; wrong usage exits with 2.
+    """
+    given = _parser().parse_args(argv)
+    from twotower.commands.terminal import is_expected, one_line, quiet_libraries
+
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # titles in letters that a terminal lacks
+    try:
+        with quiet_libraries():
+            given.run(given)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return _fail("interrupted; what was saved before stays", 130)
+    except BrokenPipeError:
+        # Who read our output has gone; without this the interpreter would complain at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if not is_expected(error):
+            raise
+        return _fail(one_line(error), 1)
+    return 0
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"twotower: {message}", file=sys.stderr)
+    return code
+
+
+def _parser() -> ArgumentParser:
+    from twotower import __version__
+
+    parser = ArgumentParser(
+        "twotower", description="Product search with text, photos, reranking and time decay."
+    )
+    parser.add_argument("--version", action="version", version=f"twotower {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    index = commands.add_parser("index", help="bring a store up to date with a catalogue")
+    index.add_argument("catalog", type=Path, help="a .jsonl, .csv or .parquet file, or a BEIR folder")
+    _store(index)
+    index.add_argument("--on-bad", choices=("stop", "skip"), default="stop", help="what to do with bad items")
+    index.add_argument("--text-model", metavar="MODEL", help="hub name or folder (default: all-MiniLM-L6-v2)")
+    index.add_argument(
+        "--image-model", metavar="ARCH", help="open_clip architecture (default: the compact model)"
+    )
+    index.add_argument("--image-weights", metavar="TAG_OR_FILE", help="of the image model")
+    index.add_argument(
+        "--text-weight", type=arguments.weight, metavar="W", help="share of the words (default: 0.8)"
+    )
+    index.add_argument(
+        "--image-weight", type=arguments.weight, metavar="W", help="share of the photos (default: 0.2)"
+    )
+    index.set_defaults(run=_index, parser=index)
+
+    search = commands.add_parser("search", help="find items by words, by a photo, for a user")
+    search.add_argument("query", nargs="?", default="", type=arguments.words, help="words")
+    _store(search)
+    search.add_argument("--image", type=Path, help="a photo to search by, alone or with words")
+    search.add_argument("--user", help="whose history to take into account")
+    search.add_argument(
+        "--where", type=arguments.where, metavar="JSON", help='such as \'{"price": {"$lt": 50}}\''
+    )
+    search.add_argument("-k", type=arguments.count, default=10, help="how many hits (default: 10)")
+    search.add_argument("--now", type=arguments.moment, metavar="TIME", help="when to search (default: now)")
+    search.add_argument("--reranker", metavar="MODEL", help="folder or hub name of a cross-encoder")
+    search.add_argument("--json", action="store_true", help="one JSON object a line")
+    search.set_defaults(run=_search, parser=search)
+
+    record = commands.add_parser("record", help="add what users did to a store")
+    record.add_argument("events", type=Path, help="a .jsonl, .csv or .parquet file of user, item, kind, time")
+    _store(record)
+    record.set_defaults(run=_record)
+
+    demo = commands.add_parser("demo", help="make a sample shop, search it, and measure every stage")
+    demo.add_argument("--folder", type=Path, default=Path("twotower-demo"), help="where the page goes")
+    demo.add_argument(
+        "--open", action=BooleanOptionalAction, default=False, help="show the page in a browser"
+    )
+    demo.set_defaults(run=_demo)
+    return parser
+
+
+def _store(parser: ArgumentParser) -> None:
+    parser.add_argument("--store", type=Path, required=True, metavar="DIR", help="the store's folder")
+
+
+def _index(given: Namespace) -> None:
+    from twotower.commands.index import EncoderChoice, index
+
+    if given.text_weight == given.image_weight == 0:
+        given.parser.error("--text-weight and --image-weight cannot both be 0")
+    if given.image_weights is not None and given.image_model is None:
+        given.parser.error("--image-weights belongs to --image-model: give both")
+    names = ("text_model", "image_model", "image_weights", "text_weight", "image_weight")
+    chosen = {name: value for name in names if (value := getattr(given, name)) is not None}
+    report = index(
+        given.catalog, given.store, EncoderChoice(**chosen).encoder, skip_bad=given.on_bad == "skip"
+    )
+    print(*report.lines(), sep="\n")
+
+
+def _search(given: Namespace) -> None:
+    from twotower.commands.hits import as_json, as_table
+    from twotower.retriever import Retriever
+
+    if not (given.query.strip() or given.image or given.user):
+        given.parser.error("give words, --image or --user")
+    reranker = None
+    if given.reranker is not None:
+        from rerank.cross_encoder import CrossEncoderReranker
+
+        reranker = CrossEncoderReranker(given.reranker)
+    retriever = Retriever.load(given.store, reranker=reranker)
+    hits = retriever.search(
+        given.query,
+        given.k,
+        image=given.image,
+        user=given.user,
+        where=given.where,
+        now=given.now,
+    )
+    for line in as_json(hits) if given.json else as_table(hits):
+        print(line)
+
+
+def _record(given: Namespace) -> None:
+    from twotower.ingest.events import read_events
+    from twotower.retriever import Retriever
+
+    events = list(read_events(given.events))
+    retriever = Retriever.load(given.store)
+    retriever.record(events)
+    retriever.save(given.store)
+    print(f"{len(events):,} events recorded")
+
+
+def _demo(given: Namespace) -> None:
+    from twotower.demo.run import run_demo
+
+    page = run_demo(given.folder, say=print)
+    if given.open:
+        import webbrowser
+
+        webbrowser.open(page.resolve().as_uri())

@@ -1,0 +1,67 @@
+"""What the arguments of the command line may be; argparse shows the message of these errors as they are."""
+
+from __future__ import annotations
+
+import json
+import math
+from argparse import ArgumentTypeError
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+
+def words(text: str) -> str:
+    """Text that can be written as UTF-8; a shell may pass any bytes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ArgumentTypeError(f"{text!a} is not UTF-8") from None
+    return text
+
+
+def count(text: str) -> int:
+    """A whole number of at least 1."""
+    if not (text.isdecimal() and int(text) > 0):
+        raise ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def weight(text: str) -> float:
+    """A finite number of at least 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and number >= 0):
+        raise ArgumentTypeError(f"{text!r} is not a finite number of at least 0")
+    return number
+
+
+def moment(text: str) -> datetime:
+    """An ISO-8601 time with an offset or Z."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        time = None
+    if time is None or time.utcoffset() is None:
+        raise ArgumentTypeError(f"{text!r} is not a time with its zone; write it like 2026-01-31T08:00:00Z")
+    return time
+
+
+def where(text: str) -> Mapping[str, Any]:
+    """A filter as JSON; ISO-8601 text that is compared with "time" becomes a datetime."""
+    try:
+        parsed = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ArgumentTypeError(f"{text!r} is not JSON ({error})") from None
+    if not isinstance(parsed, dict):
+        raise ArgumentTypeError(f'{text!r} is not a JSON object such as {{"brand": "Acme"}}')
+    return {name: _with_times(part, of_time=name == "time") for name, part in parsed.items()}
+
+
+def _with_times(value: Any, *, of_time: bool) -> Any:
+    if isinstance(value, dict):
+        return {name: _with_times(part, of_time=of_time or name == "time") for name, part in value.items()}
+    if isinstance(value, list):
+        return [_with_times(part, of_time=of_time) for part in value]
+    return moment(value) if of_time and isinstance(value, str) else value

@@ -1,0 +1,64 @@
+"""Hits in a shell: as a table for people, as JSON Lines for programs."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from twotower.types import Hit
+
+TITLE_CELLS = 48
+
+
+def as_json(hits: Sequence[Hit]) -> Iterator[str]:
+    """One JSON object a line; times are ISO-8601."""
+    for rank, hit in enumerate(hits, start=1):
+        item = hit.item
+        record = {
+            "rank": rank,
+            "id": item.id,
+            "score": hit.score,
+            "title": item.title,
+            "explain": dict(hit.explain),
+            "text": item.text,
+            "image": item.image,
+            "time": item.time,
+            "attributes": dict(item.attributes),
+        }
+        yield json.dumps(record, ensure_ascii=False, default=_to_text)
+
+
+def as_table(hits: Sequence[Hit]) -> Iterator[str]:
+    """Rank, score, id, title, and the parts of the score."""
+    if not hits:
+        yield "no hits"
+    ids = max((_cells(_line(hit.id)) for hit in hits), default=0)
+    titles = min(TITLE_CELLS, max((_cells(_line(hit.item.title)) for hit in hits), default=0))
+    for rank, hit in enumerate(hits, start=1):
+        parts = "  ".join(f"{name} {value:.3f}" for name, value in hit.explain.items())
+        yield f"{rank:>3}  {hit.score:.3f}  {_padded(hit.id, ids)}  {_padded(hit.item.title, titles)}  {parts}"
+
+
+def _to_text(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _line(text: str) -> str:
+    """One line that cannot steer a terminal."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+
+
+def _cells(text: str) -> int:
+    """How wide a terminal draws it: a Chinese character takes two cells."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
+
+
+def _padded(text: str, cells: int) -> str:
+    text = _line(text)
+    if _cells(text) > cells:
+        while _cells(text) > cells - 1:
+            text = text[:-1]
+        text += "…"
+    return text + " " * (cells - _cells(text))

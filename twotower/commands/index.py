@@ -1,0 +1,126 @@
+"""`twotower index`: a catalogue into a store, in steps that survive an interruption."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from multimodal.clip import ClipEncoder
+from multimodal.fusion import WeightedConcat
+from multimodal.hub import DEFAULT_TEXT_MODEL
+from multimodal.text import TextEncoder
+from twotower import presets
+from twotower.errors import CatalogError
+from twotower.ingest.catalog import read_catalog
+from twotower.intake import check_items
+from twotower.retriever import Retriever
+from twotower.store.folder import is_store
+from twotower.towers.dual_encoder import DualEncoder
+from twotower.types import BadItem, Encoder, Item
+
+SAVE_EVERY = 4_000  # items; an interruption loses the work on at most this many
+MOST_REASONS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderChoice:
+    """Which encoder to index with; the defaults are `presets.default_encoder`.
+
+    Args:
+        text_model: a hub name or a folder.
+        image_model: an open_clip architecture; None is the compact model that the library ships.
+        image_weights: its tag or weights file.
+        text_weight: share of the words.
+        image_weight: share of the photos.
+    """
+
+    text_model: str = DEFAULT_TEXT_MODEL
+    image_model: str | None = None
+    image_weights: str | None = None
+    text_weight: float = presets.TEXT_WEIGHT
+    image_weight: float = presets.IMAGE_WEIGHT
+
+    def encoder(self) -> DualEncoder:
+        """Load the models."""
+        fusion = WeightedConcat(text=self.text_weight, image=self.image_weight)
+        text = TextEncoder(self.text_model)
+        if self.image_model is None:
+            return DualEncoder(text, ClipEncoder.compact(), fusion)
+        return DualEncoder(text, ClipEncoder(self.image_model, self.image_weights), fusion)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexReport:
+    """What one `index` did.
+
+    Args:
+        indexed: how many items were new or had changed.
+        unchanged: how many were in the store as they are in the catalogue.
+        reasons: one sentence for each row that was left out.
+    """
+
+    indexed: int
+    unchanged: int
+    reasons: tuple[str, ...]
+
+    def lines(self) -> Iterator[str]:
+        """The report in words."""
+        yield f"{self.indexed:,} indexed, {self.unchanged:,} unchanged, {len(self.reasons):,} skipped"
+        yield from (f"  skipped: {reason}" for reason in self.reasons[:MOST_REASONS])
+        if len(self.reasons) > MOST_REASONS:
+            yield f"  and {len(self.reasons) - MOST_REASONS:,} more"
+
+
+def index(
+    catalog: Path, store: Path, make_encoder: Callable[[], Encoder], *, skip_bad: bool = False
+) -> IndexReport:
+    """Bring a store up to date with a catalogue; items that only the store has stay.
+
+    The whole catalogue is read and checked before anything is written. What was encoded is saved every
+    `SAVE_EVERY` items, so the same call after an interruption goes on where that one saved last.
+
+    Args:
+        catalog: see `read_catalog`.
+        store: a store, or a new or empty folder.
+        make_encoder: called when the catalogue was found good; an existing store's must be the same.
+        skip_bad: leave out rows and items that cannot be indexed, instead of stopping at the first.
+
+    Raises:
+        CatalogError: the catalogue cannot be read.
+        ItemError: an item cannot be indexed (without `skip_bad`).
+        StoreError: the store cannot be used, or was made with another encoder.
+    """
+    bad_rows: list[CatalogError] = []
+    bad_items: list[BadItem] = []
+    rows = read_catalog(catalog, bad=bad_rows if skip_bad else None)
+    items = check_items(rows, bad_items if skip_bad else None)
+    retriever = _open(store, make_encoder())
+    fresh = [item for item in items if not _is_indexed(retriever, item)]
+    indexed = 0
+    for start in range(0, len(fresh), SAVE_EVERY):
+        batch = fresh[start : start + SAVE_EVERY]
+        report = retriever.upsert(batch, on_error="skip" if skip_bad else "raise")
+        retriever.save(store)
+        indexed += report.upserted
+        bad_items += report.skipped
+    reasons = [str(error) for error in bad_rows] + [_reason(item) for item in bad_items]
+    return IndexReport(indexed, len(items) - len(fresh), tuple(reasons))
+
+
+def _open(store: Path, encoder: Encoder) -> Retriever:
+    if is_store(store):
+        return Retriever.load(store, encoder=encoder)
+    retriever = Retriever(encoder, decay=presets.default_decay())
+    retriever.save(store)  # a folder that cannot become a store is refused before hours of encoding
+    return retriever
+
+
+def _is_indexed(retriever: Retriever, item: Item) -> bool:
+    return item.id in retriever and retriever.get(item.id) == item
+
+
+def _reason(bad: BadItem) -> str:
+    return (
+        bad.reason if repr(bad.id) in bad.reason or f"'{bad.id}'" in bad.reason else f"{bad.id}: {bad.reason}"
+    )

@@ -1,0 +1,60 @@
+"""Manners of a command line: one line a warning, one sentence an error, and no bars in a pipe."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Show our own warnings in one line each and no library's; without a terminal, no bars and logs either."""
+    from multimodal.text import UnknownTokensWarning
+
+    disabled = logging.root.manager.disable
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", UnknownTokensWarning)
+        warnings.showwarning = _show
+        try:
+            if not sys.stderr.isatty():
+                logging.disable(logging.WARNING)
+                _hide_bars()
+            yield
+        finally:
+            logging.disable(disabled)
+
+
+def is_expected(error: Exception) -> bool:
+    """Whether an error is one that its message explains, so that no traceback is needed."""
+    from multimodal.errors import MultimodalError
+    from rerank.errors import RerankError
+    from twotower.errors import TwoTowerError
+
+    return isinstance(error, TwoTowerError | MultimodalError | RerankError | OSError)
+
+
+def one_line(message: object) -> str:
+    """A message as one line, whatever it quotes."""
+    return " ".join(str(message).split())
+
+
+def _hide_bars() -> None:
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # "Loading weights", and the hub's
+
+
+def _show(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    sys.stderr.write(f"twotower: warning: {one_line(message)}\n")
