@@ -90,20 +90,23 @@ class Snapshot:
 
     def items_at(self, ordinals: Rows) -> list[Item]:
         """The items of m rows."""
-        return [self.parts[part].segment.items[row] for part, row in self._places(ordinals)]
+        items: dict[int, Item] = {}
+        for part, places, rows in self._by_part(ordinals):
+            items.update(zip(places.tolist(), (part.segment.items[row] for row in rows.tolist()), strict=True))
+        return [items[place] for place in range(len(ordinals))]
 
     def days_at(self, ordinals: Rows) -> NDArray[np.float64]:
         """Days since 1970 of m rows, shape (m,); NaN where the item has no time."""
-        days = [self.parts[part].segment.days[row] for part, row in self._places(ordinals)]
-        return np.array(days, dtype=np.float64)
+        days = np.zeros(len(ordinals))
+        for part, places, rows in self._by_part(ordinals):
+            days[places] = part.segment.days[rows]
+        return days
 
     def vectors_at(self, ordinals: Rows) -> Vectors:
         """The vectors of m rows, float32 of shape (m, dim)."""
         vectors = np.zeros((len(ordinals), self.dim), dtype=np.float32)
-        owners = np.searchsorted(self.starts, ordinals, side="right") - 1
-        for number in np.unique(owners):
-            mine = owners == number
-            vectors[mine] = self.parts[number].segment.index.vectors(ordinals[mine] - self.starts[number])
+        for part, places, rows in self._by_part(ordinals):
+            vectors[places] = part.segment.index.vectors(rows)
         return vectors
 
     def alive_vectors(self) -> Vectors:
@@ -112,10 +115,12 @@ class Snapshot:
         rows += [part.segment.index.vectors(np.flatnonzero(part.alive)) for part in self.parts]
         return np.concatenate(rows)
 
-    def _places(self, ordinals: Rows) -> Iterator[tuple[int, int]]:
-        """Part and row of each ordinal."""
+    def _by_part(self, ordinals: Rows) -> Iterator[tuple[Part, Rows, Rows]]:
+        """Each part that owns some of the ordinals, their places among them, and their rows in its segment."""
         owners = np.searchsorted(self.starts, ordinals, side="right") - 1
-        return zip(owners.tolist(), (ordinals - self.starts[owners]).tolist(), strict=True)
+        for number in np.unique(owners):
+            places = np.flatnonzero(owners == number)
+            yield self.parts[number], places, ordinals[places] - self.starts[number]
 
 
 def inner_products(vectors: Vectors, query: Vectors) -> Scores:
