@@ -167,19 +167,21 @@ class Retriever:
             self._index.upsert(encoded, vectors)
         return UpsertReport(len(encoded), tuple(skipped))
 
-    def delete(self, item_ids: Iterable[str]) -> None:
+    def delete(self, item_ids: Iterable[str]) -> list[str]:
         """Remove items from every later search; what users did with them stays in their histories.
+
+        An id that is not indexed is no error, so that a feed may be replayed.
 
         Args:
             item_ids: ids, not one string.
 
-        Raises:
-            UnknownItemError: one is not indexed; nothing was removed.
+        Returns:
+            The ids that were indexed and are gone now.
         """
         if isinstance(item_ids, str):
             raise ValueError(f"delete takes a list of ids: pass ['{item_ids}']")
         with self._writing:
-            self._index.delete(item_ids)
+            return self._index.delete(item_ids)
 
     def record(self, events: Iterable[Event]) -> None:
         """Record behaviour; it is the user tower's input from now on.

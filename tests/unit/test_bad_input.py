@@ -128,13 +128,20 @@ def test_a_search_that_cannot_be_run_says_why(retriever, unchanged, arguments, k
     assert isinstance(error.value, ValueError)
 
 
-def test_unknown_ids_are_named_and_nothing_is_deleted(retriever, unchanged):
+def test_unknown_ids_are_named(retriever, unchanged):
     with pytest.raises(UnknownItemError, match=r"^no item with id 'nope' is indexed$"):
-        retriever.delete(["a", "nope"])
+        retriever.get("nope")
     with pytest.raises(KeyError, match="nope"):
         retriever.similar("nope")
     with pytest.raises(ValueError, match=r"pass \['a'\]"):
         retriever.delete("a")
+    assert retriever.delete(["nope"]) == []
+
+
+def test_delete_tells_what_it_removed_and_can_be_replayed(retriever):
+    assert retriever.delete(["b", "nope", "b"]) == ["b"]
+    assert retriever.delete(["b"]) == []
+    assert [hit.id for hit in retriever.search("blue bag", k=9)] == ["a"]
 
 
 class Scripted(HashEncoder):

@@ -74,20 +74,19 @@ class ItemIndex:
             parts = self._without([item.id for item in items if item.id in self._homes])
             self._publish([*parts, Part(segment, np.ones(len(segment), dtype=np.bool_))])
 
-    def delete(self, item_ids: Iterable[str]) -> None:
-        """Remove items; all or, if one is unknown, none.
+    def delete(self, item_ids: Iterable[str]) -> list[str]:
+        """Remove the items that are indexed among these, all at once.
 
-        Raises:
-            UnknownItemError: one is not indexed.
+        Returns:
+            The ids that were indexed, each once.
         """
         with self._lock:
-            ids = list(dict.fromkeys(item_ids))
-            for item_id in ids:
-                self._home(item_id)
-            parts = self._without(ids)
-            for item_id in ids:
+            known = [item_id for item_id in dict.fromkeys(item_ids) if item_id in self._homes]
+            parts = self._without(known)
+            for item_id in known:
                 del self._homes[item_id]
             self._publish(parts)
+        return known
 
     def _home(self, item_id: str) -> Segment:
         try:
