@@ -84,9 +84,10 @@ def test_batch_equals_single(clip_encoder) -> None:
     np.testing.assert_allclose(clip_encoder.encode_texts(WORDS), single, atol=1e-5)
 
 
-def test_full_width_letters_are_the_same_letters(clip_encoder) -> None:
-    wide, narrow = clip_encoder.encode_texts(["ＡＢＣ", "ABC"])
-    np.testing.assert_allclose(wide, narrow, atol=1e-6)
+def test_forms_of_the_same_letter_are_the_same_letter(clip_encoder) -> None:
+    # open_clip itself narrows full-width letters, but leaves the superscript alone.
+    odd, plain = clip_encoder.encode_texts(["ＡＢＣ 40 m²", "ABC 40 m2"])
+    np.testing.assert_allclose(odd, plain, atol=1e-6)
 
 
 def test_empty_in_gives_empty_out(clip_encoder) -> None:
@@ -104,9 +105,10 @@ def test_photos_of_any_mode_are_made_rgb_on_white(clip_encoder) -> None:
     image = photo(5)
     clear = Image.new("RGBA", image.size, (255, 0, 0, 0))
     clear.paste(image, (0, 0))
-    clear.putpixel((0, 0), (255, 0, 0, 0))
+    middle = (10, 10, 30, 30)
+    clear.paste((255, 0, 0, 0), middle)
     white = image.copy()
-    white.putpixel((0, 0), (255, 255, 255))
+    white.paste((255, 255, 255), middle)
     np.testing.assert_allclose(
         clip_encoder.encode_images([clear]), clip_encoder.encode_images([white]), atol=1e-6
     )

@@ -116,6 +116,15 @@ def test_bombs_are_refused_by_their_header_without_a_warning(tmp_path, monkeypat
     assert not leaked
 
 
+def test_a_bomb_is_refused_where_a_smaller_scale_would_fit(tmp_path) -> None:
+    path = saved(tmp_path / "a.jpg", Image.new("RGB", (16, 16)))
+    size = struct.pack(">BHH", 8, 16, 16)  # bits, height, width
+    assert path.read_bytes().count(size) == 1
+    path.write_bytes(path.read_bytes().replace(size, struct.pack(">BHH", 8, 8_000, 8_000)))
+    with pytest.raises(ImageError, match="has 64,000,000 pixels"):
+        load_image(path, long_side=64)
+
+
 def test_exactly_forty_megapixels_pass_the_check(tmp_path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(png_header(8_000, 5_000))

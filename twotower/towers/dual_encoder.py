@@ -29,7 +29,7 @@ class DualEncoder:
         fusion: how the two become one vector; given exactly when `image` is.
 
     Raises:
-        ValueError: `image` without `fusion` or the reverse.
+        ValueError: `image` without `fusion` or the reverse, or a fusion that cannot join the two.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class DualEncoder:
         self._text = text
         self._image = image
         self._fusion = fusion
+        _ = self.dim  # a fusion that cannot join these two says so now
 
     @property
     def dim(self) -> int:
