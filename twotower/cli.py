@@ -67,10 +67,10 @@ def _parser() -> ArgumentParser:
     )
     index.add_argument("--image-weights", metavar="TAG_OR_FILE", help="of the image model")
     index.add_argument(
-        "--text-weight", type=arguments.weight, metavar="W", help="share of the words (default: 0.8)"
+        "--text-weight", type=arguments.weight, metavar="W", help="share of the words, such as 0.9"
     )
     index.add_argument(
-        "--image-weight", type=arguments.weight, metavar="W", help="share of the photos (default: 0.2)"
+        "--image-weight", type=arguments.weight, metavar="W", help="share of the photos, such as 0.1"
     )
     index.set_defaults(run=_index, parser=index)
 

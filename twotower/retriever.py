@@ -127,6 +127,11 @@ class Retriever:
     def __contains__(self, item_id: object) -> bool:
         return item_id in self._index
 
+    @property
+    def encoder(self) -> Encoder:
+        """The item tower and query tower that everything is encoded with."""
+        return self._encoder
+
     def get(self, item_id: str) -> Item:
         """The item with this id as it was indexed.
 

@@ -12,7 +12,7 @@ from typing import TextIO
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Show our own warnings in one line each and no library's; without a terminal, no bars and logs either."""
+    """Show our own warnings in one line each, no library's warnings and logs, and bars only on a terminal."""
     from multimodal.text import UnknownTokensWarning
 
     disabled = logging.root.manager.disable
@@ -21,8 +21,8 @@ def quiet_libraries() -> Iterator[None]:
         warnings.simplefilter("always", UnknownTokensWarning)
         warnings.showwarning = _show
         try:
+            logging.disable(logging.WARNING)
             if not sys.stderr.isatty():
-                logging.disable(logging.WARNING)
                 _hide_bars()
             yield
         finally:

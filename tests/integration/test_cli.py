@@ -1,0 +1,284 @@
+"""The command line as a shell sees it: what it prints, where, and its exit code; with the default models."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from twotower import Retriever
+from twotower.cli import main
+from twotower.commands import index as index_command
+from twotower.demo.photos import draw_photo
+
+RECORDS = [
+    {"id": "shoes", "title": "Red running shoes", "text": "Light mesh trainers", "image": "shoes.jpg",
+     "time": "2026-05-20T00:00:00Z", "price": 79.0, "brand": "Acme"},
+    {"id": "bag", "title": "Brown leather handbag", "time": "2024-01-10T00:00:00Z", "price": 120.0, "brand": "Bolt"},
+    {"id": "mug", "title": "Blue coffee mug", "image": "mug.jpg", "price": 12.0, "brand": "Acme"},
+    {"id": "茶杯", "title": "Green tea cup 茶杯", "price": 15.0, "brand": "Muhe"},
+]  # fmt: skip
+EVENTS = [{"user": "u1", "item": "mug", "kind": "purchase", "time": "2026-05-30T00:00:00Z"}]
+
+
+def write(path: Path, records: list[dict[str, object]]) -> Path:
+    lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    path.write_text(lines, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a catalogue, its photos, events, and a store made of both."""
+    folder = tmp_path_factory.mktemp("shop")
+    for name, category, colour in (("shoes", "running shoes", "red"), ("mug", "mug", "blue")):
+        draw_photo(category, colour, "plain", np.random.default_rng(1)).save(folder / f"{name}.jpg")
+    catalog = write(folder / "catalog.jsonl", RECORDS)
+    assert main(["index", str(catalog), "--store", str(folder / "store")]) == 0
+    events = write(folder / "events.jsonl", EVENTS)
+    assert main(["record", str(events), "--store", str(folder / "store")]) == 0
+    return folder
+
+
+def searched(shop: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str, object]]:
+    code = main(
+        ["search", "--store", str(shop / "store"), "--now", "2026-06-01T00:00:00Z", "--json", *arguments]
+    )
+    captured = capsys.readouterr()
+    assert code == 0, captured.err
+    return [json.loads(line) for line in captured.out.splitlines()]
+
+
+def ids(records: list[dict[str, object]]) -> list[object]:
+    return [record["id"] for record in records]
+
+
+def test_json_has_rank_score_and_parts_that_add_up(shop, capsys):
+    first, *_ = found = searched(shop, capsys, "red running shoes")
+    assert [record["rank"] for record in found] == [1, 2, 3, 4]
+    assert (first["id"], first["title"], first["time"]) == (
+        "shoes",
+        "Red running shoes",
+        "2026-05-20T00:00:00+00:00",
+    )
+    parts = dict(first["explain"])
+    freshness = parts.pop("freshness")
+    assert first["score"] == pytest.approx(sum(parts.values()) * freshness, abs=1e-6)
+    assert first["attributes"]["brand"] == "Acme"
+
+
+def test_json_keeps_chinese_as_it_is(shop, capsys):
+    assert main(["search", "tea cup", "--store", str(shop / "store"), "--json", "-k", "1"]) == 0
+    assert "茶杯" in capsys.readouterr().out
+
+
+def test_table_shows_rank_score_id_title_and_parts(shop, capsys):
+    assert main(["search", "handbag", "--store", str(shop / "store"), "-k", "2"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.split()[0] == "1"
+    assert first.split()[2:6] == ["bag", "Brown", "leather", "handbag"]
+    assert float(first.split()[1]) > float(second.split()[1])
+    assert "text 0." in first
+    assert "freshness 0." in first
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ('{"price": {"$lt": 50}}', {"mug", "茶杯"}),
+        ('{"time": {"$gte": "2026-01-01T00:00:00Z"}}', {"shoes"}),
+        ('{"$or": [{"time": {"$lt": "2025-01-01T00:00:00+08:00"}}, {"brand": "Muhe"}]}', {"bag", "茶杯"}),
+        ('{"time": {"$in": ["2026-05-20T02:00:00+02:00"]}}', {"shoes"}),
+    ],
+)
+def test_where_filters_also_by_time(shop, capsys, where, expected):
+    assert set(ids(searched(shop, capsys, "things", "--where", where))) == expected
+
+
+def test_a_photo_finds_itself(shop, capsys):
+    # An item without words of its own would win by construction, so only those with a photo compete.
+    where = '{"id": {"$in": ["shoes", "mug"]}}'
+    assert ids(searched(shop, capsys, "--image", str(shop / "mug.jpg"), "--where", where))[0] == "mug"
+    assert ids(searched(shop, capsys, "--image", str(shop / "shoes.jpg"), "--where", where))[0] == "shoes"
+
+
+def test_a_recorded_purchase_changes_the_user_s_results(shop, capsys):
+    first, *_ = searched(shop, capsys, "--user", "u1")
+    assert first["id"] == "mug"
+    assert set(first["explain"]) == {"user", "freshness"}
+    assert "user" in searched(shop, capsys, "handbag", "--user", "u1")[0]["explain"]
+
+
+def test_indexing_again_changes_nothing_then_only_what_changed(shop, tmp_path, capsys):
+    store = str(tmp_path / "store")
+    catalog = write(tmp_path / "catalog.jsonl", [RECORDS[1], RECORDS[3]])
+    assert main(["index", str(catalog), "--store", store]) == 0
+    assert "2 indexed, 0 unchanged, 0 skipped" in capsys.readouterr().out
+    write(catalog, [RECORDS[1] | {"price": 99.0}])
+    assert main(["index", str(catalog), "--store", store]) == 0
+    assert "1 indexed, 0 unchanged" in capsys.readouterr().out
+    assert main(["index", str(catalog), "--store", store]) == 0
+    assert "0 indexed, 1 unchanged" in capsys.readouterr().out
+    retriever = Retriever.load(store)
+    assert retriever.get("bag").attributes["price"] == 99.0
+    assert "茶杯" in retriever  # no longer in the catalogue, but it stays
+
+
+BAD = [
+    RECORDS[1],
+    RECORDS[1],
+    {"id": "late", "title": "Naive time", "time": "2026-01-01T00:00:00"},
+    {"id": "blind", "title": "Broken photo", "image": "broken.jpg"},
+]
+
+
+def test_a_bad_row_stops_before_anything_is_written(tmp_path, capsys):
+    catalog = write(tmp_path / "catalog.jsonl", BAD)
+    assert main(["index", str(catalog), "--store", str(tmp_path / "store")]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = captured.err.splitlines()
+    assert line.startswith("twotower: ")
+    assert "'bag' comes twice" in line
+    assert not (tmp_path / "store").exists()
+
+
+def test_bad_rows_are_skipped_with_their_reasons(tmp_path, capsys):
+    (tmp_path / "broken.jpg").write_bytes(b"no photo")
+    catalog = write(tmp_path / "catalog.jsonl", BAD)
+    assert main(["index", str(catalog), "--store", str(tmp_path / "store"), "--on-bad", "skip"]) == 0
+    summary, *reasons = capsys.readouterr().out.splitlines()
+    assert summary == "1 indexed, 0 unchanged, 3 skipped"
+    assert [
+        any(word in reason for reason in reasons) for word in ("line 3, field 'time'", "twice", "broken.jpg")
+    ] == [
+        True,
+        True,
+        True,
+    ]
+    assert len(Retriever.load(tmp_path / "store")) == 1
+
+
+def test_an_interrupted_index_keeps_what_was_saved_and_goes_on(tmp_path, capsys, monkeypatch):
+    catalog = write(tmp_path / "catalog.jsonl", [RECORDS[1], RECORDS[3], {"id": "c", "title": "Lamp"}])
+    arguments = ["index", str(catalog), "--store", str(tmp_path / "store")]
+    monkeypatch.setattr(index_command, "SAVE_EVERY", 1)
+    upsert, calls = Retriever.upsert, []
+
+    def interrupted(self, items, **options):
+        calls.append(items)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return upsert(self, items, **options)
+
+    monkeypatch.setattr(Retriever, "upsert", interrupted)
+    assert main(arguments) == 130
+    captured = capsys.readouterr()
+    assert captured.err.splitlines()[-1] == "twotower: interrupted; what was saved before stays"
+    assert len(Retriever.load(tmp_path / "store")) == 2
+    assert main(arguments) == 0
+    assert "1 indexed, 2 unchanged" in capsys.readouterr().out
+
+
+def test_another_encoder_is_refused(shop, tmp_path, capsys):
+    arguments = ["index", str(shop / "catalog.jsonl"), "--store", str(shop / "store"), "--text-weight", "0.5"]
+    assert main(arguments) == 1
+    assert "another encoder" in capsys.readouterr().err
+
+
+FAILURES = {
+    "no store": (["search", "q", "--store", "nothing-here"], "holds no store"),
+    "no catalogue": (["index", "nothing-here.csv", "--store", "s"], "nothing-here.csv"),
+    "no events": (["record", "nothing-here.csv", "--store", "s"], "nothing-here.csv"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "words"), FAILURES.values(), ids=FAILURES.keys())
+def test_a_failure_is_one_sentence_and_exit_code_1(tmp_path, monkeypatch, capsys, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("twotower: ")
+    assert words in line
+
+
+def test_failures_of_a_search_are_one_sentence(shop, capsys):
+    for arguments, words in (
+        (["q", "--where", '{"colour": "red"}'], "colour"),
+        (["--image", "nothing-here.jpg"], "nothing-here.jpg"),
+        (["q", "--reranker", str(shop / "no-model")], "no-model"),
+    ):
+        assert main(["search", "--store", str(shop / "store"), *arguments]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert words in line
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["search", "--store", "s"],
+        ["search", "q", "--store", "s", "-k", "0"],
+        ["search", "q", "--store", "s", "--now", "2026-01-01"],
+        ["search", "q", "--store", "s", "--where", "[1]"],
+        ["search", "q", "--store", "s", "--where", '{"time": {"$gte": "yesterday"}}'],
+        ["search", "\udcff", "--store", "s"],
+        ["index", "c.csv", "--store", "s", "--text-weight", "nan"],
+        ["index", "c.csv", "--store", "s", "--text-weight", "0", "--image-weight", "0"],
+        ["index", "c.csv", "--store", "s", "--image-weights", "openai"],
+    ],
+)
+def test_wrong_usage_is_exit_code_2(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert "error:" in capsys.readouterr().err.splitlines()[-1]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "twotower", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, encoding="utf-8")
+
+
+def test_a_pipe_gets_no_bars_and_a_warning_is_one_line(tmp_path):
+    catalog = write(tmp_path / "catalog.jsonl", [{"id": "a", "title": "红色跑步鞋"}])
+    done = run("index", str(catalog), "--store", str(tmp_path / "store"))
+    assert (done.returncode, done.stdout) == (0, "1 indexed, 0 unchanged, 0 skipped\n")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("twotower: warning: the text model")
+
+
+def test_help_loads_no_models():
+    done = run("search", "--help")
+    assert done.returncode == 0
+    code = "import sys, twotower.cli; print(sorted({'torch', 'faiss', 'numpy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_a_reader_who_leaves_is_no_error(shop):
+    shell = f"{sys.executable} -m twotower search mug --json --store {shop / 'store'} | true"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {shell}"], capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+
+
+def test_ctrl_c_in_a_real_process_is_one_line(tmp_path):
+    catalog = write(tmp_path / "catalog.jsonl", [{"id": f"{n}", "title": f"mug {n}"} for n in range(5000)])
+    command = [sys.executable, "-m", "twotower", "index", str(catalog), "--store", str(tmp_path / "store")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "store" / "CURRENT").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert errors == "twotower: interrupted; what was saved before stays\n"
+    assert len(Retriever.load(tmp_path / "store")) == 0  # a store, whole, from before the first batch
