@@ -162,4 +162,4 @@ def _callable_tokenizer(tokenizer: Any) -> Any:
         return tokenizer
     unknown = getattr(tokenizer.model, "unk_token", None)
     fast: Any = PreTrainedTokenizerFast  # transformers leaves its constructor untyped
-    return fast(tokenizer_object=tokenizer, unk_token=unknown)  # type: ignore[no-untyped-call]
+    return fast(tokenizer_object=tokenizer, unk_token=unknown)

@@ -92,7 +92,9 @@ class Snapshot:
         """The items of m rows."""
         items: dict[int, Item] = {}
         for part, places, rows in self._by_part(ordinals):
-            items.update(zip(places.tolist(), (part.segment.items[row] for row in rows.tolist()), strict=True))
+            items.update(
+                zip(places.tolist(), (part.segment.items[row] for row in rows.tolist()), strict=True)
+            )
         return [items[place] for place in range(len(ordinals))]
 
     def days_at(self, ordinals: Rows) -> NDArray[np.float64]:
