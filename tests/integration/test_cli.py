@@ -273,7 +273,14 @@ def test_a_reader_who_leaves_is_no_error(shop):
 def test_ctrl_c_in_a_real_process_is_one_line(tmp_path):
     catalog = write(tmp_path / "catalog.jsonl", [{"id": f"{n}", "title": f"mug {n}"} for n in range(5000)])
     command = [sys.executable, "-m", "twotower", "index", str(catalog), "--store", str(tmp_path / "store")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=dict(os.environ),
+        # A shell starts background jobs, CI's perhaps, with Ctrl-C ignored; a terminal does not.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 120
     while not (tmp_path / "store" / "CURRENT").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
