@@ -20,8 +20,10 @@ class DualEncoder:
     """Query tower and item tower over a text model and an image model.
 
     An item is its title and description, and its photo. A query is its words, and its photo; where it has no
-    photo, the image model's own text tower looks for photos that match the words. A text that the text model
-    cannot read (most of its tokens are unknown) counts as missing where there is an image part to go by.
+    photo, the image model's own text tower looks for photos that match the words. Words of a query that the text
+    model cannot read (most of their tokens are unknown) count as missing where there is an image part to go by.
+    An item's words count as they are: were the unreadable ones missing, their weight would go to the photo and lift
+    these items above all others for every query that has only an image part.
 
     Args:
         text: the text model.
@@ -77,7 +79,9 @@ class DualEncoder:
             ItemError: photos that cannot be used, or items with nothing to encode; `reasons` has them all.
         """
         photos, failures = self._open([item.image for item in items])
-        texts = self._readable([item.words for item in items], others=photos)
+        words = [item.words for item in items]
+        texts = {row: text for row, text in enumerate(words) if text and self._reads}
+        self._text.readable(words)  # for its warning
         for row in range(len(items)):
             if row not in photos and row not in texts:
                 failures.setdefault(row, "it has neither words nor a photo that this encoder reads")
