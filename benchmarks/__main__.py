@@ -1,0 +1,59 @@
+"""`python -m benchmarks NAME ...`: one benchmark, one file, one sentence."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from benchmarks import arguments, contract
+from benchmarks.machine import pin_threads
+
+BENCHMARKS = {
+    "search": "quality of every stage on a BEIR folder",
+    "pipeline": "end-to-end queries per second and latency, recall and rerank",
+    "recall": "vector search beside raw faiss, hnswlib and usearch",
+    "ingest": "items per second into the store, and searches meanwhile",
+    "rerank": "pairs per second of the cross-encoder",
+    "encode": "texts and images per second",
+    "train": "training examples per second and quality after a fixed budget",
+    "recommend": "next-basket quality",
+    "multimodal": "text, image and every fusion, with missing modalities",
+}
+TOOLS = {
+    "prepare": "turn public data sets into BEIR folders",
+    "report": "turn results into Markdown tables and plots",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one benchmark or tool.
+
+    Each is a module of the same name: a benchmark has `add_arguments(parser)` and `run(options) -> Result`, a tool
+    has `main(argv) -> int`.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    overview = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="\n".join(f"  {name:<12}{text}" for name, text in (BENCHMARKS | TOOLS).items()),
+    )
+    overview.add_argument("name", metavar="NAME", choices=[*BENCHMARKS, *TOOLS], help="see below")
+    name = overview.parse_args(argv[:1]).name
+    if name in TOOLS:
+        return int(importlib.import_module(f"benchmarks.{name}").main(argv[1:]))
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks {name}", description=BENCHMARKS[name])
+    arguments.add_common(parser)
+    benchmark = importlib.import_module(f"benchmarks.{name}")
+    benchmark.add_arguments(parser)
+    options = parser.parse_args(argv[1:])
+    pin_threads(options.threads)
+    result = benchmark.run(options)
+    print(contract.write(result, options.out), file=sys.stderr)
+    print(result.headline)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

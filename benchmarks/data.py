@@ -1,0 +1,83 @@
+"""Data for benchmarks: any BEIR folder, or the sample shop written as one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+
+from twotower.ingest import read_catalog, read_qrels, read_queries
+from twotower.types import Item, Query
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A corpus with judged queries.
+
+    Args:
+        folder: where it was read from.
+        items: the corpus, in the file's order.
+        queries: of the split, by id.
+        qrels: for each query's id the grade of each judged item.
+    """
+
+    folder: Path
+    items: tuple[Item, ...]
+    queries: Mapping[str, Query]
+    qrels: Mapping[str, Mapping[str, int]]
+
+
+def read_dataset(folder: Path | None, split: str, *, limit: int | None = None) -> Dataset:
+    """Read a BEIR folder.
+
+    Args:
+        folder: None makes the sample shop in a temporary folder.
+        split: name of the qrels file.
+        limit: only the first so many queries.
+    """
+    folder = sample_folder() if folder is None else folder
+    qrels = dict(list(read_qrels(folder, split).items())[:limit])
+    queries = read_queries(folder)
+    items = tuple(read_catalog(folder))
+    return Dataset(folder, items, {query: queries[query] for query in qrels}, qrels)
+
+
+def sample_folder() -> Path:
+    """The shop of `twotower demo` as a BEIR folder of its own, with the splits train and dev."""
+    from twotower.demo.shop import make_shop
+
+    folder = Path(mkdtemp(prefix="twotower-sample-"))
+    shop = make_shop(folder)
+    corpus = (
+        {
+            "_id": item.id,
+            "title": item.title,
+            "text": item.text,
+            "metadata": {
+                "image": str(Path(item.image).resolve().relative_to(folder.resolve()))
+                if item.image
+                else None,
+                "time": item.time.isoformat() if item.time else None,
+            },
+        }
+        for item in shop.items
+    )
+    _write_lines(folder / "corpus.jsonl", (json.dumps(row, ensure_ascii=False) for row in corpus))
+    queries = ({"_id": query.id, "text": query.text} for query in shop.queries)
+    _write_lines(folder / "queries.jsonl", (json.dumps(row, ensure_ascii=False) for row in queries))
+    (folder / "qrels").mkdir()
+    for split, name in (("train", "train"), ("test", "dev")):
+        judged = (
+            f"{query.id}\t{item}\t{grade}"
+            for query in shop.queries
+            if query.split == split
+            for item, grade in shop.qrels[query.id].items()
+        )
+        _write_lines(folder / "qrels" / f"{name}.tsv", ["query-id\tcorpus-id\tscore", *judged])
+    return folder
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

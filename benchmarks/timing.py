@@ -1,0 +1,116 @@
+"""Fair timing: systems take turns within each repetition, so that a drifting machine drifts for all of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.contract import Spread
+
+Input = TypeVar("Input")
+Clock: TypeAlias = Callable[[], float]
+Seconds: TypeAlias = NDArray[np.float64]
+REPETITIONS = 5
+
+
+def interleaved(
+    systems: Mapping[str, Callable[[], object]],
+    *,
+    repetitions: int = REPETITIONS,
+    warm_up: int = 1,
+    clock: Clock = time.perf_counter,
+) -> dict[str, Seconds]:
+    """Time whole calls in turns: A B C, B C A, C A B, ...
+
+    Args:
+        systems: what to time, by name.
+        repetitions: counted calls of each.
+        warm_up: calls of each before, not counted.
+        clock: seconds since any moment.
+
+    Returns:
+        Seconds of each repetition, shape (repetitions,), by name.
+    """
+    for _ in range(warm_up):
+        for call in systems.values():
+            call()
+    seconds = {name: np.empty(repetitions) for name in systems}
+    for repetition in range(repetitions):
+        for name in _turn(list(systems), repetition):
+            start = clock()
+            systems[name]()
+            seconds[name][repetition] = clock() - start
+    return seconds
+
+
+def interleaved_calls(
+    systems: Mapping[str, Callable[[Input], object]],
+    inputs: Sequence[Input],
+    *,
+    repetitions: int = REPETITIONS,
+    warm_up: int = 5,
+    clock: Clock = time.perf_counter,
+) -> dict[str, Seconds]:
+    """Time every call on every input; the systems take turns on each input.
+
+    Args:
+        systems: what to time, by name; each takes one input.
+        inputs: at least one.
+        repetitions: how often all inputs are gone through.
+        warm_up: inputs that each system sees before, not counted.
+        clock: seconds since any moment.
+
+    Returns:
+        Seconds of each call, shape (repetitions, inputs), by name.
+    """
+    for given in inputs[:warm_up]:
+        for call in systems.values():
+            call(given)
+    seconds = {name: np.empty((repetitions, len(inputs))) for name in systems}
+    for repetition in range(repetitions):
+        for place, given in enumerate(inputs):
+            for name in _turn(list(systems), repetition + place):
+                start = clock()
+                systems[name](given)
+                seconds[name][repetition, place] = clock() - start
+    return seconds
+
+
+def rate(seconds: Seconds, count: int) -> Spread:
+    """Things a second, from the seconds of each repetition that handled `count` of them."""
+    return Spread.of([count / each for each in seconds])
+
+
+def percentiles(seconds: Seconds) -> dict[str, Spread]:
+    """p50_ms, p95_ms and p99_ms of calls, shape (repetitions, calls): their spread over the repetitions."""
+    return {
+        f"p{percent}_ms": Spread.of(1000 * np.percentile(seconds, percent, axis=1))
+        for percent in (50, 95, 99)
+    }
+
+
+def time_ratio(ours: Seconds, peer: Seconds, percent: float = 50) -> Spread:
+    """Our time over the peer's, repetition by repetition; below 1 is faster.
+
+    Args:
+        ours: shape (repetitions,), or (repetitions, calls) to compare a percentile of the calls.
+        peer: of the same shape.
+        percent: which percentile of the calls.
+    """
+    if ours.ndim == 2:
+        ours, peer = (np.percentile(seconds, percent, axis=1) for seconds in (ours, peer))
+    return Spread.of(ours / peer)
+
+
+def rate_ratio(ours: Seconds, peer: Seconds) -> Spread:
+    """Our rate over the peer's for the same work, repetition by repetition; above 1 is faster."""
+    return Spread.of(peer / ours)
+
+
+def _turn(names: list[str], turn: int) -> list[str]:
+    start = turn % len(names)
+    return names[start:] + names[:start]
