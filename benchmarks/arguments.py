@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from pathlib import Path
 
@@ -43,3 +44,15 @@ def add_data(parser: argparse.ArgumentParser, *, split: bool = True) -> None:
     parser.add_argument("--data", type=Path, help="BEIR folder (default: the sample shop of `twotower demo`)")
     if split:
         parser.add_argument("--split", default="dev", help="name of the qrels file (default: dev)")
+        parser.add_argument("--where", type=json.loads, help="search only items with these attributes (JSON)")
+
+
+def add_counting(parser: argparse.ArgumentParser) -> None:
+    """How metrics count."""
+    parser.add_argument("--relevant", type=int, default=1, help="least grade that is relevant (default: 1)")
+    parser.add_argument(
+        "--gain",
+        choices=("linear", "exponential"),
+        default="linear",
+        help="of nDCG (default: linear, trec_eval's)",
+    )

@@ -9,7 +9,9 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from twotower.ingest import read_catalog, read_qrels, read_queries
-from twotower.types import Item, Query
+from twotower.recall.columns import Columns
+from twotower.recall.filters import parse_where
+from twotower.types import Item, Query, Where
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +31,35 @@ class Dataset:
     qrels: Mapping[str, Mapping[str, int]]
 
 
-def read_dataset(folder: Path | None, split: str, *, limit: int | None = None) -> Dataset:
+def read_dataset(
+    folder: Path | None, split: str, *, where: Where | None = None, limit: int | None = None
+) -> Dataset:
     """Read a BEIR folder.
+
+    Some data sets judge a split over its own products only, named by the attribute "split". Where every judged
+    product carries the split's name there, the others are left out: they are unjudged because nobody looked.
 
     Args:
         folder: None makes the sample shop in a temporary folder.
         split: name of the qrels file.
+        where: only items that pass this filter; None is all, or the split's own as above.
         limit: only the first so many queries.
     """
     folder = sample_folder() if folder is None else folder
     qrels = dict(list(read_qrels(folder, split).items())[:limit])
     queries = read_queries(folder)
     items = tuple(read_catalog(folder))
+    if where is None and _judges_only(items, split, qrels):
+        where = {"split": split}
+    if where is not None:
+        passes = parse_where(where).mask(Columns(items))
+        items = tuple(item for item, passed in zip(items, passes, strict=True) if passed)
     return Dataset(folder, items, {query: queries[query] for query in qrels}, qrels)
+
+
+def _judges_only(items: Iterable[Item], split: str, qrels: Mapping[str, Mapping[str, int]]) -> bool:
+    judged = {item_id for grades in qrels.values() for item_id in grades}
+    return all(item.attributes.get("split") == split for item in items if item.id in judged)
 
 
 def sample_folder() -> Path:

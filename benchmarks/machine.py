@@ -55,12 +55,14 @@ def hardware() -> dict[str, str | int]:
 
 
 def pin_threads(threads: int) -> None:
-    """Let every library use so many threads; call it before the first of them is imported."""
+    """Let every library use so many threads, those loaded already and those that read the environment later."""
     for variable in THREAD_VARIABLES:
         os.environ[variable] = str(threads)
     import faiss
     import torch
+    from threadpoolctl import threadpool_limits
 
+    threadpool_limits(threads)
     torch.set_num_threads(threads)
     faiss.omp_set_num_threads(threads)
 

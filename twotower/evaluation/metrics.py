@@ -1,100 +1,59 @@
-"""Ranking metrics of one query, as pure functions, and their means over a run."""
+"""Ranking metrics against graded judgements, by name, on plain dicts; the numbers are trec_eval's."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
+
+import ir_measures
+from ir_measures import AP, RR, Judged, P, R, Success, nDCG
 
 Gain: TypeAlias = Literal["linear", "exponential"]
+Unjudged: TypeAlias = Literal["irrelevant", "condensed"]
+Run: TypeAlias = Mapping[str, Mapping[str, float]]
+"""For each query's id the score of each document found; higher is better."""
+Qrels: TypeAlias = Mapping[str, Mapping[str, int]]
+"""For each query's id the grade of each judged document."""
+PerQuery: TypeAlias = dict[str, float]
+"""One value for each query's id."""
 
-
-def ndcg_at_k(ranking: Sequence[str], judgements: Mapping[str, int], k: int, gain: Gain = "linear") -> float:
-    """Normalised discounted cumulative gain of the first k results.
-
-    DCG@k = sum over ranks r = 1..k of gain(grade at r) / log2(r + 1); nDCG@k = DCG@k / DCG@k of the best
-    possible ranking of all judged documents. Unjudged documents and negative grades gain nothing.
-    Source: Järvelin and Kekäläinen 2002, "Cumulated gain-based evaluation of IR techniques", with the discount
-    of Burges et al. 2005, "Learning to rank using gradient descent", whose gain is the exponential one.
-
-    Args:
-        ranking: ids, best first, each at most once.
-        judgements: the grade of each judged id.
-        k: how many results count, at least 1.
-        gain: "linear" is the grade itself (as trec_eval), "exponential" is 2**grade - 1.
-
-    Returns:
-        A number in [0, 1]; 0 if no document has a positive grade.
-
-    Raises:
-        ValueError: k is below 1, or an id is ranked twice.
-    """
-    _check(ranking, k)
-    ideal = _dcg(sorted(judgements.values(), reverse=True)[:k], gain)
-    return _dcg((judgements.get(id_, 0) for id_ in ranking[:k]), gain) / ideal if ideal else 0.0
-
-
-def mrr_at_k(ranking: Sequence[str], judgements: Mapping[str, int], k: int, relevant: int = 1) -> float:
-    """Reciprocal rank of the first relevant document among the first k: 1 / rank, or 0 if there is none.
-
-    Source: Voorhees 1999, "The TREC-8 Question Answering Track Report".
-
-    Args:
-        ranking: ids, best first, each at most once.
-        judgements: the grade of each judged id.
-        k: how many results count, at least 1.
-        relevant: the lowest grade that counts as relevant.
-
-    Returns:
-        A number in [0, 1]; the mean over queries is the MRR.
-
-    Raises:
-        ValueError: k is below 1, or an id is ranked twice.
-    """
-    _check(ranking, k)
-    relevant_ids = _relevant_ids(judgements, relevant)
-    return next((1.0 / rank for rank, id_ in enumerate(ranking[:k], start=1) if id_ in relevant_ids), 0.0)
-
-
-def hit_rate_at_k(ranking: Sequence[str], judgements: Mapping[str, int], k: int, relevant: int = 1) -> float:
-    """Whether a relevant document is among the first k: 1 or 0.
-
-    Source: Deshpande and Karypis 2004, "Item-based top-N recommendation algorithms".
-
-    Args:
-        ranking: ids, best first, each at most once.
-        judgements: the grade of each judged id.
-        k: how many results count, at least 1.
-        relevant: the lowest grade that counts as relevant.
-
-    Returns:
-        1.0 or 0.0; the mean over queries is the hit rate.
-
-    Raises:
-        ValueError: k is below 1, or an id is ranked twice.
-    """
-    return float(mrr_at_k(ranking, judgements, k, relevant) > 0)
+DEFAULT_METRICS = ("ndcg@10", "judged@10", "mrr@10", "hr@10", "recall@100")
 
 
 def evaluate_run(
-    run: Mapping[str, Mapping[str, float]],
-    qrels: Mapping[str, Mapping[str, int]],
-    metrics: Sequence[str] = ("ndcg@10", "mrr@10", "hr@10"),
+    run: Run,
+    qrels: Qrels,
+    metrics: Sequence[str] = DEFAULT_METRICS,
     *,
     relevant: int = 1,
     gain: Gain = "linear",
+    unjudged: Unjudged = "irrelevant",
 ) -> dict[str, float]:
     """Means of metrics over the queries that have at least one relevant document.
 
-    A query that the run misses counts 0; one that only the run has is left out. Documents are ranked by score and
-    then by id, both descending, as trec_eval does.
+    A query without a relevant document is left out, since every ranking of it is as good; one that the run misses
+    counts 0; one that only the run has is left out. Documents are ranked by score and then by id, both descending,
+    as trec_eval does, but without its rounding of scores to single precision.
+
+    Metrics (k is any positive number; where it is in brackets it may be left out):
+
+    - ndcg[@k]: Järvelin and Kekäläinen 2002, with the discount 1 / log2(rank + 1); ideal over all judged documents
+    - mrr[@k]: reciprocal rank of the first relevant document
+    - map[@k]: mean average precision
+    - precision@k, recall@k, f1@k: f1 is the harmonic mean of the other two, query by query
+    - hr@k: whether one of the first k is relevant; accuracy@k is another name of it, as in sentence-transformers
+    - judged@k: share of the first k (or of all, if there are fewer) that is judged at all
 
     Args:
-        run: for each query the score of each document found; higher is better.
-        qrels: for each query the grade of each judged document.
-        metrics: "ndcg@k", "mrr@k" or "hr@k" with any k.
-        relevant: the lowest grade that counts as relevant.
-        gain: see `ndcg_at_k`.
+        run: scores by query and document.
+        qrels: grades by query and document.
+        metrics: names from the list above.
+        relevant: the lowest grade that counts as relevant; nDCG reads grades themselves.
+        gain: of nDCG: "linear" is the grade itself, as in trec_eval, "exponential" is 2**grade - 1. Negative
+            grades gain nothing.
+        unjudged: documents without a grade count as "irrelevant", or are taken out of the ranking before anything
+            is measured ("condensed" list, Sakai 2007, "Alternatives to Bpref"); judged@k sees them in any case.
 
     Returns:
         The mean of each metric, by the name given.
@@ -102,56 +61,124 @@ def evaluate_run(
     Raises:
         ValueError: an unknown metric, a score that is NaN, or no query with a relevant document.
     """
-    measures = {name: _measure(name, relevant, gain) for name in metrics}
-    judged = {query: grades for query, grades in qrels.items() if _relevant_ids(grades, relevant)}
+    values = evaluate_queries(run, qrels, metrics, relevant=relevant, gain=gain, unjudged=unjudged)
+    return {name: math.fsum(each.values()) / len(each) for name, each in values.items()}
+
+
+def evaluate_queries(
+    run: Run,
+    qrels: Qrels,
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    *,
+    relevant: int = 1,
+    gain: Gain = "linear",
+    unjudged: Unjudged = "irrelevant",
+) -> dict[str, PerQuery]:
+    """What `evaluate_run` averages: the value of each metric for each query.
+
+    Args:
+        run: as in `evaluate_run`, and so are the others.
+        qrels: grades.
+        metrics: names.
+        relevant: threshold.
+        gain: of nDCG.
+        unjudged: "irrelevant" or "condensed".
+
+    Returns:
+        By metric and query id; the queries are those of `qrels` with a relevant document, in that order.
+
+    Raises:
+        ValueError: as in `evaluate_run`.
+    """
+    measures = {name: _parse(name, relevant, _gains(qrels, gain)) for name in metrics}
+    if unjudged not in ("irrelevant", "condensed"):
+        raise ValueError(f"unjudged={unjudged!r} must be 'irrelevant' or 'condensed'.")
+    judged = {query: grades for query, grades in qrels.items() if max(grades.values(), default=0) >= relevant}
     if not judged:
         raise ValueError(f"No query has a document of grade {relevant} or more; there is nothing to average.")
-    rankings = {query: _ranking(query, run.get(query, {})) for query in judged}
+    ranked = {query: ranking(query, run.get(query, {})) for query in judged}
+    condensed = {
+        query: ids if unjudged == "irrelevant" else [id_ for id_ in ids if id_ in judged[query]]
+        for query, ids in ranked.items()
+    }
     return {
-        name: math.fsum(measure(rankings[query], grades) for query, grades in judged.items()) / len(judged)
-        for name, measure in measures.items()
+        name: combine(judged, ranked if name.startswith("judged") else condensed)
+        for name, combine in measures.items()
     }
 
 
-Measure: TypeAlias = Callable[[Sequence[str], Mapping[str, int]], float]
+def ranking(query: str, scores: Mapping[str, float]) -> list[str]:
+    """Ids by score and then by id, both descending.
 
-
-def _measure(name: str, relevant: int, gain: Gain) -> Measure:
-    kind, _, depth = name.partition("@")
-    if kind not in ("ndcg", "mrr", "hr") or not (depth.isdecimal() and int(depth)):
-        raise ValueError(f"Unknown metric {name!r}; known are ndcg@k, mrr@k and hr@k with k of at least 1.")
-    k = int(depth)
-    if kind == "ndcg":
-        return lambda ranking, grades: ndcg_at_k(ranking, grades, k, gain)
-    if kind == "mrr":
-        return lambda ranking, grades: mrr_at_k(ranking, grades, k, relevant)
-    return lambda ranking, grades: hit_rate_at_k(ranking, grades, k, relevant)
-
-
-def _ranking(query: str, scores: Mapping[str, float]) -> list[str]:
+    Raises:
+        ValueError: a score is NaN.
+    """
     for id_, score in scores.items():
-        if score != score:
+        if math.isnan(score):
             raise ValueError(
                 f"The run's score of document {id_!r} for query {query!r} is NaN; repair the run."
             )
     return sorted(scores, key=lambda id_: (scores[id_], id_), reverse=True)
 
 
-def _relevant_ids(judgements: Mapping[str, int], relevant: int) -> set[str]:
-    return {id_ for id_, grade in judgements.items() if grade >= relevant}
+Rankings: TypeAlias = Mapping[str, Sequence[str]]
+Metric: TypeAlias = Callable[[Qrels, Rankings], PerQuery]
 
 
-def _dcg(grades: Iterable[int], gain: Gain) -> float:
-    return math.fsum(_gain(grade, gain) / math.log2(rank + 1) for rank, grade in enumerate(grades, start=1))
+def _parse(name: str, relevant: int, gains: Mapping[int, int]) -> Metric:
+    kind, at, depth = name.partition("@")
+    if at and not (depth.isdecimal() and int(depth)):
+        raise ValueError(f"Unknown metric {name!r}: what follows the @ must be a number of at least 1.")
+    k = int(depth) if at else None
+    match kind, k:
+        case "ndcg", _:
+            measure = nDCG(gains=gains)
+            return lambda qrels, ranked: _calculate(measure @ k if k else measure, qrels, ranked)
+        case "map", _:
+            measure = AP(rel=relevant)
+            return lambda qrels, ranked: _calculate(measure @ k if k else measure, qrels, ranked)
+        case "mrr", _:
+            return lambda qrels, ranked: _calculate(RR(rel=relevant), qrels, _cut(ranked, k))
+        case "precision", int():
+            return lambda qrels, ranked: _calculate(P(rel=relevant) @ k, qrels, ranked)
+        case "recall", int():
+            return lambda qrels, ranked: _calculate(R(rel=relevant) @ k, qrels, ranked)
+        case "f1", int():
+            return lambda qrels, ranked: _harmonic(
+                _calculate(P(rel=relevant) @ k, qrels, ranked), _calculate(R(rel=relevant) @ k, qrels, ranked)
+            )
+        case (("hr" | "accuracy"), int()):
+            return lambda qrels, ranked: _calculate(Success(rel=relevant) @ k, qrels, ranked)
+        case "judged", int():
+            return lambda qrels, ranked: _calculate(Judged @ k, qrels, ranked)
+    raise ValueError(
+        f"Unknown metric {name!r}; known are ndcg, mrr and map with or without @k, and precision@k, recall@k, "
+        "f1@k, hr@k, accuracy@k and judged@k."
+    )
 
 
-def _gain(grade: int, gain: Gain) -> float:
-    positive = max(grade, 0)
-    return 2.0**positive - 1.0 if gain == "exponential" else float(positive)
+def _calculate(measure: Any, qrels: Qrels, ranked: Rankings) -> PerQuery:
+    # trec_eval reads scores in single precision; ranks stand for them, so that close scores stay apart.
+    run = {query: {id_: -float(rank) for rank, id_ in enumerate(ids)} for query, ids in ranked.items() if ids}
+    values = dict.fromkeys(qrels, 0.0)
+    if run:
+        for metric in ir_measures.iter_calc([measure], qrels, run):
+            values[metric.query_id] = float(metric.value)
+    return values
 
 
-def _check(ranking: Sequence[str], k: int) -> None:
-    if k < 1:
-        raise ValueError(f"k is {k}; it must be at least 1.")
-    if len(set(ranking)) != len(ranking):
-        raise ValueError("The ranking names a document twice; give each one once.")
+def _harmonic(precision: PerQuery, recall: PerQuery) -> PerQuery:
+    return {
+        query: 2 * p * recall[query] / (p + recall[query]) if p else 0.0 for query, p in precision.items()
+    }
+
+
+def _cut(ranked: Rankings, k: int | None) -> Rankings:
+    return {query: ids[:k] for query, ids in ranked.items()}
+
+
+def _gains(qrels: Qrels, gain: Gain) -> dict[int, int]:
+    if gain not in ("linear", "exponential"):
+        raise ValueError(f"gain={gain!r} must be 'linear' or 'exponential'.")
+    grades: Iterable[int] = {grade for judged in qrels.values() for grade in judged.values()}
+    return {grade: (2**grade - 1 if gain == "exponential" else grade) if grade > 0 else 0 for grade in grades}

@@ -1,0 +1,52 @@
+"""The models that a benchmark's options name, for us and for the peers alike."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from tempfile import mkdtemp
+
+from multimodal import ClipEncoder, TextEncoder
+from multimodal.hub import DEFAULT_TEXT_MODEL, locate
+from rerank import CrossEncoderReranker
+
+
+def text_model(options: argparse.Namespace) -> str:
+    """Folder or hub name of `--text-model`, as sentence-transformers takes it."""
+    return locate(options.text_model or DEFAULT_TEXT_MODEL)
+
+
+def text_encoder(options: argparse.Namespace) -> TextEncoder:
+    """Our encoder over `--text-model`."""
+    return TextEncoder(text_model(options), device=options.device)
+
+
+def image_encoder(options: argparse.Namespace) -> ClipEncoder:
+    """Our encoder over `--image-model`: ARCHITECTURE/PRETRAINED, or an open_clip name with its own scheme."""
+    name = options.image_model
+    if name is None:
+        return ClipEncoder.compact(device=options.device)
+    if ":" in name:  # local-dir: and hf-hub: name a whole model
+        return ClipEncoder(name, device=options.device)
+    architecture, _, pretrained = name.partition("/")
+    return ClipEncoder(architecture, pretrained or None, device=options.device)
+
+
+def reranker(options: argparse.Namespace) -> CrossEncoderReranker | None:
+    """Our reranker over `--reranker`; None without one."""
+    return None if options.reranker is None else CrossEncoderReranker(options.reranker, device=options.device)
+
+
+def cross_encoder_folder(options: argparse.Namespace) -> str:
+    """A cross-encoder whose speed can be measured: `--reranker`, or `--text-model` with an untrained head."""
+    if options.reranker is not None:
+        return locate(options.reranker)
+    import torch
+    from sentence_transformers import CrossEncoder
+
+    folder = Path(mkdtemp(prefix="twotower-cross-encoder-"))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = CrossEncoder(text_model(options), num_labels=1, device="cpu")
+    network.save_pretrained(str(folder), create_model_card=False)
+    return str(folder)

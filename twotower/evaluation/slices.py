@@ -1,0 +1,164 @@
+"""Metrics of a part of the queries or of the items: cold items, items without a photo, short queries, ..."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import TypeAlias, TypedDict, Unpack
+
+from twotower.evaluation.metrics import DEFAULT_METRICS, Gain, Qrels, Run, Unjudged, evaluate_run
+from twotower.types import Event, Item, Query
+
+ItemLabel: TypeAlias = Callable[[Item], str]
+QueryLabel: TypeAlias = Callable[[Query], str]
+
+
+class Counting(TypedDict, total=False):
+    """How `evaluate_run` counts; its keyword arguments."""
+
+    relevant: int
+    gain: Gain
+    unjudged: Unjudged
+
+
+def evaluate_query_slices(
+    run: Run,
+    qrels: Qrels,
+    queries: Mapping[str, Query],
+    label: QueryLabel,
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    **counting: Unpack[Counting],
+) -> dict[str, dict[str, float]]:
+    """Means of metrics over the queries of each label, and how many these are under "queries".
+
+    Args:
+        run: scores by query and document.
+        qrels: grades by query and document.
+        queries: all that `qrels` names, by id.
+        label: the slice of a query, such as `query_length`.
+        metrics: as in `evaluate_run`.
+        counting: `relevant`, `gain` and `unjudged` of `evaluate_run`.
+
+    Returns:
+        By label, sorted; a slice without any relevant document is left out.
+    """
+    labels = sorted({label(queries[query]) for query in qrels})
+    slices = {
+        name: {query: grades for query, grades in qrels.items() if label(queries[query]) == name}
+        for name in labels
+    }
+    return _evaluate(run, slices, metrics, counting)
+
+
+def evaluate_item_slices(
+    run: Run,
+    qrels: Qrels,
+    items: Iterable[Item],
+    label: ItemLabel,
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    **counting: Unpack[Counting],
+) -> dict[str, dict[str, float]]:
+    """How well search brings up the items of each label.
+
+    The rankings stay whole; only items of the slice can be relevant, and a judged item of another slice counts as
+    judged irrelevant. So an item buried below others is seen to be buried, and numbers compare systems on one
+    slice, not one slice with another.
+
+    Args:
+        run: as in `evaluate_query_slices`, and so are the others.
+        qrels: grades.
+        items: all that `qrels` names; judged items that are not among them belong to no slice.
+        label: the slice of an item, such as `has_image` or `cold(events)`.
+        metrics: names.
+        counting: see there.
+
+    Returns:
+        By label, sorted; a slice without any relevant document is left out.
+    """
+    labels = {item.id: label(item) for item in items}
+    slices = {
+        name: {
+            query: {id_: grade if labels.get(id_) == name else min(grade, 0) for id_, grade in grades.items()}
+            for query, grades in qrels.items()
+        }
+        for name in sorted(set(labels.values()))
+    }
+    return _evaluate(run, slices, metrics, counting)
+
+
+def attribute(name: str) -> ItemLabel:
+    """The slice is the value of an attribute; "unknown" where an item does not have it."""
+
+    def label(item: Item) -> str:
+        value = item.attributes.get(name)
+        return "unknown" if value is None else str(value)
+
+    return label
+
+
+def has_image(item: Item) -> str:
+    """The slices "with image" and "without image"."""
+    return "without image" if item.image is None else "with image"
+
+
+def has_text(item: Item) -> str:
+    """The slices "with text" (a title or a description) and "without text"."""
+    return "with text" if item.words else "without text"
+
+
+def cold(events: Iterable[Event], *, fewer_than: int = 1) -> ItemLabel:
+    """The slices "cold" (fewer than so many events) and "warm"."""
+    counts = Counter(event.item for event in events)
+    return lambda item: "cold" if counts[item.id] < fewer_than else "warm"
+
+
+def age_band(now: datetime, days: Sequence[float] = (30, 90, 365)) -> ItemLabel:
+    """Slices by days since an item's release: "0-30 days", ..., "over 365 days"; "unknown" and "future" apart.
+
+    Args:
+        now: aware.
+        days: upper ends of the bands, inclusive, rising.
+    """
+    ends = [0, *days]
+    names = [f"{low:g}-{high:g} days" for low, high in zip(ends, days, strict=False)]
+
+    def label(item: Item) -> str:
+        if item.time is None:
+            return "unknown"
+        age = (now - item.time).total_seconds() / 86_400
+        if age < 0:
+            return "future"
+        return next(
+            (name for name, end in zip(names, days, strict=True) if age <= end), f"over {ends[-1]:g} days"
+        )
+
+    return label
+
+
+def query_length(query: Query) -> str:
+    """Slices by words: "1 word", "2-3 words", "4 words or more"; without spaces, two characters of Chinese are one."""
+    words = sum(-(-len(part) // 2) if has_han(part) else 1 for part in query.split())
+    return "1 word" if words <= 1 else "2-3 words" if words <= 3 else "4 words or more"
+
+
+def language(query: Query) -> str:
+    """The slices "zh" (has a Chinese character), "other" and "no words"."""
+    return "zh" if has_han(query) else "other" if query.strip() else "no words"
+
+
+def has_han(text: str) -> bool:
+    """Whether a text has a Chinese character."""
+    return any("\u3400" <= character <= "\u9fff" for character in text)
+
+
+def _evaluate(
+    run: Run, slices: Mapping[str, Qrels], metrics: Sequence[str], counting: Counting
+) -> dict[str, dict[str, float]]:
+    relevant = counting.get("relevant", 1)
+    found: dict[str, dict[str, float]] = {}
+    for name, qrels in slices.items():
+        count = sum(max(grades.values(), default=0) >= relevant for grades in qrels.values())
+        if count:
+            found[name] = {"queries": float(count)} | evaluate_run(run, qrels, metrics, **counting)
+    return found
