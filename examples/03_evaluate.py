@@ -1,36 +1,21 @@
-"""Evaluate search on any BEIR folder: quality of recall and of reranking, and the latency of every stage.
+"""Evaluate search on any BEIR folder: what each stage buys in quality and costs in milliseconds.
 
     twotower index DATA --store STORE
-    python examples/03_evaluate.py DATA --store STORE --split dev [--reranker FOLDER] [--where '{"split": "dev"}']
+    python examples/03_evaluate.py DATA --store STORE --split dev [--reranker FOLDER] [--plot stages.png]
 
-Unjudged products count as irrelevant; queries without a relevant product are left out; nDCG has exponential gain,
-2 ** grade - 1. Time decay is left out, since these judgements say nothing of freshness.
+Random and BM25 stand beside the stages; queries without a relevant product are left out.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from rerank import CrossEncoderReranker
-from twotower import Hit, Query, Retriever
-from twotower.evaluation.metrics import evaluate_run
+from twotower import Retriever
+from twotower.evaluation import evaluate
 from twotower.ingest import read_qrels, read_queries
-
-
-def timed(search: Callable[[Query], Sequence[Hit]], queries: dict[str, Query]) -> tuple[dict, float]:
-    """Hits by query id, and the median milliseconds of a query."""
-    run, seconds = {}, []
-    for query_id, query in queries.items():
-        start = time.perf_counter()
-        run[query_id] = search(query)
-        seconds.append(time.perf_counter() - start)
-    return run, 1000 * float(np.median(seconds))
 
 
 def main() -> None:
@@ -41,29 +26,27 @@ def main() -> None:
     parser.add_argument("--store", type=Path, required=True, help="made by `twotower index DATA`")
     parser.add_argument("--split", default="dev")
     parser.add_argument("--relevant", type=int, default=1, help="least grade that counts as relevant")
+    parser.add_argument("--gain", choices=("linear", "exponential"), default="linear", help="of nDCG")
     parser.add_argument("--where", type=json.loads, help="search only items with these attributes")
     parser.add_argument("--reranker", help="a cross-encoder's folder or hub name")
-    parser.add_argument("--relevance-weight", type=float, nargs="+", default=[0.7])
+    parser.add_argument("--json", type=Path, help="write the numbers to this file")
+    parser.add_argument("--plot", type=Path, help="draw the stages to this .png or .svg file")
     arguments = parser.parse_args()
 
-    all_queries, qrels = read_queries(arguments.data), read_qrels(arguments.data, arguments.split)
-    queries = {query_id: all_queries[query_id] for query_id in qrels}
-    plain = Retriever.load(arguments.store).using(decay=None)
-
-    def report(name: str, retriever: Retriever) -> None:
-        hits, milliseconds = timed(lambda query: retriever.search(query, 10, where=arguments.where), queries)
-        run = {query_id: {hit.id: hit.score for hit in found} for query_id, found in hits.items()}
-        means = evaluate_run(run, qrels, relevant=arguments.relevant, gain="exponential")
-        values = "  ".join(f"{metric} {value:.4f}" for metric, value in means.items())
-        print(f"{name:<16} {values}  p50 {milliseconds:.1f} ms", flush=True)
-
-    timed(lambda query: plain.search(query, 10), dict(list(queries.items())[:20]))  # warm up
-    _, encoding = timed(lambda query: plain.encoder.encode_queries([query]), queries)
-    print(f"encoding a query: p50 {encoding:.1f} ms; the rows below include it")
-    report("recall", plain)
-    for weight in arguments.relevance_weight if arguments.reranker is not None else []:
-        reranker = CrossEncoderReranker(arguments.reranker)
-        report(f"reranked, {weight:g}", plain.using(reranker=reranker, relevance_weight=weight))
+    reranker = None if arguments.reranker is None else CrossEncoderReranker(arguments.reranker)
+    evaluation = evaluate(
+        Retriever.load(arguments.store, reranker=reranker),
+        read_queries(arguments.data),
+        read_qrels(arguments.data, arguments.split),
+        relevant=arguments.relevant,
+        gain=arguments.gain,
+        where=arguments.where,
+    )
+    print(evaluation.table())
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(evaluation.to_json(), indent=2), encoding="utf-8")
+    if arguments.plot is not None:
+        evaluation.plot(arguments.plot)
 
 
 if __name__ == "__main__":

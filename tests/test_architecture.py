@@ -16,10 +16,11 @@ PACKAGES = ("twotower", "multimodal", "rerank")
 # A room of twotower may import its own and rooms on a strictly lower floor.
 FLOORS = [
     {"types", "errors", "_installed"},
-    {"recall", "store", "towers", "evaluation", "ingest"},
+    {"recall", "store", "towers", "ingest"},
     {"ranking", "intake", "presets"},
     {"settings"},
     {"retriever"},
+    {"evaluation"},
     {"__init__"},
     {"demo"},
     {"commands"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,13 @@ class Asked:
         """The query vector, float32 of shape (dim,)."""
         return np.asarray(np.sum(list(self.parts.values()), axis=0, dtype=np.float64), dtype=np.float32)
 
+    def within(self, columns: slice) -> Asked:
+        """The same query by some columns alone; its vector is shorter then, which no ranking minds."""
+        parts = {name: np.zeros_like(part) for name, part in self.parts.items()}
+        for name, part in self.parts.items():
+            parts[name][columns] = part[columns]
+        return replace(self, parts=parts)
+
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
@@ -57,9 +64,10 @@ class Ranking:
         rerank_depth: how many candidates the reranker reads, at least 1.
         relevance_weight: in [0, 1].
         blocks: columns of the vectors by name, to tell apart the parts of a similarity.
+        modality: the one block whose similarity counts; None for all of them.
 
     Raises:
-        ValueError: a number is out of its range.
+        ValueError: a number is out of its range, or there is no such block.
     """
 
     reranker: Reranker | None
@@ -67,8 +75,12 @@ class Ranking:
     rerank_depth: int
     relevance_weight: float
     blocks: Mapping[str, slice] = field(default_factory=dict)
+    modality: str | None = None
 
     def __post_init__(self) -> None:
+        if self.modality is not None and self.modality not in self.blocks:
+            known = ", ".join(map(repr, self.blocks)) or "none"
+            raise ValueError(f"modality={self.modality!r} is not a part of the vectors; these are: {known}")
         if not 0 <= self.relevance_weight <= 1:
             raise ValueError(f"relevance_weight={self.relevance_weight} must be a share in [0, 1]")
         if self.rerank_depth < 1:
@@ -91,6 +103,8 @@ class Ranking:
         """
         clock = Clock(self.decay, now_days)
         allowed = snapshot.allowed(where)
+        if self.modality is not None:
+            asked = [query.within(self.blocks[self.modality]) for query in asked]
         found = [self._recall(snapshot, query, k, allowed, clock) for query in asked]
         relevance = self._relevance(snapshot, asked, found)
         return [
@@ -104,6 +118,8 @@ class Ranking:
     def _recall(
         self, snapshot: Snapshot, query: Asked, k: int, allowed: Sequence[Mask], clock: Clock
     ) -> Candidates:
+        if not query.vector.any():  # it lacks the one modality that is asked for
+            return Candidates(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32), np.zeros(0))
         depth = max(k, self.rerank_depth) if self._reads(query) else k
         allowed = _without(snapshot, allowed, query.exclude)
         ceiling = clock.ceiling(snapshot, allowed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -48,6 +48,7 @@ class RankingParts(TypedDict, total=False):
     decay: Decay | None
     relevance_weight: float
     rerank_depth: int
+    modality: str | None
 
 
 class Retriever:
@@ -115,7 +116,8 @@ class Retriever:
         """The same index and histories ranked by other parts: a write through either is seen by both.
 
         Args:
-            parts: any of `reranker`, `decay`, `relevance_weight` and `rerank_depth`, as at construction.
+            parts: any of `reranker`, `decay`, `relevance_weight` and `rerank_depth`, as at construction, and
+                `modality`, one of `modalities`, to recall by that part of the vectors alone (None: by all).
         """
         twin = copy(self)
         twin._ranking = replace(self._ranking, **parts)
@@ -131,6 +133,33 @@ class Retriever:
     def encoder(self) -> Encoder:
         """The item tower and query tower that everything is encoded with."""
         return self._encoder
+
+    @property
+    def reranker(self) -> Reranker | None:
+        """What reads the query beside each of the best candidates, if anything does."""
+        return self._ranking.reranker
+
+    @property
+    def decay(self) -> Decay | None:
+        """What an item's age does to its score, if anything."""
+        return self._ranking.decay
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The parts that a similarity adds up from, such as "text" and "image"; none if the encoder tells none."""
+        return tuple(self._ranking.blocks)
+
+    def items(self, where: Where | None = None) -> Iterator[Item]:
+        """The items that are indexed now, in the order of their last writes.
+
+        Args:
+            where: only items with these attributes, as in `search`.
+
+        Raises:
+            FilterError: as in `search`.
+        """
+        snapshot = self._index.snapshot
+        return snapshot.items(snapshot.allowed(where))
 
     def get(self, item_id: str) -> Item:
         """The item with this id as it was indexed.

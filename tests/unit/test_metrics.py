@@ -1,80 +1,154 @@
+"""Metrics beside the formulas, beside trec_eval itself, and beside other libraries."""
+
 from __future__ import annotations
 
 import math
 import random
 
 import pytest
+import pytrec_eval
 from sklearn.metrics import ndcg_score
 
-from twotower.evaluation.metrics import evaluate_run, hit_rate_at_k, mrr_at_k, ndcg_at_k
+from twotower.evaluation import evaluate_queries, evaluate_run
 
 GRADES = {"a": 3, "b": 1, "c": 0, "d": 2}
 LOG3 = math.log2(3)
+NAMES = {  # ours: trec_eval's
+    "ndcg@10": "ndcg_cut_10",
+    "ndcg": "ndcg",
+    "mrr": "recip_rank",
+    "map": "map",
+    "map@10": "map_cut_10",
+    "precision@10": "P_10",
+    "recall@100": "recall_100",
+    "hr@5": "success_5",
+    "accuracy@5": "success_5",
+}
+
+
+def run_of(*ids: str) -> dict[str, dict[str, float]]:
+    return {"q": {id_: float(-rank) for rank, id_ in enumerate(ids)}}
+
+
+def one(metric: str, *ids: str, grades: dict[str, int] = GRADES, **counting) -> float:
+    return evaluate_run(run_of(*ids), {"q": grades}, [metric], **counting)[metric]
+
+
+def random_case(seed: int, queries: int = 30) -> tuple[dict, dict]:
+    dice = random.Random(seed)
+    documents = [f"d{number}" for number in range(200)]
+    run = {
+        f"q{query}": {
+            document: round(dice.random(), 2) for document in dice.sample(documents, dice.randrange(1, 150))
+        }
+        for query in range(queries)
+    }
+    qrels = {
+        f"q{query}": {document: dice.randrange(4) for document in dice.sample(documents, 60)} | {"d0": 2}
+        for query in range(queries)
+    }
+    return run, qrels
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("relevant", [1, 2])
+def test_numbers_are_trec_eval_s_with_ties_and_unjudged_documents(seed, relevant):
+    run, qrels = random_case(seed)
+    evaluator = pytrec_eval.RelevanceEvaluator(
+        qrels,
+        {"ndcg_cut.10", "ndcg", "recip_rank", "map", "map_cut.10", "P.10", "recall.100", "success.5"},
+        relevance_level=relevant,
+    )
+    expected = evaluator.evaluate(run)
+    found = evaluate_queries(run, qrels, list(NAMES), relevant=relevant)
+    for ours, theirs in NAMES.items():
+        assert found[ours] == pytest.approx(
+            {query: values[theirs] for query, values in expected.items()}, abs=1e-6
+        )
 
 
 def test_ndcg_by_hand():
     # c, x, a: only the third gains. The ideal begins a, d, b.
-    ranking = ["c", "x", "a", "d"]
-    assert ndcg_at_k(ranking, GRADES, 3) == pytest.approx((3 / 2) / (3 + 2 / LOG3 + 1 / 2))
-    assert ndcg_at_k(ranking, GRADES, 3, "exponential") == pytest.approx((7 / 2) / (7 + 3 / LOG3 + 1 / 2))
-    assert ndcg_at_k(ranking, GRADES, 2) == 0
-
-
-def test_ndcg_ideal_counts_documents_that_were_not_found():
-    assert ndcg_at_k(["b"], GRADES, 10) == pytest.approx(1 / (3 + 2 / LOG3 + 1 / 2))
-    assert ndcg_at_k(["a", "d", "b"], GRADES, 10) == 1
+    ranked = ("c", "x", "a", "d")
+    assert one("ndcg@3", *ranked) == pytest.approx((3 / 2) / (3 + 2 / LOG3 + 1 / 2))
+    exponential = one("ndcg@3", *ranked, gain="exponential")
+    assert exponential == pytest.approx((7 / 2) / (7 + 3 / LOG3 + 1 / 2))
+    assert one("ndcg@2", *ranked) == 0
+    # The ideal counts documents that were not found.
+    assert one("ndcg@10", "b") == pytest.approx(1 / (3 + 2 / LOG3 + 1 / 2))
 
 
 def test_negative_grades_gain_nothing():
-    assert ndcg_at_k(["spam", "a"], {"spam": -2, "a": 1}, 10) == pytest.approx(1 / LOG3)
-    assert ndcg_at_k(["spam"], {"spam": -2}, 10) == 0
+    assert one("ndcg@10", "spam", "a", grades={"spam": -2, "a": 1}) == pytest.approx(1 / LOG3)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize("gain", ["linear", "exponential"])
 def test_ndcg_equals_scikit_learn(seed, gain):
     dice = random.Random(seed)
     ids = [str(number) for number in range(12)]
     grades = {id_: dice.randrange(4) for id_ in ids} | {"0": 1}
-    ranking = dice.sample(ids, len(ids))
-    gains = [2 ** grades[id_] - 1 if gain == "exponential" else grades[id_] for id_ in ranking]
+    ranked = dice.sample(ids, len(ids))
+    gains = [2 ** grades[id_] - 1 if gain == "exponential" else grades[id_] for id_ in ranked]
     for k in (1, 5, 12):
         expected = ndcg_score([gains], [list(range(len(ids), 0, -1))], k=k)
-        assert ndcg_at_k(ranking, grades, k, gain) == pytest.approx(expected)
+        assert one(f"ndcg@{k}", *ranked, grades=grades, gain=gain) == pytest.approx(expected)
 
 
-def test_first_relevant_rank_and_hit():
-    ranking = ["c", "b", "a"]
-    assert mrr_at_k(ranking, GRADES, 10) == 1 / 2
-    assert mrr_at_k(ranking, GRADES, 10, relevant=2) == 1 / 3
-    assert mrr_at_k(ranking, GRADES, 2, relevant=2) == 0
-    assert hit_rate_at_k(ranking, GRADES, 2) == 1
-    assert hit_rate_at_k(ranking, GRADES, 2, relevant=2) == 0
-    assert mrr_at_k([], GRADES, 10) == hit_rate_at_k([], GRADES, 10) == 0
+def test_precision_recall_f1_hits_by_hand():
+    ranked = ("c", "b", "x", "a")  # relevant from grade 1: a, b, d
+    assert one("precision@4", *ranked) == 2 / 4
+    assert one("recall@4", *ranked) == pytest.approx(2 / 3)
+    assert one("f1@4", *ranked) == pytest.approx(2 * (1 / 2) * (2 / 3) / (1 / 2 + 2 / 3))
+    assert one("f1@1", *ranked) == 0
+    assert one("mrr@10", *ranked) == 1 / 2
+    assert one("mrr@10", *ranked, relevant=2) == 1 / 4
+    assert one("mrr@3", *ranked, relevant=2) == 0
+    assert (one("hr@1", *ranked), one("hr@2", *ranked)) == (0, 1)
+    assert one("map", *ranked) == pytest.approx((1 / 2 + 2 / 4) / 3)
+    assert one("precision@10", "a") == 1 / 10  # trec_eval divides by k, however few were found
 
 
-def test_run_averages_over_queries_with_a_relevant_document():
+def test_f1_is_of_each_query_not_of_the_means():
+    qrels = {"p": {"a": 1}, "q": {"a": 1, "b": 1, "c": 1, "d": 1}}
+    run = {"p": {"a": 2.0, "x": 1.0}, "q": {"a": 2.0, "b": 1.0}}
+    expected = {"p": 2 * 0.5 * 1 / 1.5, "q": 2 * 1 * 0.5 / 1.5}
+    assert evaluate_queries(run, qrels, ["f1@2"])["f1@2"] == pytest.approx(expected)
+
+
+def test_two_views_of_unjudged_documents():
+    ranked = ("x", "a", "y", "d", "c")
+    assert one("judged@4", *ranked) == 2 / 4
+    assert one("judged@10", *ranked) == 3 / 5
+    assert one("ndcg@3", *ranked) == one("ndcg@3", "x", "a", "y")
+    condensed = one("ndcg@3", *ranked, unjudged="condensed")
+    assert condensed == one("ndcg@3", "a", "d", "c") > one("ndcg@3", *ranked)
+    assert one("judged@4", *ranked, unjudged="condensed") == 2 / 4
+
+
+def test_means_are_over_queries_with_a_relevant_document():
     qrels = {"q1": {"a": 1}, "q2": {"b": 1}, "missed": {"c": 1}, "nothing relevant": {"d": 0}}
     run = {"q1": {"a": 2.0, "x": 1.0}, "q2": {"x": 9.0, "b": 8.0}, "unjudged": {"a": 1.0}}
     means = evaluate_run(run, qrels, ("ndcg@10", "mrr@10", "hr@10", "hr@1"))
     assert means == pytest.approx(
         {"ndcg@10": (1 + 1 / LOG3) / 3, "mrr@10": (1 + 1 / 2) / 3, "hr@10": 2 / 3, "hr@1": 1 / 3}
     )
+    assert list(evaluate_queries(run, qrels, ["hr@1"])["hr@1"]) == ["q1", "q2", "missed"]
 
 
-def test_run_breaks_ties_by_id_descending():
+def test_ties_break_by_id_descending():
     assert evaluate_run({"q": {"a": 1.0, "b": 1.0}}, {"q": {"a": 1}}, ["mrr@10"]) == {"mrr@10": 1 / 2}
     assert evaluate_run({"q": {"b": 1.0, "a": 1.0}}, {"q": {"b": 1}}, ["mrr@10"]) == {"mrr@10": 1}
 
 
-def test_run_passes_the_threshold_and_the_gain_on():
-    qrels, run = {"q": {"a": 1, "b": 2}}, {"q": {"a": 2.0, "b": 1.0}}
-    assert evaluate_run(run, qrels, ["mrr@10"], relevant=2) == {"mrr@10": 1 / 2}
-    exponential = evaluate_run(run, qrels, ["ndcg@10"], gain="exponential")
-    assert exponential == {"ndcg@10": pytest.approx((1 + 3 / LOG3) / (3 + 1 / LOG3))}
+def test_scores_that_single_precision_cannot_tell_apart_stay_apart():
+    # trec_eval itself reads both as 1.0 and would put b first.
+    assert evaluate_run({"q": {"a": 1.0 + 1e-12, "b": 1.0}}, {"q": {"a": 1}}, ["mrr"]) == {"mrr": 1}
 
 
-@pytest.mark.parametrize("name", ["recall@10", "ndcg", "ndcg@0", "ndcg@-1", "ndcg@ten"])
+@pytest.mark.parametrize(
+    "name", ["recall", "precision", "ndcg@0", "ndcg@-1", "ndcg@ten", "dcg@10", "hr", "@5"]
+)
 def test_unknown_metric_is_named(name):
     with pytest.raises(ValueError, match=f"Unknown metric '{name}'"):
         evaluate_run({}, {"q": {"a": 1}}, [name])
@@ -85,7 +159,7 @@ def test_refused():
         evaluate_run({"q": {"a": math.nan}}, {"q": {"a": 1}})
     with pytest.raises(ValueError, match="nothing to average"):
         evaluate_run({}, {"q": {"a": 0}})
-    with pytest.raises(ValueError, match="k is 0"):
-        ndcg_at_k(["a"], GRADES, 0)
-    with pytest.raises(ValueError, match="twice"):
-        mrr_at_k(["a", "a"], GRADES, 10)
+    with pytest.raises(ValueError, match="gain='log'"):
+        evaluate_run({}, {"q": {"a": 1}}, gain="log")
+    with pytest.raises(ValueError, match="unjudged='ignored'"):
+        evaluate_run({}, {"q": {"a": 1}}, unjudged="ignored")

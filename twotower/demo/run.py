@@ -18,7 +18,6 @@ from twotower.demo.stages import (
     LANGUAGES,
     METRICS,
     RELEVANT,
-    Remembering,
     Searcher,
     Table,
     fit_reranker,
@@ -26,6 +25,7 @@ from twotower.demo.stages import (
     random_run,
     recall_stages,
 )
+from twotower.evaluation.stages import Remembering
 from twotower.retriever import Retriever
 
 SHOWN_ENGLISH, SHOWN_CHINESE, CARDS = 5, 3, 6

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from multimodal.clip import ClipEncoder
 from multimodal.fusion import WeightedConcat
@@ -19,7 +18,7 @@ from twotower.demo.shop import Shop, ShopQuery
 from twotower.evaluation.metrics import evaluate_run
 from twotower.retriever import Retriever
 from twotower.towers.dual_encoder import DualEncoder
-from twotower.types import Hit, Reranker
+from twotower.types import Hit
 
 # Chosen by nDCG@10 of the train queries, before the words of an item that the text model cannot read counted: text
 # weights 0.1, 0.4 and 0.9 of the fusion gave 0.785, 0.837 (the best) and 0.507; with a reranker of two epochs,
@@ -66,20 +65,6 @@ class Searcher:
     def run(self, queries: Sequence[ShopQuery]) -> Run:
         """The scores of the first hits."""
         return {id_: {hit.id: hit.score for hit in hits} for id_, hits in self.search(queries).items()}
-
-
-class Remembering:
-    """A reranker that scores each pair once; the stages of the demo ask for many pairs again."""
-
-    def __init__(self, reranker: Reranker) -> None:
-        self._reranker = reranker
-        self._known: dict[tuple[str, str], float] = {}
-
-    def score(self, pairs: Sequence[tuple[str, str]], /) -> NDArray[np.float32]:
-        """As the reranker that it asks."""
-        new = [pair for pair in dict.fromkeys(pairs) if pair not in self._known]
-        self._known.update(zip(new, self._reranker.score(new).tolist(), strict=True))
-        return np.array([self._known[pair] for pair in pairs], dtype=np.float32)
 
 
 def recall_stages(shop: Shop, words: TextEncoder, photos: ClipEncoder) -> dict[str, Retriever]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypedDict
 
 import ir_measures
 from ir_measures import AP, RR, Judged, P, R, Success, nDCG
@@ -17,6 +17,15 @@ Qrels: TypeAlias = Mapping[str, Mapping[str, int]]
 """For each query's id the grade of each judged document."""
 PerQuery: TypeAlias = dict[str, float]
 """One value for each query's id."""
+
+
+class Counting(TypedDict, total=False):
+    """How metrics count: the keyword arguments of `evaluate_run`, for functions that pass them on."""
+
+    relevant: int
+    gain: Gain
+    unjudged: Unjudged
+
 
 DEFAULT_METRICS = ("ndcg@10", "judged@10", "mrr@10", "hr@10", "recall@100")
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from twotower.evaluation.metrics import Gain, Qrels, Run, Unjudged, evaluate_queries
+from twotower.evaluation.metrics import Counting, Qrels, Run, evaluate_queries
 
 RESAMPLES = 10_000
 _BATCH = 500  # resamples at once: bounds memory at 500 * queries numbers
@@ -51,12 +52,10 @@ def compare(
     qrels: Qrels,
     metric: str = "ndcg@10",
     *,
-    relevant: int = 1,
-    gain: Gain = "linear",
-    unjudged: Unjudged = "irrelevant",
     confidence: float = 0.95,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    **counting: Unpack[Counting],
 ) -> Comparison:
     """Compare two runs, query by query.
 
@@ -68,29 +67,18 @@ def compare(
         run: the system's scores by query and document.
         baseline: the same of what it is compared with.
         qrels: grades by query and document.
-        metric: as in `evaluate_run`, and so are the next three.
-        relevant: threshold.
-        gain: of nDCG.
-        unjudged: "irrelevant" or "condensed".
+        metric: as in `evaluate_run`.
         confidence: of the interval, in (0, 1).
         resamples: of bootstrap and test.
         seed: of both.
+        counting: `relevant`, `gain` and `unjudged` of `evaluate_run`.
 
     Raises:
         ValueError: as in `evaluate_run`.
     """
-    return compare_all(
-        {"run": run},
-        baseline,
-        qrels,
-        metric,
-        relevant=relevant,
-        gain=gain,
-        unjudged=unjudged,
-        confidence=confidence,
-        resamples=resamples,
-        seed=seed,
-    )["run"]
+    values = query_values(run, qrels, metric, **counting)
+    base = query_values(baseline, qrels, metric, **counting)
+    return compare_values(values, base, confidence=confidence, resamples=resamples, seed=seed)
 
 
 def compare_all(
@@ -99,12 +87,10 @@ def compare_all(
     qrels: Qrels,
     metric: str = "ndcg@10",
     *,
-    relevant: int = 1,
-    gain: Gain = "linear",
-    unjudged: Unjudged = "irrelevant",
     confidence: float = 0.95,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    **counting: Unpack[Counting],
 ) -> dict[str, Comparison]:
     """Compare several runs with one baseline; `p_holm` is corrected for their number.
 
@@ -113,28 +99,36 @@ def compare_all(
         baseline: as in `compare`, and so are the others.
         qrels: grades.
         metric: name.
-        relevant: threshold.
-        gain: of nDCG.
-        unjudged: "irrelevant" or "condensed".
         confidence: of the intervals.
         resamples: of bootstraps and tests.
         seed: of all.
+        counting: see there.
 
     Returns:
         A comparison for each run, by its name.
     """
-
-    def values(run: Run) -> NDArray[np.float64]:
-        found = evaluate_queries(run, qrels, [metric], relevant=relevant, gain=gain, unjudged=unjudged)
-        return np.array(list(found[metric].values()))
-
-    base = values(baseline)
     raw = {
-        name: compare_values(values(run), base, confidence=confidence, resamples=resamples, seed=seed)
+        name: compare(
+            run, baseline, qrels, metric, confidence=confidence, resamples=resamples, seed=seed, **counting
+        )
         for name, run in runs.items()
     }
-    corrected = holm([each.p_value for each in raw.values()])
-    return {name: replace(each, p_holm=p) for (name, each), p in zip(raw.items(), corrected, strict=True)}
+    return corrected(raw)
+
+
+def corrected(comparisons: Mapping[str, Comparison]) -> dict[str, Comparison]:
+    """The same comparisons with `p_holm` corrected for their number."""
+    p_values = holm([each.p_value for each in comparisons.values()])
+    return {
+        name: replace(each, p_holm=p) for (name, each), p in zip(comparisons.items(), p_values, strict=True)
+    }
+
+
+def query_values(
+    run: Run, qrels: Qrels, metric: str = "ndcg@10", **counting: Unpack[Counting]
+) -> NDArray[np.float64]:
+    """One metric of every query with a relevant document, in the order of `qrels`, shape (queries,)."""
+    return np.array(list(evaluate_queries(run, qrels, [metric], **counting)[metric].values()))
 
 
 def compare_values(
@@ -149,7 +143,7 @@ def compare_values(
     difference = np.asarray(values, dtype=np.float64) - np.asarray(baseline, dtype=np.float64)
     interval = mean_interval(difference, confidence=confidence, resamples=resamples, seed=seed)
     p_value = 1.0
-    if difference.any():
+    if difference.any() and len(difference) > 1:  # of one query, both signs are as far from 0
         test = stats.permutation_test(
             (difference, np.zeros_like(difference)),
             lambda ours, theirs, axis: np.mean(ours - theirs, axis=axis),
@@ -178,17 +172,60 @@ def mean_interval(
     mean = float(values.mean())
     if np.ptp(values) == 0:
         return Interval(mean, mean, mean)
+    return _bootstrap((values,), np.mean, confidence, resamples, seed)
+
+
+def ratio_interval(
+    values: Sequence[float] | NDArray[np.float64],
+    baseline: Sequence[float] | NDArray[np.float64],
+    *,
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval:
+    """Mean of one system over the mean of another on the same queries, both of shape (queries,), with its interval.
+
+    The queries are drawn in pairs, so a hard query is hard for both.
+
+    Raises:
+        ValueError: the baseline is 0 on every query.
+    """
+    ours, theirs = np.asarray(values, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
+    if not theirs.any():
+        raise ValueError("The baseline is 0 on every query; there is nothing to divide by.")
+
+    def ratio(ours: NDArray[np.float64], theirs: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
+        # A resample in which the baseline finds nothing has no ratio; the percentiles leave it out.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(ours.mean(axis=axis) / theirs.mean(axis=axis))
+
+    if np.array_equal(ours, theirs):
+        return Interval(1.0, 1.0, 1.0)
+    return _bootstrap((ours, theirs), ratio, confidence, resamples, seed)
+
+
+def _bootstrap(
+    data: tuple[NDArray[np.float64], ...],
+    statistic: Callable[..., Any],
+    confidence: float,
+    resamples: int,
+    seed: int,
+) -> Interval:
     found = stats.bootstrap(
-        (values,),
-        np.mean,
+        data,
+        statistic,
+        paired=len(data) > 1,
         vectorized=True,
         n_resamples=resamples,
         batch=_BATCH,
         confidence_level=confidence,
         method="percentile",
         rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return Interval(mean, float(found.low), float(found.high))
+    )
+    tail = 50 * (1 - confidence)
+    values = found.bootstrap_distribution
+    low, high = np.percentile(values[np.isfinite(values)], (tail, 100 - tail))
+    return Interval(float(statistic(*data)), float(low), float(high))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

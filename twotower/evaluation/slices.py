@@ -5,21 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TypeAlias, TypedDict, Unpack
+from typing import TypeAlias, Unpack
 
-from twotower.evaluation.metrics import DEFAULT_METRICS, Gain, Qrels, Run, Unjudged, evaluate_run
+from twotower.evaluation.metrics import DEFAULT_METRICS, Counting, Qrels, Run, evaluate_run
 from twotower.types import Event, Item, Query
 
 ItemLabel: TypeAlias = Callable[[Item], str]
 QueryLabel: TypeAlias = Callable[[Query], str]
-
-
-class Counting(TypedDict, total=False):
-    """How `evaluate_run` counts; its keyword arguments."""
-
-    relevant: int
-    gain: Gain
-    unjudged: Unjudged
 
 
 def evaluate_query_slices(
@@ -137,7 +129,7 @@ def age_band(now: datetime, days: Sequence[float] = (30, 90, 365)) -> ItemLabel:
 
 
 def query_length(query: Query) -> str:
-    """Slices by words: "1 word", "2-3 words", "4 words or more"; without spaces, two characters of Chinese are one."""
+    """Slices by words: "1 word", "2-3 words", "4 words or more"; two characters of Chinese count as a word."""
     words = sum(-(-len(part) // 2) if has_han(part) else 1 for part in query.split())
     return "1 word" if words <= 1 else "2-3 words" if words <= 3 else "4 words or more"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -45,6 +46,7 @@ class BM25:
     def __init__(self, texts: Sequence[str], *, k1: float = 1.2, b: float = 0.75) -> None:
         import bm25s
 
+        logging.getLogger("bm25s").setLevel(logging.NOTSET)  # its import turns debug messages on
         corpus = [words_of(text) for text in texts]
         self._size = len(corpus)
         self._vocabulary = {word for words in corpus for word in words}

@@ -38,10 +38,11 @@ class Snapshot:
         """Number of items that are alive."""
         return sum(part.size for part in self.parts)
 
-    def items(self) -> Iterator[Item]:
-        """The items that are alive, oldest write first."""
-        for part in self.parts:
-            yield from (part.segment.items[row] for row in np.flatnonzero(part.alive))
+    def items(self, allowed: Sequence[Mask] | None = None) -> Iterator[Item]:
+        """The items that are alive, or only those of the rows that `allowed` gave, oldest write first."""
+        masks = [part.alive for part in self.parts] if allowed is None else allowed
+        for part, mask in zip(self.parts, masks, strict=True):
+            yield from (part.segment.items[row] for row in np.flatnonzero(mask))
 
     def allowed(self, where: Where | None) -> tuple[Mask, ...]:
         """Rows that are alive and pass a filter, one mask a part.

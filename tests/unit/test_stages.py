@@ -1,0 +1,185 @@
+"""Evaluation by stage, on a shop in which every stage's ranking is known by construction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from fakes import HashEncoder, OverlapReranker
+
+from rerank import Decay
+from twotower import Item, Query, Retriever
+from twotower.evaluation import evaluate, search_run
+from twotower.evaluation.stages import Remembering, stages_of, time_searches
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+class TwoPartEncoder:
+    """Each item and query names its vector: a text angle and an image angle, in degrees."""
+
+    dim = 4
+    blocks = {"text": slice(0, 2), "image": slice(2, 4)}  # noqa: RUF012  # a protocol's constant
+
+    def encode_items(self, items: Sequence[Item]) -> np.ndarray:
+        return self._encode([item.words for item in items])
+
+    def encode_queries(self, queries: Sequence[Query]) -> np.ndarray:
+        return self._encode(queries)
+
+    def _encode(self, texts: Sequence[str]) -> np.ndarray:
+        rows = []
+        for text in texts:
+            angles = [np.deg2rad(float(number)) for number in text.split()[:2]]
+            rows.append([trig(angle) for angle in angles for trig in (np.cos, np.sin)])
+        return np.array(rows, dtype=np.float32) / np.float32(np.sqrt(2))
+
+
+ITEMS = [
+    Item("text", "10 80 lamp", time=NOW - timedelta(days=1000)),  # near the query by text alone
+    Item("image", "80 10 lamp", time=NOW - timedelta(days=1000)),  # by image alone
+    Item("both", "25 25 lamp", time=NOW - timedelta(days=1000)),  # and by both together
+    Item("words", "50 50 red lamp", time=NOW - timedelta(days=1000)),  # what the reranker wants
+    Item("fresh", "60 60 red lamp", time=NOW),  # and the newest of those
+]
+QUERIES = {"q": Query("0 0 red")}
+
+
+@pytest.fixture
+def retriever() -> Retriever:
+    retriever = Retriever(
+        TwoPartEncoder(), OverlapReranker(), Decay.half_life(days=100, weight=0.9), relevance_weight=0.99
+    )
+    retriever.upsert(ITEMS)
+    return retriever
+
+
+def test_every_stage_shows_what_it_buys(retriever):
+    first = {"recall, text only": "text", "recall, image only": "image", "fused": "both", "reranked": "words",
+             "decayed": "fresh"}  # fmt: skip
+    for name, best in first.items():
+        found = evaluate(retriever, QUERIES, {"q": {best: 1}}, metrics=["mrr@10"], now=NOW, timed_queries=0)
+        assert [stage.name for stage in found.stages] == ["random", "bm25", *first]
+        assert found[name].means == {"mrr@10": 1}, name
+    assert found["reranked"].means == {"mrr@10": 1 / 2}
+    assert found["decayed"].change.difference == 1 / 2
+    assert found["random"].change is None
+
+
+def test_runs_are_what_the_retriever_finds(retriever):
+    found = evaluate(retriever, QUERIES, {"q": {"text": 1}}, now=NOW, timed_queries=0, k=3)
+    hits = retriever.search(QUERIES["q"], 3, now=NOW)
+    assert found["decayed"].run == {"q": {hit.id: hit.score for hit in hits}}
+    assert set(found["bm25"].run["q"]) == {"words", "fresh"}
+    filtered = evaluate(
+        retriever,
+        QUERIES,
+        {"q": {"text": 1}},
+        now=NOW,
+        timed_queries=0,
+        where={"id": {"$in": ["text", "both"]}},
+    )
+    for stage in filtered.stages:
+        assert set(stage.run["q"]) <= {"text", "both"}, stage.name
+
+
+def test_a_modality_alone_explains_itself_and_finds_nothing_where_the_query_lacks_it(retriever):
+    alone = retriever.using(reranker=None, decay=None, modality="image")
+    hits = alone.search("0 0", 5)
+    assert [hit.id for hit in hits] == ["image", "both", "words", "fresh", "text"]
+    assert hits[0].explain == {"text": 0, "image": pytest.approx(np.cos(np.deg2rad(10)) / 2)}
+
+    class TextOnly(TwoPartEncoder):
+        def encode_queries(self, queries: Sequence[Query]) -> np.ndarray:
+            return super().encode_queries(queries) * np.array([1, 1, 0, 0], dtype=np.float32)
+
+    blind = Retriever(TextOnly())
+    blind.upsert(ITEMS)
+    assert blind.using(modality="image").search("0 0", 5) == []
+    assert len(blind.search("0 0", 5)) == 5
+    with pytest.raises(
+        ValueError, match="modality='sound' is not a part of the vectors; these are: 'text', 'image'"
+    ):
+        retriever.using(modality="sound")
+    with pytest.raises(ValueError, match="these are: none"):
+        Retriever(HashEncoder()).using(modality="text")
+
+
+def test_a_plain_retriever_has_the_one_stage():
+    plain = Retriever(HashEncoder())
+    assert list(stages_of(plain)) == ["recall"]
+    plain.upsert([Item("a", "red lamp"), Item("b", "blue chair")])
+    found = evaluate(plain, {"q": Query("red lamp")}, {"q": {"a": 2}}, relevant=2)
+    assert found["recall"].means["ndcg@10"] == 1
+    assert found.queries == 1
+    assert found["recall"].milliseconds["p95_ms"] >= found["recall"].milliseconds["p50_ms"] > 0
+
+
+def test_the_reranker_reads_each_pair_once_for_quality():
+    class Counting(OverlapReranker):
+        read = 0
+
+        def score(self, pairs):
+            self.read += len(pairs)
+            return super().score(pairs)
+
+    counting = Counting()
+    remembering = Remembering(counting)
+    pairs = [("red", "red lamp"), ("red", "chair"), ("red", "red lamp")]
+    for _ in range(2):
+        assert remembering.score(pairs).tolist() == [1, 0, 1]
+    assert counting.read == 2
+
+
+def test_times_come_from_the_clock_and_stages_take_turns(retriever):
+    order: list[str] = []
+
+    class Slow(Retriever):
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def search(self, query, k, *, where, now):
+            order.append(self.name)
+
+    # A counted search of "a" takes 2 seconds at first and 4 in the end, one of "b" always 1.
+    ticks = iter([0, 2, 2, 3, 3, 7, 7, 8])
+    found = time_searches({"a": Slow("a"), "b": Slow("b")}, ["p", "q"], 10, clock=lambda: next(ticks))
+    assert order[-4:] == ["a", "b", "a", "b"]
+    assert found == {
+        "a": {"p50_ms": 3000, "p95_ms": pytest.approx(3900)},
+        "b": {"p50_ms": 1000, "p95_ms": 1000},
+    }
+
+
+def test_table_json_and_picture(retriever, tmp_path):
+    found = evaluate(
+        retriever, QUERIES, {"q": {"both": 1, "text": 0}}, metrics=["mrr@10", "judged@10"], now=NOW
+    )
+    header, _, *rows = found.table().splitlines()[2:]
+    assert header.startswith("| stage | mrr@10 | 95 % interval | mrr@10 condensed | judged@10 | change |")
+    assert [row.split(" | ")[0] for row in rows] == [f"| {stage.name}" for stage in found.stages]
+    assert {row.count("|") for row in rows} == {header.count("|")}
+    # text only: both is second behind text, which is judged irrelevant.
+    assert rows[2].split(" | ")[1:5] == ["0.5000", "0.5000 to 0.5000", "0.5000", "0.4000"]
+    written = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert written["stages"][4]["means"] == {"mrr@10": 1, "judged@10": 0.4}
+    assert written["stages"][4]["change"]["difference"] == 0.5
+    found.plot(tmp_path / "stages.png")
+    assert (tmp_path / "stages.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_search_run_asks_in_chunks_and_says_how_far_it_is(retriever):
+    queries = {f"q{number}": Query(f"{number} {number}") for number in range(70)}
+    done: list[int] = []
+    run = search_run(retriever, queries, 2, now=NOW, advance=done.append)
+    assert sum(done) == 70
+    assert list(run) == list(queries)
+    assert run["q69"] == {hit.id: hit.score for hit in retriever.search("69 69", 2, now=NOW)}
+
+
+def test_a_judged_query_that_is_missing_is_named(retriever):
+    with pytest.raises(ValueError, match="Query 'lost' is judged but not among the queries"):
+        evaluate(retriever, QUERIES, {"lost": {"text": 1}})

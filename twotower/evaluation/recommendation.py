@@ -1,0 +1,300 @@
+"""Recommendation as it will be used: predict a user's next basket from what was known before it.
+
+The future cannot be peeked at: a recommender is handed a `Past`, which refuses every event that is not before the
+moment of prediction and does not hold one. What a recommender was made from beforehand is checked by `fitted_on`
+and, by its behaviour, by `check_blind`.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from operator import attrgetter
+from typing import Protocol
+
+from twotower.evaluation.metrics import PerQuery, evaluate_queries
+from twotower.types import Event
+
+METRICS = ("ndcg@10", "hr@10", "mrr@10", "recall@10", "recall@20", "recall@100")
+_TIME = attrgetter("time")
+
+
+class LeakError(ValueError):
+    """Something from at or after the moment of prediction was, or would have been, visible."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One prediction to make.
+
+    Args:
+        user: whose next basket.
+        moment: the basket's own time, aware; only what is earlier may be known.
+        truth: ids of its items.
+    """
+
+    user: str
+    moment: datetime
+    truth: frozenset[str]
+
+
+class Past:
+    """The events before a moment, in order of time, those of one moment in the order given.
+
+    Args:
+        moment: aware; every event must be earlier.
+        events: in any order.
+
+    Raises:
+        LeakError: an event is at or after the moment.
+    """
+
+    def __init__(self, moment: datetime, events: Iterable[Event] = ()) -> None:
+        self._moment = _aware(moment)
+        self._events: list[Event] = []
+        self._by_user: dict[str, list[Event]] = {}
+        self._advance(moment, sorted(events, key=_TIME))
+
+    @property
+    def moment(self) -> datetime:
+        """The moment of prediction."""
+        return self._moment
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def since(self, position: int = 0) -> list[Event]:
+        """The events from a position on, oldest first; a recommender that has read some need not read them again."""
+        return self._events[position:]
+
+    def of(self, user: str) -> Sequence[Event]:
+        """A user's events, oldest first; none of an unknown user."""
+        return tuple(self._by_user.get(user, ()))
+
+    def _advance(self, moment: datetime, events: Sequence[Event]) -> None:
+        """Move on to a later moment with the events since, sorted by time."""
+        check_before(events, moment)
+        self._moment = moment
+        self._events += events
+        for event in events:
+            self._by_user.setdefault(event.user, []).append(event)
+
+
+class Recommend(Protocol):
+    """What is evaluated."""
+
+    def __call__(self, user: str, past: Past, k: int, exclude: frozenset[str], /) -> Sequence[str]:
+        """Ids of at most k different items, best first, at `past.moment`.
+
+        Args:
+            user: whom for; possibly someone without a past.
+            past: all that is known. It moves on with the next call: read it now, keep no iterator.
+            k: how many.
+            exclude: ids that must not be among them.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What one recommender gave.
+
+    Args:
+        means: of each metric over the users.
+        users: value of each metric for each user, as `evaluate_queries` gives them.
+        run: scores by user and item, for `twotower.evaluation.significance`.
+        qrels: grade 1 for each item of the truth, by user.
+        left_out: users that are not counted, because all of their basket was bought before.
+    """
+
+    means: dict[str, float]
+    users: dict[str, PerQuery]
+    run: dict[str, dict[str, float]]
+    qrels: dict[str, dict[str, int]]
+    left_out: tuple[str, ...]
+
+
+def time_split(events: Iterable[Event], moment: datetime) -> tuple[list[Event], list[Event]]:
+    """Split events, in any order, into those before an aware moment and the others, each in order of time."""
+    ordered = sorted(events, key=_TIME)
+    place = bisect_left(ordered, _aware(moment), key=_TIME)
+    return ordered[:place], ordered[place:]
+
+
+def next_baskets(events: Iterable[Event], start: datetime, end: datetime | None = None) -> list[Task]:
+    """One task for each user with an event in a window: predict the first basket in it.
+
+    A basket is all events of one user at one time, of whatever kind: pass only purchases to predict purchases.
+    Someone without an event before the window gets a task like all others.
+
+    Args:
+        events: in any order; those outside of the window are not read.
+        start: the window's begin, aware.
+        end: the first moment after the window, aware; None is no end.
+
+    Returns:
+        Tasks in order of their moments.
+    """
+    window = time_split(events, start)[1]
+    return _tasks(window if end is None else time_split(window, end)[0])
+
+
+def last_baskets(events: Iterable[Event]) -> list[Task]:
+    """One task for each user: predict the last basket from all that was before it (leave one out).
+
+    The moments lie anywhere in time, so that a model fitted once has seen the future of some: prefer
+    `next_baskets` unless the recommender reads nothing but its `Past`. A user with a single basket has no own past.
+    Events come in any order; tasks are in order of their moments.
+    """
+    return sorted(_tasks(sorted(events, key=_TIME, reverse=True)), key=attrgetter("moment"))
+
+
+def check_before(events: Iterable[Event], moment: datetime) -> None:
+    """Raise a LeakError that names the first event at or after a moment."""
+    for event in events:
+        if event.time >= moment:
+            raise LeakError(
+                f"User {event.user!r}: the event on item {event.item!r} at {event.time.isoformat()} is not before "
+                f"the moment of prediction, {moment.isoformat()}; cut the history there."
+            )
+
+
+def evaluate_recommender(
+    recommend: Recommend,
+    tasks: Sequence[Task],
+    history: Iterable[Event],
+    *,
+    repeats: bool = True,
+    metrics: Sequence[str] = METRICS,
+    k: int = 100,
+    fitted_on: Iterable[Event] = (),
+) -> Evaluation:
+    """Ask a recommender for every task and measure its rankings of the whole catalogue; nothing is sampled.
+
+    The tasks are gone through in order of time. For each one the past grows to what lies before its moment, so a
+    later event is not merely hidden: it is not there yet.
+
+    Args:
+        recommend: gives ids, best first; a user for whom it gives none counts 0.
+        tasks: at most one for each user.
+        history: events in any order; also those of the tasks' own baskets, which become visible later.
+        repeats: whether items of the user's own past count. If not, they are taken out of the truth and must not
+            be recommended, and a user whose truth is empty then is left out.
+        metrics: as in `evaluate_run`; those at more than k need a larger k.
+        k: how many items to ask for.
+        fitted_on: what the recommender was fitted on beforehand; all of it must be before the first moment.
+
+    Returns:
+        Means, values by user, run and qrels.
+
+    Raises:
+        LeakError: an event of `fitted_on` is at or after the first moment.
+        ValueError: a user has two tasks, an item was recommended twice or although it is excluded, or nothing
+            is left to evaluate.
+    """
+    ordered = sorted(tasks, key=attrgetter("moment"))
+    if ordered:
+        check_before(fitted_on, ordered[0].moment)
+    run: dict[str, dict[str, float]] = {}
+    qrels: dict[str, dict[str, int]] = {}
+    left_out: dict[str, None] = {}
+    for task, past in _pasts(ordered, history):
+        if task.user in run or task.user in left_out:
+            raise ValueError(f"User {task.user!r} has two tasks; keep one, since a run is by user.")
+        exclude = _excluded(task, past, repeats)
+        truth = task.truth - exclude
+        if not truth:
+            left_out[task.user] = None
+            continue
+        items = _ask(recommend, task, past, k, exclude)
+        run[task.user] = {item: -float(rank) for rank, item in enumerate(items)}
+        qrels[task.user] = dict.fromkeys(sorted(truth), 1)
+    values = evaluate_queries(run, qrels, metrics)
+    means = {name: math.fsum(each.values()) / len(each) for name, each in values.items()}
+    return Evaluation(means, values, run, qrels, tuple(left_out))
+
+
+def check_blind(
+    make: Callable[[Sequence[Event]], Recommend],
+    tasks: Sequence[Task],
+    history: Iterable[Event],
+    *,
+    repeats: bool = True,
+    k: int = 10,
+) -> None:
+    """Check by its answers that a recommender does not use a future that it is made from.
+
+    It is made twice for each task, from all events and from those before the task's moment; both must answer alike.
+
+    Args:
+        make: a recommender from events; it must give the same for the same events.
+        tasks: a few, since each costs two recommenders.
+        history: events in any order.
+        repeats: as in `evaluate_recommender`.
+        k: how many items to ask for.
+
+    Raises:
+        LeakError: an answer differs; names the user and the event that gave it away.
+    """
+    history = sorted(history, key=_TIME)
+    for task in tasks:
+        before, after = time_split(history, task.moment)
+        exclude = _excluded(task, Past(task.moment, before), repeats)
+        seeing, blind = (
+            _ask(make(given), task, Past(task.moment, before), k, exclude) for given in (history, before)
+        )
+        if seeing != blind:
+            risen = {item for rank, item in enumerate(seeing) if item not in blind[: rank + 1]}
+            peeked = min(after, key=lambda event: (event.item not in risen, event.user != task.user))
+            raise LeakError(
+                f"User {task.user!r}: what is recommended at {task.moment.isoformat()} depends on later events, such "
+                f"as that of user {peeked.user!r} on item {peeked.item!r} at {peeked.time.isoformat()} (or it "
+                "differs from call to call); cut what the recommender is made from."
+            )
+
+
+def _pasts(ordered: Sequence[Task], history: Iterable[Event]) -> Iterator[tuple[Task, Past]]:
+    waiting = sorted(history, key=_TIME)
+    if not ordered:
+        return
+    past = Past(ordered[0].moment)
+    for task in ordered:
+        place = bisect_left(waiting, task.moment, lo=len(past), key=_TIME)
+        past._advance(task.moment, waiting[len(past) : place])
+        yield task, past
+
+
+def _excluded(task: Task, past: Past, repeats: bool) -> frozenset[str]:
+    return frozenset() if repeats else frozenset(event.item for event in past.of(task.user))
+
+
+def _ask(recommend: Recommend, task: Task, past: Past, k: int, exclude: frozenset[str]) -> list[str]:
+    items = list(recommend(task.user, past, k, exclude))[:k]
+    if len(set(items)) < len(items):
+        twice = next(item for item in items if items.count(item) > 1)
+        raise ValueError(f"User {task.user!r} was recommended item {twice!r} twice; give every item once.")
+    if repeated := [item for item in items if item in exclude]:
+        raise ValueError(
+            f"User {task.user!r} was recommended item {repeated[0]!r}, which they had before; leave out what is in "
+            "`exclude`, or allow repeats."
+        )
+    return items
+
+
+def _tasks(events: Iterable[Event]) -> list[Task]:
+    """The basket of each user's first event in the order given."""
+    moments: dict[str, datetime] = {}
+    truths: dict[str, set[str]] = {}
+    for event in events:
+        if moments.setdefault(event.user, event.time) == event.time:
+            truths.setdefault(event.user, set()).add(event.item)
+    return [Task(user, moment, frozenset(truths[user])) for user, moment in moments.items()]
+
+
+def _aware(moment: datetime) -> datetime:
+    if moment.tzinfo is None or moment.utcoffset() is None:
+        raise ValueError(f"The moment {moment.isoformat()} has no time zone; pass an aware datetime.")
+    return moment

@@ -1,0 +1,226 @@
+"""What each stage of a retriever buys in quality and costs in milliseconds, on judged queries."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from twotower.evaluation.baselines import bm25_run, random_run
+from twotower.evaluation.metrics import DEFAULT_METRICS, Counting, Gain, Qrels, Run, evaluate_run
+from twotower.evaluation.report import Evaluation, Stage
+from twotower.evaluation.significance import Comparison, compare, corrected, mean_interval, query_values
+from twotower.retriever import Retriever
+from twotower.types import Query, Reranker, Where
+
+CHUNK = 32  # queries searched at a time: what a progress bar moves by
+WARM_UP = 3
+
+
+def evaluate(
+    retriever: Retriever,
+    queries: Mapping[str, Query],
+    qrels: Qrels,
+    *,
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    relevant: int = 1,
+    gain: Gain = "linear",
+    k: int = 100,
+    where: Where | None = None,
+    now: datetime | None = None,
+    timed_queries: int = 50,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> Evaluation:
+    """Measure a retriever stage by stage, beside chance and BM25.
+
+    The stages are those that the retriever has: recall by each modality alone (the other part of the query vector
+    is left out), "fused" recall by all of them ("recall" where there is one), "reranked", and "decayed". Each is
+    compared with the one before it on the first metric, by `significance.compare`, Holm-corrected over the stages.
+
+    Milliseconds are those of whole searches, one query at a time, the stages taking turns on every query; the
+    reranker reads everything anew there, while for quality it reads each pair once.
+
+    Args:
+        retriever: with the items indexed.
+        queries: by id, such as `read_queries` gives them; those without judgements are not asked.
+        qrels: grades by query and item, such as `read_qrels` gives them.
+        metrics: as in `evaluate_run`; the first is the one that stages are compared on.
+        relevant: the lowest grade that counts as relevant.
+        gain: of nDCG.
+        k: hits a query. What lies beyond is missed, and a reranker reads at least k candidates: pass 10 to see
+            what a page of 10 shows.
+        where: search only items with these attributes.
+        now: the moment to search at, aware; None is the present.
+        timed_queries: how many queries, spread evenly, are timed; 0 for none.
+        seed: of the random row, the bootstrap and the permutation test.
+        progress: show a progress bar; None shows one on a terminal.
+
+    Returns:
+        Runs, means, intervals, differences and milliseconds, with `table()`, `to_json()` and `plot()`.
+
+    Raises:
+        ValueError: as in `evaluate_run`, or a judged query is not among `queries`.
+    """
+    asked = {query: queries[query] for query in qrels if query in queries}
+    if missing := [query for query in qrels if query not in queries]:
+        raise ValueError(f"Query {missing[0]!r} is judged but not among the queries; pass it too.")
+    searched = list(retriever.items(where))
+    twins = stages_of(retriever)
+    runs: dict[str, Run] = {
+        "random": random_run(asked, [item.id for item in searched], k, seed=seed),
+        "bm25": bm25_run(asked, searched, k),
+    }
+    hidden = None if progress is None else not progress
+    with tqdm(
+        total=len(asked) * len(twins), desc="evaluate", unit="query", disable=hidden, leave=False
+    ) as bar:
+        remembering = None if retriever.reranker is None else Remembering(retriever.reranker)
+        for name, twin in twins.items():
+            quick = twin if twin.reranker is None else twin.using(reranker=remembering)
+            runs[name] = search_run(quick, asked, k, where=where, now=now, advance=bar.update)
+    milliseconds = time_searches(twins, _spread(list(asked.values()), timed_queries), k, where=where, now=now)
+    counting: Counting = {"relevant": relevant, "gain": gain}
+    changes = _changes({name: runs[name] for name in twins}, qrels, metrics[0], counting, seed)
+    stages = [
+        Stage(
+            name=name,
+            run=run,
+            means=evaluate_run(run, qrels, metrics, **counting),
+            condensed=evaluate_run(
+                run, qrels, metrics[:1], relevant=relevant, gain=gain, unjudged="condensed"
+            )[metrics[0]],
+            interval=mean_interval(query_values(run, qrels, metrics[0], **counting), seed=seed),
+            milliseconds=milliseconds.get(name, {}),
+            change=changes.get(name),
+        )
+        for name, run in runs.items()
+    ]
+    judged = sum(max(grades.values(), default=0) >= relevant for grades in qrels.values())
+    return Evaluation(tuple(stages), queries=judged, relevant=relevant, gain=gain)
+
+
+def stages_of(retriever: Retriever) -> dict[str, Retriever]:
+    """The same index at every stage that a retriever has, by the stage's name, in the order of the stages."""
+    recall = retriever.using(reranker=None, decay=None)
+    modalities = list(retriever.modalities) if len(retriever.modalities) > 1 else []
+    stages = {f"recall, {name} only": recall.using(modality=name) for name in modalities}
+    stages["fused" if modalities else "recall"] = recall
+    if retriever.reranker is not None:
+        stages["reranked"] = retriever.using(decay=None)
+    if retriever.decay is not None:
+        stages["decayed"] = retriever
+    return stages
+
+
+def search_run(
+    retriever: Retriever,
+    queries: Mapping[str, Query],
+    k: int = 100,
+    *,
+    where: Where | None = None,
+    now: datetime | None = None,
+    advance: Callable[[int], object] | None = None,
+) -> dict[str, dict[str, float]]:
+    """Search all queries and keep the scores of their hits.
+
+    Args:
+        retriever: what to search with.
+        queries: by id.
+        k: hits a query.
+        where: as in `Retriever.search`.
+        now: as in `Retriever.search`.
+        advance: called with the number of queries after each chunk, such as a progress bar's `update`.
+
+    Returns:
+        A run: scores by query and item.
+    """
+    run: dict[str, dict[str, float]] = {}
+    ids = list(queries)
+    for start in range(0, len(ids), CHUNK):
+        chunk = ids[start : start + CHUNK]
+        found = retriever.search_batch([queries[query] for query in chunk], k, where=where, now=now)
+        run |= {query: {hit.id: hit.score for hit in hits} for query, hits in zip(chunk, found, strict=True)}
+        if advance is not None:
+            advance(len(chunk))
+    return run
+
+
+def time_searches(
+    retrievers: Mapping[str, Retriever],
+    queries: Sequence[Query],
+    k: int,
+    *,
+    where: Where | None = None,
+    now: datetime | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, dict[str, float]]:
+    """Time single searches, the retrievers taking turns on every query.
+
+    Args:
+        retrievers: by name.
+        queries: what to search; none for no times.
+        k: hits a query.
+        where: as in `Retriever.search`.
+        now: as in `Retriever.search`.
+        clock: seconds since any moment.
+
+    Returns:
+        p50_ms and p95_ms by name.
+    """
+    if not queries:
+        return {}
+    for query in queries[:WARM_UP]:
+        for retriever in retrievers.values():
+            retriever.search(query, k, where=where, now=now)
+    seconds: dict[str, list[float]] = {name: [] for name in retrievers}
+    for query in queries:
+        for name, retriever in retrievers.items():
+            start = clock()
+            retriever.search(query, k, where=where, now=now)
+            seconds[name].append(clock() - start)
+    return {
+        name: {f"p{percent}_ms": 1000 * float(np.percentile(each, percent)) for percent in (50, 95)}
+        for name, each in seconds.items()
+    }
+
+
+class Remembering:
+    """A reranker that scores each pair once, for stages that ask for the same pairs again.
+
+    Args:
+        reranker: what it asks.
+    """
+
+    def __init__(self, reranker: Reranker) -> None:
+        self._reranker = reranker
+        self._known: dict[tuple[str, str], float] = {}
+
+    def score(self, pairs: Sequence[tuple[str, str]], /) -> NDArray[np.float32]:
+        """As the reranker that it asks."""
+        new = [pair for pair in dict.fromkeys(pairs) if pair not in self._known]
+        self._known.update(zip(new, self._reranker.score(new).tolist(), strict=True))
+        return np.array([self._known[pair] for pair in pairs], dtype=np.float32)
+
+
+def _changes(
+    runs: Mapping[str, Run], qrels: Qrels, metric: str, counting: Counting, seed: int
+) -> dict[str, Comparison]:
+    """Each run beside the one before it, by its name; none for the first."""
+    return corrected(
+        {
+            after: compare(runs[after], runs[before], qrels, metric, **counting, seed=seed)
+            for before, after in pairwise(runs)
+        }
+    )
+
+
+def _spread(queries: Sequence[Query], count: int) -> Sequence[Query]:
+    """So many of the queries, or all if there are fewer, at even distances."""
+    places = np.linspace(0, len(queries) - 1, min(count, len(queries)))
+    return [queries[int(place)] for place in places]
