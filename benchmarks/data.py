@@ -32,7 +32,12 @@ class Dataset:
 
 
 def read_dataset(
-    folder: Path | None, split: str, *, where: Where | None = None, limit: int | None = None
+    folder: Path | None,
+    split: str,
+    *,
+    where: Where | None = None,
+    limit: int | None = None,
+    corpus_limit: int | None = None,
 ) -> Dataset:
     """Read a BEIR folder.
 
@@ -44,6 +49,7 @@ def read_dataset(
         split: name of the qrels file.
         where: only items that pass this filter; None is all, or the split's own as above.
         limit: only the first so many queries.
+        corpus_limit: only the judged items of these, and the first others up to so many in all.
     """
     folder = sample_folder() if folder is None else folder
     qrels = dict(list(read_qrels(folder, split).items())[:limit])
@@ -54,6 +60,10 @@ def read_dataset(
     if where is not None:
         passes = parse_where(where).mask(Columns(items))
         items = tuple(item for item, passed in zip(items, passes, strict=True) if passed)
+    if corpus_limit is not None:
+        judged = {item_id for grades in qrels.values() for item_id in grades}
+        spare = sorted(range(len(items)), key=lambda row: items[row].id not in judged)  # stable: judged first
+        items = tuple(items[row] for row in sorted(spare[: max(corpus_limit, len(judged))]))
     return Dataset(folder, items, {query: queries[query] for query in qrels}, qrels)
 
 

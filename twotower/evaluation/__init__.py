@@ -17,6 +17,7 @@ from twotower.evaluation.significance import (
 )
 from twotower.evaluation.slices import evaluate_item_slices, evaluate_query_slices
 from twotower.evaluation.stages import evaluate, search_run
+from twotower.evaluation.trec import write_run
 
 __all__ = [
     "Comparison",
@@ -37,4 +38,5 @@ __all__ = [
     "random_run",
     "ratio_interval",
     "search_run",
+    "write_run",
 ]

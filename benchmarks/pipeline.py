@@ -1,0 +1,142 @@
+"""End to end: recall 100, rerank 100, beside the straight recipe with the same two models and the same quality."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+
+from benchmarks import arguments, models
+from benchmarks.contract import Result, Row, Spread
+from benchmarks.data import Dataset, read_dataset
+from benchmarks.machine import peak_rss_mb
+from benchmarks.quality import counting_of
+from benchmarks.straight import StraightRecipe
+from benchmarks.timing import interleaved, interleaved_calls, percentiles, rate, rate_ratio, time_ratio
+from rerank import CrossEncoderReranker
+from twotower import DualEncoder, Retriever
+from twotower.evaluation import evaluate_run, search_run
+from twotower.evaluation.metrics import Run
+
+DEPTH = 100
+OURS, PEER = "twotower", "sentence-transformers"
+EQUAL = 0.002  # of nDCG@10: near-ties between float32 scores may swap two products
+QUICK_QUERIES, QUICK_ITEMS, QUICK_DEPTH = 6, 700, 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Data, models, and how many queries are timed."""
+    arguments.add_data(parser)
+    arguments.add_models(parser, "text", "reranker")
+    arguments.add_device(parser)
+    arguments.add_counting(parser)
+    parser.add_argument("--queries", type=int, default=20, help="how many to time (default: 20)")
+
+
+def run(options: argparse.Namespace) -> Result:
+    """Time whole searches of both systems in turns, one query at a time and all in one call."""
+    count, depth = (QUICK_QUERIES, QUICK_DEPTH) if options.quick else (options.queries, DEPTH)
+    corpus_limit = QUICK_ITEMS if options.quick else None
+    data = read_dataset(
+        options.data, options.split, where=options.where, limit=count, corpus_limit=corpus_limit
+    )
+    queries = {query: str(text) for query, text in data.queries.items()}
+    retriever, recipe = build(data, options, depth)
+
+    runs: dict[str, Run] = {
+        OURS: search_run(retriever, data.queries, depth),
+        PEER: recipe.run(queries, depth),
+    }
+    counting = counting_of(options)
+    qualities = {
+        name: evaluate_run(found, data.qrels, ["ndcg@10"], **counting) for name, found in runs.items()
+    }
+    require_equal(qualities)
+
+    words = list(queries.values())
+    single = interleaved_calls(
+        {OURS: lambda query: retriever.search(query, depth), PEER: lambda query: recipe.search(query, depth)},
+        words,
+        warm_up=2,
+    )
+    batch = interleaved(
+        {
+            OURS: lambda: retriever.search_batch(words, depth),
+            PEER: lambda: recipe.search_all(words, depth),
+        }
+    )
+    shared = {
+        "data": data.folder.name if options.data is not None else "sample shop",
+        "split": options.split,
+        "items": len(data.items),
+        "queries": len(words),
+        "depth": depth,
+        "text_model": options.text_model or "all-MiniLM-L6-v2",
+        "reranker": options.reranker or "untrained head on the text model: speed only",
+        "device": options.device,
+        "precision": "float32",
+    }
+    rows = [
+        Row(
+            name,
+            shared,
+            {
+                **qualities[name],
+                "queries_per_s": rate(batch[name], len(words)),
+                **percentiles(single[name]),
+                "peak_rss_mb": peak_rss_mb(),  # of the process, which holds both
+            },
+        )
+        for name in (OURS, PEER)
+    ]
+    ratios = {f"{OURS} / {PEER} : queries_per_s batch": rate_ratio(batch[OURS], batch[PEER])} | {
+        f"{OURS} / {PEER} : p{percent}_ms single": time_ratio(single[OURS], single[PEER], percent)
+        for percent in (50, 95, 99)
+    }
+    for row in rows:
+        print(
+            f"{row.system:<24}" + "  ".join(f"{name} {_number(value)}" for name, value in row.metrics.items())
+        )
+    headline = ratios[f"{OURS} / {PEER} : p50_ms single"]
+    return Result(
+        "pipeline",
+        options.seed,
+        rows,
+        f"{OURS} / {PEER} : p50_ms single: {headline.median:.3f} (spread {headline.min:.3f} to "
+        f"{headline.max:.3f} over {headline.n} repetitions; below 1 is faster) at equal nDCG@10.",
+        ratios,
+    )
+
+
+def build(data: Dataset, options: argparse.Namespace, depth: int) -> tuple[Retriever, StraightRecipe]:
+    """Both systems over the same texts with the same two models."""
+    from sentence_transformers import CrossEncoder, SentenceTransformer
+
+    folder = models.cross_encoder_folder(options)
+    retriever = Retriever(
+        DualEncoder(models.text_encoder(options)),
+        CrossEncoderReranker(folder, device=options.device),
+        relevance_weight=1.0,  # the recipe orders by the cross-encoder alone
+        rerank_depth=depth,
+    )
+    retriever.upsert(data.items, on_error="skip")
+    recipe = StraightRecipe(
+        SentenceTransformer(models.text_model(options), device=options.device),
+        CrossEncoder(folder, device=options.device),
+        {item.id: item.words for item in data.items if item.words},
+    )
+    return retriever, recipe
+
+
+def require_equal(qualities: Mapping[str, Mapping[str, float]]) -> None:
+    """Refuse to compare the speed of systems of different quality.
+
+    Raises:
+        RuntimeError: nDCG@10 differs.
+    """
+    values = {name: each["ndcg@10"] for name, each in qualities.items()}
+    if max(values.values()) - min(values.values()) > EQUAL:
+        raise RuntimeError(f"The systems differ in nDCG@10 ({values}); their speeds cannot be compared.")
+
+
+def _number(value: float | Spread) -> str:
+    return f"{value.median:.4g}" if isinstance(value, Spread) else f"{value:.4g}"

@@ -1,0 +1,186 @@
+"""Quality of every stage on a BEIR folder, beside chance, BM25, the straight recipe and txtai."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from benchmarks import arguments, models
+from benchmarks.contract import Parameter, Result, Row
+from benchmarks.data import Dataset, read_dataset
+from benchmarks.quality import counting_of, quality, quality_ratio, quality_table, sentence
+from benchmarks.straight import StraightRecipe
+from multimodal import WeightedConcat
+from twotower import DualEncoder, Retriever
+from twotower.evaluation import bm25_run, random_run, search_run, write_run
+from twotower.evaluation.metrics import Run
+from twotower.presets import IMAGE_WEIGHT, TEXT_WEIGHT, default_decay
+from twotower.recall.rank_fusion import reciprocal_rank_fusion
+from twotower.types import Query
+
+DEPTH = 100
+QUICK_QUERIES, QUICK_ITEMS = 40, 700
+OURS = ("dense", "fused", "hybrid", "reranked", "reranked+decay")
+PEERS = ("bm25", "sentence-transformers", "txtai")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Data, models, counting, and where to write the runs."""
+    arguments.add_data(parser)
+    arguments.add_models(parser, "text", "image", "reranker")
+    arguments.add_device(parser)
+    arguments.add_counting(parser)
+    parser.add_argument("--runs", type=Path, help="write every run to this folder, in TREC's format")
+
+
+def run(options: argparse.Namespace) -> Result:
+    """Search with every system, print the table, and compare ours with the peers."""
+    limits = {"limit": QUICK_QUERIES, "corpus_limit": QUICK_ITEMS} if options.quick else {}
+    data = read_dataset(options.data, options.split, where=options.where, **limits)
+    runs = {
+        "random": random_run(data.queries, [item.id for item in data.items], DEPTH, seed=options.seed),
+        "bm25": bm25_run(data.queries, data.items, DEPTH),
+        **our_runs(data, options),
+        **peer_runs(data, options),
+    }
+    counting = counting_of(options)
+    shared = parameters(data, options)
+    rows = [
+        Row(
+            name,
+            shared | parameters_of(name, data, options),
+            quality(found, data.qrels, counting, seed=options.seed),
+        )
+        for name, found in runs.items()
+    ]
+    rows[-1] = Row(rows[-1].system, rows[-1].params, {**rows[-1].metrics, "peak_rss_mb": peak_rss_mb()})
+    if options.runs is not None:
+        export(runs, options.runs)
+    print(quality_table(rows, runs, "bm25", data.qrels, counting, seed=options.seed))
+    ratios = {
+        f"{ours} / {peer} : ndcg@10": ratio
+        for ours in OURS
+        for peer in PEERS
+        if ours in runs and peer in runs
+        if (ratio := quality_ratio(runs[ours], runs[peer], data.qrels, counting, seed=options.seed))
+        is not None
+    }
+    last = [name for name in OURS if name in runs and name != "reranked+decay"][-1]
+    headline = f"{last} / bm25 : ndcg@10"
+    return Result("search", options.seed, rows, sentence(headline, ratios[headline]), ratios)
+
+
+def our_runs(data: Dataset, options: argparse.Namespace) -> dict[str, Run]:
+    """The library's stages, each on the one before it; fusion only where there are photos."""
+    text = models.text_encoder(options)
+    retriever = Retriever(DualEncoder(text))
+    retriever.upsert(data.items, on_error="skip")
+    runs: dict[str, Run] = {"dense": search_run(retriever, _with_words(data), DEPTH)}
+    recalled = "dense"
+    if _has_photos(data):
+        fusion = WeightedConcat(text=TEXT_WEIGHT, image=IMAGE_WEIGHT)
+        retriever = Retriever(DualEncoder(text, models.image_encoder(options), fusion))
+        retriever.upsert(data.items, on_error="skip")
+        runs["fused"] = search_run(retriever, data.queries, DEPTH)
+        recalled = "fused"
+    lexical = bm25_run(data.queries, data.items, DEPTH)
+    runs["hybrid"] = {
+        query: reciprocal_rank_fusion([list(lexical[query]), list(runs[recalled].get(query, {}))], DEPTH)
+        for query in data.queries
+    }
+    reranker = models.reranker(options)
+    if reranker is None:
+        return runs
+    retriever = retriever.using(reranker=reranker)
+    runs["reranked"] = search_run(retriever, data.queries, DEPTH)
+    if (newest := _newest(data)) is not None:
+        decaying = retriever.using(decay=default_decay())
+        runs["reranked+decay"] = search_run(decaying, data.queries, DEPTH, now=newest)
+    return runs
+
+
+def peer_runs(data: Dataset, options: argparse.Namespace) -> dict[str, Run]:
+    """The straight recipe, and txtai where it is installed; both read words only."""
+    from sentence_transformers import CrossEncoder, SentenceTransformer
+
+    documents = {item.id: item.words for item in data.items if item.words}
+    queries = {query: str(text) for query, text in _with_words(data).items()}
+    model = models.text_model(options)
+    cross_encoder = None
+    if options.reranker is not None:
+        cross_encoder = CrossEncoder(models.cross_encoder_folder(options), device=options.device)
+    recipe = StraightRecipe(SentenceTransformer(model, device=options.device), cross_encoder, documents)
+    runs: dict[str, Run] = {"sentence-transformers": recipe.run(queries, DEPTH)}
+    try:
+        from txtai import Embeddings
+    except ImportError as error:
+        print(f"txtai is left out: {error}", file=sys.stderr)
+        return runs
+    # Its own hybrid search: its BM25 and the same text model, half and half.
+    embeddings = Embeddings(path=model, content=False, hybrid=True, gpu=options.device != "cpu")
+    embeddings.index((item_id, text, None) for item_id, text in documents.items())
+    found = embeddings.batchsearch(list(queries.values()), DEPTH)
+    runs["txtai"] = {query: dict(hits) for query, hits in zip(queries, found, strict=True)}
+    return runs
+
+
+def parameters(data: Dataset, options: argparse.Namespace) -> dict[str, Parameter]:
+    """What all rows share."""
+    return {
+        "data": data.folder.name if options.data is not None else "sample shop",
+        "split": options.split,
+        "queries": len(data.qrels),
+        "items": len(data.items),
+        "gain": options.gain,
+        "relevant": options.relevant,
+        "unjudged": "irrelevant",
+        "depth": DEPTH,
+    }
+
+
+def parameters_of(name: str, data: Dataset, options: argparse.Namespace) -> dict[str, Parameter]:
+    """What a row has of its own; models by the names that the options gave."""
+    text, reranker = options.text_model or "all-MiniLM-L6-v2", options.reranker or "none: no reranked rows"
+    image = {"image_model": options.image_model or "compact"} if _has_photos(data) else {}
+    recall = "fused" if _has_photos(data) else "dense"
+    match name:
+        case "bm25":
+            return {"k1": 1.2, "b": 0.75, "words": "English stems, jieba"}
+        case "dense":
+            return {"text_model": text, "reranker": reranker}
+        case "fused":
+            return {"text_model": text, **image, "text_weight": TEXT_WEIGHT, "image_weight": IMAGE_WEIGHT}
+        case "hybrid":
+            return {"fused_rankings": f"bm25, {recall}", "reciprocal_rank_constant": 60}
+        case "reranked":
+            return {"candidates": recall, "reranker": reranker, "relevance_weight": 0.7}
+        case "reranked+decay":
+            newest = _newest(data)
+            return {"candidates": recall, "now": newest.isoformat() if newest else None, "half_life_days": 90}
+        case "sentence-transformers":
+            return {"text_model": text, "reranker": options.reranker}
+        case "txtai":
+            return {"text_model": text, "hybrid": True, "reranker": None}
+    return {}
+
+
+def export(runs: Mapping[str, Run], folder: Path) -> None:
+    """Write every run as a file that trec_eval and ir_measures read."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, found in runs.items():
+        write_run(folder / f"{name}.txt", found, name)
+
+
+def _with_words(data: Dataset) -> dict[str, Query]:
+    return {query: text for query, text in data.queries.items() if text.strip()}
+
+
+def _has_photos(data: Dataset) -> bool:
+    return any(item.image is not None for item in data.items)
+
+
+def _newest(data: Dataset) -> datetime | None:
+    return max((item.time for item in data.items if item.time is not None), default=None)
