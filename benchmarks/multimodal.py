@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> Result:
 def systems_of(options: argparse.Namespace) -> Systems:
     """Encoders by row; the models are shared, so every text and photo is encoded once.
 
-    "mean" is the peer: mean of the CLIP model's own text and image vectors. "concat" has the library's default weights.
+    "mean" is the peer, the mean of the CLIP model's own text and image vectors; "concat" has our default weights.
     """
     text, image = (
         RememberedTexts(models.text_encoder(options)),

@@ -12,6 +12,7 @@ from benchmarks.machine import peak_rss_mb
 from benchmarks.quality import counting_of
 from benchmarks.straight import StraightRecipe
 from benchmarks.timing import interleaved, interleaved_calls, percentiles, rate, rate_ratio, time_ratio
+from multimodal.text import normalize_text
 from rerank import CrossEncoderReranker
 from twotower import DualEncoder, Retriever
 from twotower.evaluation import evaluate_run, search_run
@@ -39,7 +40,8 @@ def run(options: argparse.Namespace) -> Result:
     data = read_dataset(
         options.data, options.split, where=options.where, limit=count, corpus_limit=corpus_limit
     )
-    queries = {query: str(text) for query, text in data.queries.items()}
+    # Our encoders bring texts to one Unicode form; the recipe gets them in it, so that both read the same.
+    queries = {query: normalize_text(text) for query, text in data.queries.items()}
     retriever, recipe = build(data, options, depth)
 
     runs: dict[str, Run] = {
@@ -122,7 +124,7 @@ def build(data: Dataset, options: argparse.Namespace, depth: int) -> tuple[Retri
     recipe = StraightRecipe(
         SentenceTransformer(models.text_model(options), device=options.device),
         CrossEncoder(folder, device=options.device),
-        {item.id: item.words for item in data.items if item.words},
+        {item.id: normalize_text(item.words) for item in data.items if item.words},
     )
     return retriever, recipe
 

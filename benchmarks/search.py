@@ -56,7 +56,6 @@ def run(options: argparse.Namespace) -> Result:
         )
         for name, found in runs.items()
     ]
-    rows[-1] = Row(rows[-1].system, rows[-1].params, {**rows[-1].metrics, "peak_rss_mb": peak_rss_mb()})
     if options.runs is not None:
         export(runs, options.runs)
     print(quality_table(rows, runs, "bm25", data.qrels, counting, seed=options.seed))

@@ -6,6 +6,7 @@ import unicodedata
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from multimodal.errors import ModelNotFoundError
 from multimodal.hub import DEFAULT_TEXT_MODEL, locate, one_line, require_hub
+from multimodal.text_training import TextFitReport, native_bf16, train
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -53,6 +55,7 @@ class TextEncoder:
         self._model = _load(locate(model), device)
         self._tokenizer = _callable_tokenizer(self._model.tokenizer)
         self._warned = False
+        self._unsaved = False
 
     @property
     def dim(self) -> int:
@@ -60,7 +63,15 @@ class TextEncoder:
         return int(self._model.get_embedding_dimension() or 0)
 
     def describe(self) -> dict[str, Any]:
-        """Plain JSON values that name the model."""
+        """Plain JSON values that name the model.
+
+        Raises:
+            RuntimeError: the model was fitted and not saved, so that no name stands for its weights.
+        """
+        if self._unsaved:
+            raise RuntimeError(
+                f"the text model {self.name} was fitted and is nowhere on disk: call save(folder) first"
+            )
         return {"model": self.name}
 
     def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -112,6 +123,89 @@ class TextEncoder:
             )
         return readable
 
+    def fit(
+        self,
+        pairs: Sequence[tuple[str, str]],
+        *,
+        epochs: int = 1,
+        batch_size: int = 64,
+        learning_rate: float = 5e-5,
+        temperature: float = 0.05,
+        max_seconds: float | None = None,
+        max_length: int | None = None,
+        bf16: bool | None = None,
+        seed: int = 0,
+        progress: bool | None = None,
+    ) -> TextFitReport:
+        """Fine-tune the model, in place, so that each query is nearest to its documents.
+
+        In-batch softmax of the cosines over the temperature: the other documents of the batch are a query's
+        negatives, unless any of the pairs says that they are its positives or they are copies of its own.
+        AdamW, the learning rate rising over the first tenth and falling to 0. Vectors of before are stale
+        afterwards: encode again whatever was encoded. If it is interrupted (Ctrl-C), the weights stay as the last
+        step left them, and the exception is raised again. With one seed, machine and number of threads the
+        weights are the same every time.
+
+        Args:
+            pairs: n pairs of a query and a document that answers it; a query may come with several documents.
+            epochs: how often each pair comes.
+            batch_size: pairs of a step; more of them are more negatives.
+            learning_rate: the highest.
+            temperature: what cosines are divided by, above 0.
+            max_seconds: wall-clock limit, tokenizing included; the learning rate then falls with the time.
+            max_length: most tokens of a text while training; None is the most the model takes.
+            bf16: whether matrix products run in bfloat16; None does where the hardware has it.
+            seed: of batches and dropout.
+            progress: whether to show a bar; None shows it where there is a terminal.
+
+        Raises:
+            ValueError: an argument or a pair that cannot be used, or a model that is no transformer.
+            FloatingPointError: the loss became NaN; lower `learning_rate`.
+        """
+        _require(len(pairs) > 0, "there are no pairs to learn from")
+        for position, pair in enumerate(pairs):
+            strings = not isinstance(pair, str) and len(pair) == 2 and all(isinstance(p, str) for p in pair)
+            _require(strings, f"pair {position} is not (query text, document text): pass two strings")
+        for name, count in {"epochs": epochs, "batch_size": batch_size}.items():
+            _require(count >= 1, f"{name}={count} must be at least 1")
+        for name, value in {"learning_rate": learning_rate, "temperature": temperature}.items():
+            _require(value > 0, f"{name}={value} must be above 0")
+        _require(max_seconds is None or max_seconds > 0, f"max_seconds={max_seconds} must be above 0")
+        most = self._model.max_seq_length
+        _require(
+            max_length is None or 3 <= max_length <= (most or max_length),
+            f"max_length={max_length} must be from 3 to the {most} tokens that {self.name} takes",
+        )
+        texts = [(normalize_text(query), normalize_text(document)) for query, document in pairs]
+        self._unsaved = True
+        return train(
+            self._model,
+            texts,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            temperature=temperature,
+            max_seconds=max_seconds,
+            max_length=max_length,
+            bf16=native_bf16(self._model.device.type) if bf16 is None else bf16,
+            seed=seed,
+            progress=progress,
+        )
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model to a folder that `TextEncoder(folder)` reads, in safetensors; `name` is then the folder.
+
+        An earlier save there is replaced. The folder appears under its name only when complete.
+
+        Args:
+            folder: where to write; its parents are made.
+
+        Raises:
+            ValueError: the folder exists and is something else than a saved model.
+        """
+        _save(self._model, Path(folder))
+        self.name, self._unsaved = str(folder), False
+
     def _count_tokens(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Unknown and all tokens of each text, each (n,)."""
         rows = self._tokenizer([normalize_text(text) for text in texts], add_special_tokens=False)[
@@ -151,6 +245,43 @@ def _load(location: str, device: str | None) -> SentenceTransformer:
     except OSError:
         require_hub(location)
         return SentenceTransformer(location, device=device)
+
+
+def _save(model: SentenceTransformer, folder: Path) -> None:
+    """Write the whole model beside `folder`, then rename it, so that the name never holds half a model.
+
+    Raises:
+        ValueError: `folder` exists and holds something else than a saved model.
+    """
+    folder = folder.expanduser().absolute()
+    if folder.exists() and not _may_replace(folder):
+        raise ValueError(
+            f"{folder} exists and is not a saved sentence-transformers model: choose another folder."
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
+        new, old = Path(scratch, "new"), Path(scratch, "old")
+        model.save_pretrained(str(new), create_model_card=False)
+        try:
+            if folder.exists():
+                folder.rename(old)
+            new.rename(folder)
+        except BaseException:
+            if old.exists() and not folder.exists():
+                old.rename(folder)
+            raise
+
+
+def _may_replace(folder: Path) -> bool:
+    """Whether nothing but an earlier save would be lost."""
+    if not folder.is_dir():
+        return False
+    return (folder / "modules.json").is_file() or not any(folder.iterdir())
+
+
+def _require(holds: bool, message: str) -> None:
+    if not holds:
+        raise ValueError(message)
 
 
 def _callable_tokenizer(tokenizer: Any) -> Any:

@@ -50,9 +50,7 @@ def random_case(seed: int, queries: int = 30) -> tuple[dict, dict]:
     return run, qrels
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("relevant", [1, 2])
-def test_numbers_are_trec_eval_s_with_ties_and_unjudged_documents(seed, relevant):
+def require_trec_eval_s_numbers(evaluate, seed: int, relevant: int) -> None:
     run, qrels = random_case(seed)
     evaluator = pytrec_eval.RelevanceEvaluator(
         qrels,
@@ -60,11 +58,49 @@ def test_numbers_are_trec_eval_s_with_ties_and_unjudged_documents(seed, relevant
         relevance_level=relevant,
     )
     expected = evaluator.evaluate(run)
-    found = evaluate_queries(run, qrels, list(NAMES), relevant=relevant)
+    found = evaluate(run, qrels, list(NAMES), relevant=relevant)
     for ours, theirs in NAMES.items():
         assert found[ours] == pytest.approx(
             {query: values[theirs] for query, values in expected.items()}, abs=1e-6
         )
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("relevant", [1, 2])
+def test_numbers_are_trec_eval_s_with_ties_and_unjudged_documents(seed, relevant):
+    require_trec_eval_s_numbers(evaluate_queries, seed, relevant)
+
+
+def ties_the_other_way(run, qrels, names, **counting):
+    return evaluate_queries(
+        {
+            query: {id_: score - 1e-9 * sorted(scores).index(id_) for id_, score in scores.items()}
+            for query, scores in run.items()
+        },
+        qrels,
+        names,
+        **counting,
+    )
+
+
+def unjudged_left_out(run, qrels, names, **counting):
+    return evaluate_queries(run, qrels, names, **counting, unjudged="condensed")
+
+
+def another_gain(run, qrels, names, **counting):
+    return evaluate_queries(run, qrels, names, **counting, gain="exponential")
+
+
+def one_rank_too_deep(run, qrels, names, **counting):
+    deeper = [name.replace("@10", "@11") for name in names]
+    found = evaluate_queries(run, qrels, deeper, **counting)
+    return dict(zip(names, found.values(), strict=True))
+
+
+@pytest.mark.parametrize("broken", [ties_the_other_way, unjudged_left_out, another_gain, one_rank_too_deep])
+def test_a_broken_metric_is_caught(broken):
+    with pytest.raises(AssertionError):
+        require_trec_eval_s_numbers(broken, seed=0, relevant=1)
 
 
 def test_ndcg_by_hand():

@@ -1,0 +1,75 @@
+"""JPEG files to encode: drawn ones of a known size, or those of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from twotower.demo.photos import TONES, draw_photo
+from twotower.demo.silhouettes import SILHOUETTES
+from twotower.types import Item
+
+SIZES = (224, 1000)
+PATTERNS = ("plain", "striped", "dotted", "checked")
+_DRAWN = 250  # larger photos are drawn at this size and enlarged, which is much quicker
+_ORIENTATION = 0x0112  # EXIF
+
+
+def photo_sets(
+    items: Iterable[Item] | None, folder: Path, count: int, rng: np.random.Generator
+) -> dict[str, list[Path]]:
+    """Photos by the name of their size.
+
+    Args:
+        items: a corpus; drawn photos of two sizes serve where it is None or has no photos.
+        folder: where to draw; it exists.
+        count: most photos of each size.
+        rng: draws or chooses.
+    """
+    files = [] if items is None else plain_files(items)
+    if files:
+        chosen = rng.choice(len(files), min(count, len(files)), replace=False)
+        return {"data": [files[place] for place in chosen]}
+    return {f"{size}x{size}": draw_files(folder, count, size, rng) for size in SIZES}
+
+
+def draw_files(folder: Path, count: int, size: int, rng: np.random.Generator) -> list[Path]:
+    """Write drawn product photos with a little noise, as a sensor has it: smooth drawings would decode too fast.
+
+    Args:
+        folder: where to; it exists.
+        count: n.
+        size: width and height, in pixels.
+        rng: decides everything.
+    """
+    files = []
+    for number in range(count):
+        photo = draw_photo(
+            rng.choice(list(SILHOUETTES)),
+            rng.choice(list(TONES)),
+            rng.choice(PATTERNS),
+            rng,
+            min(size, _DRAWN),
+        )
+        pixels = np.asarray(photo.resize((size, size), Image.Resampling.BICUBIC), dtype=np.float32)
+        noisy = pixels + rng.normal(scale=4, size=pixels.shape).astype(np.float32)
+        files.append(folder / f"{size}-{number}.jpg")
+        Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(files[-1], quality=90)
+    return files
+
+
+def plain_files(items: Iterable[Item]) -> list[Path]:
+    """The different JPEG photos of a corpus that every reader sees alike: in colour, and stored upright."""
+    paths = dict.fromkeys(Path(item.image) for item in items if item.image is not None)
+    return [path for path in paths if path.suffix.lower() in (".jpg", ".jpeg") and _is_plain(path)]
+
+
+def _is_plain(path: Path) -> bool:
+    try:
+        with Image.open(path, formats=("JPEG",)) as image:
+            return image.mode == "RGB" and image.getexif().get(_ORIENTATION, 1) == 1
+    except OSError:
+        return False

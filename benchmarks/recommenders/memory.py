@@ -1,0 +1,91 @@
+"""What the baselines share: a user's past as a vector of weights, with or without decay, and the best of all items.
+
+An item's ties, and with them everything that a baseline knows nothing about, are broken by popularity. So a user
+without a past, for whom all scores are 0, gets the most popular items from every baseline here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from twotower.evaluation.recommendation import Past
+from twotower.types import Event
+
+Scores: TypeAlias = Callable[[str, Past], NDArray[np.float64]]
+"""Score of every item of the catalogue, shape (items,), for a user at `past.moment`; higher is better."""
+SECONDS_A_DAY = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """How past baskets count.
+
+    Args:
+        rows: place of each item in vectors, by id.
+        half_life: days after which a basket counts half; None is never.
+    """
+
+    rows: Mapping[str, int]
+    half_life: float | None = None
+
+    def weights(self, events: Sequence[Event], now: datetime) -> NDArray[np.float64]:
+        """0.5 ** (age / half_life) of each event, shape (events,)."""
+        ages = np.array([(now - event.time).total_seconds() / SECONDS_A_DAY for event in events])
+        return np.ones(len(events)) if self.half_life is None else 0.5 ** (ages / self.half_life)
+
+    def counts(self, events: Sequence[Event], now: datetime) -> NDArray[np.float64]:
+        """Baskets with each item, weighted, shape (items,); several lines in one basket are one."""
+        lines = list({(event.time, event.item): event for event in events}.values())
+        places = [self.rows[event.item] for event in lines]
+        return _sums(places, self.weights(lines, now), len(self.rows))
+
+    def newest(self, events: Sequence[Event], now: datetime) -> NDArray[np.float64]:
+        """Weight of the last basket with each item, shape (items,): 0 or 1 without decay."""
+        vector = np.zeros(len(self.rows))
+        np.maximum.at(vector, [self.rows[event.item] for event in events], self.weights(events, now))
+        return vector
+
+    def matrix(self, past: Past) -> tuple[list[str], sparse.csr_matrix]:
+        """All users with a past, and their `newest` as rows, shape (users, items)."""
+        users = list(dict.fromkeys(event.user for event in past.since()))
+        rows = [sparse.csr_matrix(self.newest(past.of(user), past.moment)) for user in users]
+        return users, sparse.vstack(rows, format="csr")
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A recommender from scores.
+
+    Args:
+        items: ids, in the order of `Memory.rows`.
+        popularity: what breaks ties, shape (items,); then the catalogue's order does.
+        scores: of all items for a user.
+    """
+
+    items: Sequence[str]
+    popularity: NDArray[np.float64]
+    scores: Scores
+
+    def __call__(self, user: str, past: Past, k: int, exclude: frozenset[str], /) -> list[str]:
+        """The best k of the catalogue that are not excluded."""
+        order = np.lexsort((-self.popularity, -self.scores(user, past)))
+        best = (self.items[row] for row in order[: k + len(exclude)])
+        return [item for item in best if item not in exclude][:k]
+
+
+def popularity(memory: Memory, past: Past) -> NDArray[np.float64]:
+    """Baskets with each item in all of a past, weighted, shape (items,)."""
+    lines = list({(event.user, event.time, event.item): event for event in past.since()}.values())
+    places = [memory.rows[event.item] for event in lines]
+    return _sums(places, memory.weights(lines, past.moment), len(memory.rows))
+
+
+def _sums(places: Sequence[int], weights: NDArray[np.float64], length: int) -> NDArray[np.float64]:
+    return np.asarray(np.bincount(places, weights, minlength=length), dtype=np.float64)

@@ -1,0 +1,201 @@
+"""Pairs a second of the cross-encoder, beside sentence-transformers and FlashRank over the same weights.
+
+Two ways for every mix of lengths: all pairs of several queries in one call, and one query with its candidates a call.
+No pair comes twice in a call, so that computing equal pairs only once, as we do, saves nothing here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.arguments import add_device, add_models
+from benchmarks.contract import Parameter, Result, Row, Spread
+from benchmarks.equal import require_equal_scores
+from benchmarks.flashrank_peer import flashrank
+from benchmarks.flops import Ceiling, bert_flops, ceiling_row, flop_metrics, matmul_ceiling, synchronised
+from benchmarks.machine import peak_rss_mb
+from benchmarks.models import cross_encoder_folder
+from benchmarks.pairs import Pair, Work, make_works
+from benchmarks.speed_table import print_speeds
+from benchmarks.timing import Clock, interleaved, interleaved_calls, percentiles, rate, rate_ratio, time_ratio
+
+if TYPE_CHECKING:
+    from sentence_transformers import CrossEncoder
+    from transformers import PretrainedConfig
+
+Score: TypeAlias = Callable[[list[Pair]], NDArray[np.float32]]
+OURS = "twotower"
+PEER = "sentence-transformers"
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A cross-encoder to measure.
+
+    Args:
+        score: in [0, 1], of pairs whose queries come one after the other.
+        params: what it runs with.
+        many: whether it takes the pairs of several queries in one call.
+    """
+
+    score: Score
+    params: Mapping[str, Parameter]
+    many: bool = True
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `run` reads."""
+    add_device(parser)
+    add_models(parser, "text", "reranker")
+    parser.add_argument(
+        "--data", type=Path, help="BEIR folder for queries, titles and descriptions (default: seeded words)"
+    )
+    parser.add_argument("--split", default="dev", help="whose queries, with --data (default: dev)")
+    parser.add_argument(
+        "--tokens", type=int, help="about how many each mix has (default: 8000; a GPU needs a million)"
+    )
+
+
+def run(options: argparse.Namespace) -> Result:
+    """Measure every mix of lengths, both ways."""
+    folder = cross_encoder_folder(options)
+    peer: Any = _sentence_transformers(folder, options.device)
+    max_length = int(peer.tokenizer.model_max_length)  # what ours takes too
+    systems = _systems(folder, peer, max_length, options)
+    ceiling = matmul_ceiling(options.device, peer.dtype, quick=options.quick)
+    shared = {"max_length": max_length, "dtype": ceiling.dtype, "device": options.device}
+    rows: list[Row] = []
+    ratios: dict[str, Spread] = {}
+    for work in make_works(peer.tokenizer, max_length, options):
+        found, compared = measure(systems, work, peer.config, ceiling, shared)
+        rows += found
+        ratios |= compared
+    rows.append(Row("whole run", {"systems": len(systems)}, {"peak_rss_mb": peak_rss_mb()}))
+    print_speeds(rows, ("mix", "way"))
+    ratio = ratios[f"{OURS} / {PEER} : pairs_per_s mixed"]
+    headline = (
+        f"Over the same weights twotower scores {ratio.median:.2f} ({ratio.min:.2f} to {ratio.max:.2f}) times as "
+        f"many pairs a second as sentence-transformers, pairs of mixed length on {options.device}."
+    )
+    return Result("rerank", options.seed, rows, headline, ratios)
+
+
+def measure(
+    systems: Mapping[str, System],
+    work: Work,
+    config: PretrainedConfig,
+    ceiling: Ceiling,
+    shared: Mapping[str, Parameter],
+    *,
+    clock: Clock = time.perf_counter,
+) -> tuple[list[Row], dict[str, Spread]]:
+    """Time one mix both ways, after a check that all systems score its pairs the same.
+
+    Args:
+        systems: by name; ours start with "twotower".
+        work: the pairs.
+        config: of the network.
+        ceiling: takes its turn among the systems.
+        shared: parameters of every row.
+        clock: seconds since any moment.
+
+    Returns:
+        Rows, and ratios of ours over every peer.
+
+    Raises:
+        UnequalWorkError: a system scores differently.
+    """
+    first = {name: system.score(work.batch) for name, system in systems.items()}  # the warm-up too
+    for name, scores in first.items():
+        require_equal_scores(first[OURS], scores, name)
+    many = {name: system.score for name, system in systems.items() if system.many}
+    calls: dict[str, Callable[[], object]] = {
+        name: partial(score, work.batch) for name, score in many.items()
+    }
+    batch = interleaved({**calls, "matmul": ceiling.multiply}, warm_up=0, clock=clock)
+    single = interleaved_calls(
+        {name: system.score for name, system in systems.items()}, work.queries, warm_up=0, clock=clock
+    )
+    in_batch = {**shared, "mix": work.mix, "way": "batch", **_sizes(work.batch_lengths)}
+    by_query = {
+        **shared, "mix": work.mix, "way": "per-query", **_sizes(work.query_lengths), "queries": len(work.queries),
+    }  # fmt: skip
+    flops = bert_flops(config, work.batch_lengths, labels=1)
+    rows = [ceiling_row(ceiling, batch["matmul"], {"mix": work.mix, "way": "batch"})]
+    for name, system in systems.items():
+        if name in many:
+            speed = rate(batch[name], len(work.batch))
+            used = flop_metrics(batch[name], flops, batch["matmul"], ceiling)
+            rows.append(Row(name, {**system.params, **in_batch}, {"pairs_per_s": speed, **used}))
+        speed = rate(single[name].sum(axis=1), len(work.query_lengths))
+        rows.append(
+            Row(name, {**system.params, **by_query}, {"pairs_per_s": speed, **percentiles(single[name])})
+        )
+    ratios: dict[str, Spread] = {}
+    for own in (name for name in systems if name.startswith(OURS)):
+        for other in (name for name in systems if not name.startswith(OURS)):
+            if other in many:
+                ratios[f"{own} / {other} : pairs_per_s {work.mix}"] = rate_ratio(batch[own], batch[other])
+            ratios[f"{own} / {other} : p50_ms {work.mix} per-query"] = time_ratio(single[own], single[other])
+    return rows, ratios
+
+
+def _sizes(lengths: NDArray[np.int64]) -> dict[str, Parameter]:
+    return {"pairs": len(lengths), "mean_tokens": round(float(lengths.mean()), 1)}
+
+
+def _sentence_transformers(folder: str, device: str) -> CrossEncoder:
+    import torch
+    from sentence_transformers import CrossEncoder
+
+    # On a GPU ours keeps the precision of the files, so the peer does the same.
+    dtype = "auto" if device.startswith("cuda") else torch.float32
+    network: CrossEncoder = CrossEncoder(
+        folder, device=device, local_files_only=True, model_kwargs={"use_safetensors": True, "dtype": dtype}
+    )
+    return network
+
+
+def _systems(
+    folder: str, peer: CrossEncoder, max_length: int, options: argparse.Namespace
+) -> dict[str, System]:
+    """Every system with its defaults; on a GPU both also with a batch that suits one."""
+    import torch
+
+    from rerank import CrossEncoderReranker
+
+    device = options.device
+    cuda = device.startswith("cuda")
+
+    def ours(batch_tokens: int) -> System:
+        reranker = CrossEncoderReranker(folder, device=device, batch_tokens=batch_tokens)
+        return System(synchronised(reranker.score, device), {"batch_tokens": batch_tokens})
+
+    def theirs(batch_size: int) -> System:
+        # Ours brings texts to Unicode form NFKC on top; the seeded ones are in it already.
+        predict = partial(
+            peer.predict, batch_size=batch_size, activation_fn=torch.nn.Sigmoid(), show_progress_bar=False
+        )
+        return System(synchronised(predict, device), {"batch_size": batch_size})
+
+    systems = {OURS: ours(1024), PEER: theirs(32)}
+    if cuda:
+        systems |= {f"{OURS} batch_tokens=16384": ours(16384), f"{PEER} batch_size=256": theirs(256)}
+    if cuda or options.quick:
+        reason = "it runs on CPUs only" if cuda else "exporting its model takes too long for --quick"
+        print(f"flashrank is left out: {reason}.", file=sys.stderr)
+        return systems
+    onnx = flashrank(folder, max_length=max_length, threads=options.threads)
+    if onnx is not None:
+        systems["flashrank"] = System(onnx, {"runtime": "onnxruntime"}, many=False)
+    return systems

@@ -1,0 +1,111 @@
+"""Texts of a known length in tokens: short titles, long descriptions, and a mix of lengths as shops have it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twotower.types import Item
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+MIXES = ("short", "long", "mixed")
+Lengths = NDArray[np.int64]
+"""Tokens of each text, shape (n,)."""
+
+
+def words_of(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """Words of Latin letters that the tokenizer knows as one token each, so that n of them make n tokens.
+
+    Which words a text has is nothing to the network. Splitting rare words costs a tokenizer a little more than this.
+
+    Args:
+        tokenizer: of the model that will read them.
+    """
+    pieces = {piece.lstrip("▁Ġ") for piece in tokenizer.get_vocab()}
+    words = sorted(word for word in pieces if word.isascii() and word.isalpha() and 3 <= len(word) <= 10)
+    tokens = tokenizer([f"a {word}" for word in words], add_special_tokens=False)["input_ids"]
+    before = len(tokenizer("a", add_special_tokens=False)["input_ids"])
+    return [word for word, ids in zip(words, tokens, strict=True) if len(ids) == before + 1]
+
+
+def draw_lengths(mix: str, count: int, most: int, rng: np.random.Generator) -> Lengths:
+    """How many words each text has.
+
+    Args:
+        mix: "short" is 3 to 12, "long" is 100 to 300, both uniform; "mixed" is log-normal about a median of 40.
+        count: n.
+        most: longer ones are cut to this, so that no model cuts them.
+        rng: where the randomness comes from.
+    """
+    drawn = {
+        "short": lambda: rng.integers(3, 13, count),
+        "long": lambda: rng.integers(100, 301, count),
+        "mixed": lambda: np.rint(rng.lognormal(np.log(40), 0.8, count)),
+    }[mix]()
+    return np.clip(drawn, 3, most).astype(np.int64)
+
+
+def draw_texts(words: Sequence[str], lengths: Iterable[int], rng: np.random.Generator) -> list[str]:
+    """Different texts of random words.
+
+    Args:
+        words: at least a few.
+        lengths: words of each text.
+        rng: where the randomness comes from.
+
+    Raises:
+        ValueError: the words are too few for so many different texts.
+    """
+    texts: dict[str, None] = {}
+    for length in lengths:
+        for _ in range(100):
+            text = " ".join(words[row] for row in rng.integers(len(words), size=length))
+            if text not in texts:
+                break
+        else:
+            raise ValueError(f"{len(words)} words make too few texts of {length} words: use another model.")
+        texts[text] = None
+    return list(texts)
+
+
+def item_texts(items: Iterable[Item], mix: str) -> list[str]:
+    """The different titles ("short"), descriptions ("long") or both together ("mixed") of a corpus, none empty."""
+    part = {
+        "short": lambda item: item.title,
+        "long": lambda item: item.text,
+        "mixed": lambda item: item.words,
+    }
+    return [text for text in dict.fromkeys(part[mix](item).strip() for item in items) if text]
+
+
+def choose(texts: Sequence[str], count: int, rng: np.random.Generator) -> list[str]:
+    """So many of the texts, at random, each at most once.
+
+    Raises:
+        ValueError: there are fewer texts.
+    """
+    if len(texts) < count:
+        raise ValueError(
+            f"The data has {len(texts)} different texts where {count} are needed: pass larger data."
+        )
+    return [texts[row] for row in rng.choice(len(texts), count, replace=False)]
+
+
+def count_tokens(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], seconds: Sequence[str] | None, max_length: int
+) -> Lengths:
+    """Tokens that a model reads of each text or pair, special tokens included and what is cut left out.
+
+    Args:
+        tokenizer: of the model.
+        texts: n texts.
+        seconds: the other half of n pairs; None for texts alone.
+        max_length: most tokens that the model reads.
+    """
+    rows = tokenizer(list(texts), None if seconds is None else list(seconds), verbose=False)["input_ids"]
+    return np.minimum([len(row) for row in rows], max_length)

@@ -1,0 +1,166 @@
+"""`search`, `pipeline` and `multimodal` on a small folder with tiny models: the numbers are those of their runs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from itertools import product
+from pathlib import Path
+
+import ir_measures
+import numpy as np
+import pytest
+from ir_measures import nDCG
+from PIL import Image
+
+from benchmarks import models, multimodal, pipeline, search
+from benchmarks.data import read_dataset, sample_folder
+from benchmarks.quality import quality, quality_ratio
+from twotower.evaluation import evaluate_run
+from twotower.ingest import read_qrels
+
+COLOURS = ["red", "blue", "green"]
+THINGS = ["mug", "lamp", "chair", "table"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Each colour of each thing; every query names both: grade 2 for the one meant, 1 for the same thing."""
+    folder = tmp_path_factory.mktemp("beir")
+    (folder / "photos").mkdir()
+    products = list(product(COLOURS, THINGS))
+    with (folder / "corpus.jsonl").open("w") as file:
+        for colour, thing in products:
+            image = f"photos/{colour}-{thing}.png"
+            Image.new("RGB", (32, 32), colour).save(folder / image)
+            metadata = {"image": image, "time": "2026-01-01T00:00:00Z", "split": "dev"}
+            row = {"_id": f"{colour}-{thing}", "title": f"{colour} {thing}", "text": "", "metadata": metadata}
+            file.write(json.dumps(row) + "\n")
+        file.write(
+            json.dumps({"_id": "elsewhere", "title": "red mug", "metadata": {"split": "train"}}) + "\n"
+        )
+    with (folder / "queries.jsonl").open("w") as file:
+        for colour, thing in products:
+            file.write(json.dumps({"_id": f"q-{colour}-{thing}", "text": f"{colour} {thing}"}) + "\n")
+    (folder / "qrels").mkdir()
+    with (folder / "qrels" / "dev.tsv").open("w") as file:
+        file.write("query-id\tcorpus-id\tscore\n")
+        for colour, thing in products:
+            for other in COLOURS:
+                file.write(f"q-{colour}-{thing}\t{other}-{thing}\t{2 if other == colour else 1}\n")
+    return folder
+
+
+@pytest.fixture
+def options(folder, tiny_text_folder, tiny_clip_folder):
+    return argparse.Namespace(
+        data=folder, split="dev", where=None, quick=False, seed=0, device="cpu", relevant=1, gain="linear",
+        text_model=str(tiny_text_folder), image_model=f"local-dir:{tiny_clip_folder}", reranker=None, runs=None,
+        queries=4,
+    )  # fmt: skip
+
+
+def test_search_reports_what_its_runs_say_and_ir_measures_agrees(options, folder, tmp_path):
+    options.runs = tmp_path / "runs"
+    options.reranker = models.cross_encoder_folder(options)
+    result = search.run(options)
+    systems = ["random", "bm25", "dense", "fused", "hybrid", "reranked", "reranked+decay"]
+    systems += ["sentence-transformers", "txtai"]
+    assert [row.system for row in result.rows] == systems
+    qrels = read_qrels(folder, "dev")
+    for row in result.rows:
+        written = list(ir_measures.read_trec_run(str(options.runs / f"{row.system}.txt")))
+        aggregate = ir_measures.calc_aggregate([nDCG @ 10], qrels, written)
+        assert row.metrics["ndcg@10"] == pytest.approx(aggregate[nDCG @ 10], abs=1e-9), row.system
+        assert row.metrics["ndcg@10_low"] <= row.metrics["ndcg@10"] <= row.metrics["ndcg@10_high"]
+        assert {found.doc_id for found in written} <= {item for grades in qrels.values() for item in grades}
+    by_name = {row.system: row for row in result.rows}
+    assert by_name["bm25"].metrics["mrr@10"] == 1  # the words are the product's own
+    ratio = result.ratios["hybrid / bm25 : ndcg@10"]
+    assert ratio.median == pytest.approx(
+        by_name["hybrid"].metrics["ndcg@10"] / by_name["bm25"].metrics["ndcg@10"]
+    )
+    assert result.headline.startswith("reranked / bm25 : ndcg@10: ")
+
+
+def test_without_a_reranker_the_reranked_rows_are_left_out_and_the_file_says_so(options):
+    result = search.run(options)
+    assert not [row for row in result.rows if "reranked" in row.system]
+    assert "no reranked rows" in next(row for row in result.rows if row.system == "dense").params["reranker"]
+
+
+def test_pipeline_compares_only_equal_quality(options, monkeypatch):
+    monkeypatch.setattr(pipeline, "QUICK_DEPTH", 5)
+    options.quick = True
+    result = pipeline.run(options)
+    ours, peer = result.rows
+    assert ours.metrics["ndcg@10"] == pytest.approx(peer.metrics["ndcg@10"], abs=0.002)
+    p50 = result.ratios["twotower / sentence-transformers : p50_ms single"]
+    assert p50.min <= p50.median <= p50.max
+    assert ours.metrics["queries_per_s"].n == ours.metrics["p50_ms"].n == 5
+    # A planted peer that skips its second stage is fast, and refused.
+    monkeypatch.setattr(
+        pipeline.StraightRecipe, "run", lambda recipe, queries, depth: {query: {} for query in queries}
+    )
+    with pytest.raises(RuntimeError, match="differ in nDCG@10"):
+        pipeline.run(options)
+
+
+def test_multimodal_rows_conditions_and_slices(options):
+    result = multimodal.run(options)
+    rows = {(row.params["condition"], row.system): row.metrics for row in result.rows}
+    assert {system for _, system in rows} == {"random", "bm25", "text", "image", "mean", "concat"}
+    for system in ("text", "concat", "image"):
+        complete = rows["complete", system]
+        assert complete["ndcg@10 with image"] == pytest.approx(complete["ndcg@10"])
+        assert "ndcg@10 without image" not in complete
+    halved = rows["half of images removed", "image"]
+    assert halved["ndcg@10 without image"] == 0  # photos alone cannot find what has none
+    assert halved["ndcg@10 with image"] > 0
+    assert rows["half of images removed", "text"] == pytest.approx(
+        rows["complete", "text"]
+        | {k: v for k, v in rows["half of images removed", "text"].items() if " " in k}
+    )
+    assert rows["half of texts removed", "text"]["ndcg@10 without text"] == 0
+    assert rows["half of texts removed", "bm25"]["ndcg@10"] < rows["complete", "bm25"]["ndcg@10"]
+
+
+def test_conditions_remove_half_and_never_the_last_modality(folder):
+    items = read_dataset(folder, "dev").items
+    found = multimodal.conditions(items, seed=0)
+    assert sum(item.image is None for item in found["half of images removed"]) == len(items) // 2
+    assert sum(not item.words for item in found["half of texts removed"]) == len(items) // 2
+    bare = [item for item in items if item.id == "red-mug"]
+    no_photo = [type(bare[0])("a", "red mug")] * 4
+    assert multimodal.conditions(no_photo, 0)["half of texts removed"] == no_photo
+    assert found == multimodal.conditions(items, seed=0)
+
+
+def test_the_corpus_is_the_split_s_own_where_only_that_is_judged(folder):
+    assert len(read_dataset(folder, "dev").items) == 12
+    filtered = read_dataset(folder, "dev", where={"split": {"$exists": True}})
+    assert len(filtered.items) == 13
+    small = read_dataset(folder, "dev", limit=2, corpus_limit=7)
+    assert len(small.items) == 7
+    assert {item for grades in small.qrels.values() for item in grades} <= {item.id for item in small.items}
+
+
+def test_the_sample_shop_as_a_folder_reads_back_with_both_splits():
+    folder = sample_folder()
+    train, dev = (read_dataset(folder, split) for split in ("train", "dev"))
+    assert len(dev.items) == len(train.items) == 640
+    assert not set(train.queries.values()) & set(dev.queries.values())
+    assert any(item.image and Path(item.image).is_file() for item in dev.items)
+
+
+def test_quality_has_both_views_and_a_ratio_by_queries():
+    qrels = {f"q{n}": {"a": 1, "b": 0} for n in range(20)}
+    good = {query: {"x": 3.0, "a": 2.0, "b": 1.0} for query in qrels}
+    found = quality(good, qrels, {"relevant": 1, "gain": "linear"})
+    assert found["ndcg@10"] == pytest.approx(1 / np.log2(3))
+    assert (found["ndcg@10_condensed"], found["judged@10"]) == (1, pytest.approx(2 / 3))
+    none: dict = {query: {} for query in qrels}
+    assert quality_ratio(good, none, qrels, {"relevant": 1, "gain": "linear"}) is None
+    ratio = quality_ratio(none, good, qrels, {"relevant": 1, "gain": "linear"})
+    assert (ratio.median, ratio.min, ratio.max, ratio.n) == (0, 0, 0, 20)
+    assert evaluate_run(none, qrels, ["ndcg@10"]) == {"ndcg@10": 0}

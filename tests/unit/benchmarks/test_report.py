@@ -1,0 +1,94 @@
+"""The report shows what the files say, worst first, and never measures."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import report
+from benchmarks.contract import Result, Row, Spread, write
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def results(tmp_path) -> list[Path]:
+    speed = Result(
+        "rerank",
+        0,
+        [
+            Row("twotower", {"mix": "short", "device": "cpu"}, {"pairs_per_s": Spread(50, 40, 60, 5)}),
+            Row(
+                "peer",
+                {"mix": "short", "device": "cpu", "batch": 32},
+                {"pairs_per_s": Spread(100, 90, 99, 5)},
+            ),
+        ],
+        ".",
+        {
+            "twotower / peer : pairs_per_s short": Spread(0.5, 0.4, 0.6, 5),
+            "twotower / peer : p50_ms short": Spread(0.25, 0.2, 0.3, 5),
+            "twotower / peer : p99_ms short": Spread(3.0, 2.0, 4.0, 5),
+        },
+    )
+    quality = Result(
+        "search",
+        1,
+        [Row("bm25", {"data": "shop"}, {"ndcg@10": 0.5, "ndcg@10_low": 0.4, "ndcg@10_high": 0.6})],
+        ".",
+        {"ours / bm25 : ndcg@10": Spread(0.8, 0.7, 0.9, 5), "ours / bm25 : recall@100": Spread(0, 0, 0, 5)},
+    )
+    return [write(speed, tmp_path / "rerank.json"), write(quality, tmp_path / "search.json")]
+
+
+def test_report_has_every_number_and_the_worst_first(results, tmp_path, capsys):
+    assert report.main([*map(str, results), "--out", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "out" / "report.md")
+    text = (tmp_path / "out" / "report.md").read_text()
+    worst = text.split("## Where we look worst")[1].split("## rerank")[0].strip().splitlines()[2:]
+    assert [line.split(" | ")[1] for line in worst] == [
+        "ours / bm25 : recall@100",
+        "twotower / peer : p99_ms short",
+        "twotower / peer : pairs_per_s short",
+    ]
+    assert worst[1].endswith("| 3 (2 to 4) | 3 |")
+    assert "mix short, device cpu" in text
+    assert "| system | batch | pairs_per_s |" in text
+    assert "| peer | 32 | 100 (90 to 99) |" in text
+    assert "| bm25 | 0.5 | 0.4 | 0.6 |" in text
+    pictures = {path.name for path in (tmp_path / "out").glob("*.png")}
+    assert pictures == {"rerank-ratios.png", "search-ratios.png", "search-ndcg.png"}
+    assert all(f"]({name})" in text for name in pictures)
+
+
+@pytest.mark.parametrize(
+    ("name", "median", "times"),
+    [("a / b : p50_ms n=5 single", 4, 4), ("a / b : queries_per_s", 4, 0.25), ("a / b : peak_rss_mb", 2, 2)],
+)
+def test_worse_is_above_one_whichever_way_a_metric_goes(name, median, times):
+    assert report.slowness(name, median) == times
+
+
+def test_other_files_are_refused_in_one_sentence(tmp_path, capsys):
+    (tmp_path / "a.json").write_text("{")
+    (tmp_path / "b.json").write_text(json.dumps({"rows": []}))
+    for name, message in (("a.json", "is no JSON"), ("b.json", "its keys must be"), ("c.json", "c.json")):
+        assert report.main([str(tmp_path / name), "--out", str(tmp_path / "out")]) == 1
+        (line,) = capsys.readouterr().err.strip().splitlines()
+        assert line.startswith("report: ")
+        assert message in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_report_loads_no_model_library(results, tmp_path):
+    code = (
+        "import sys; from benchmarks import report; "
+        f"report.main({[str(path) for path in results]!r} + ['--out', {str(tmp_path / 'out')!r}]); "
+        "print(sorted({'torch', 'faiss', 'twotower'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "[]"

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import argparse
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from benchmarks import flashrank_peer, rerank
+from benchmarks.equal import UnequalWorkError
+from benchmarks.flops import Ceiling, bert_flops
+from benchmarks.models import cross_encoder_folder
+from benchmarks.pairs import Work, make_works
+from benchmarks.texts import count_tokens, draw_lengths, draw_texts, words_of
+
+SIZES = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 80}
+PAIRS = [("red mug", "a mug"), ("red mug", "a lamp"), ("wood", "a chair"), ("wood", "steel")]
+
+
+@pytest.fixture(scope="module")
+def network(one_thread, tiny_text_folder):
+    """Folder of a tiny cross-encoder with an untrained head, and the peer that opened it."""
+    options = argparse.Namespace(reranker=None, text_model=str(tiny_text_folder), device="cpu")
+    folder = cross_encoder_folder(options)
+    return folder, rerank._sentence_transformers(folder, "cpu")
+
+
+@pytest.fixture(scope="module")
+def big_tokenizer():
+    """A WordPiece tokenizer of 26 x 26 words of three letters, which splits any longer word."""
+    from transformers import BertTokenizer
+
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a"]
+    words = [*special, *(f"{first}{second}x" for first in letters for second in letters), "##abc"]
+    return BertTokenizer({word: n for n, word in enumerate(words)}, model_max_length=512)
+
+
+@pytest.mark.parametrize("labels", [0, 1])
+def test_flops_are_what_torch_counts_when_it_runs_the_network(one_thread, labels):
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+    from transformers import BertConfig, BertForSequenceClassification, BertModel
+
+    config = BertConfig(
+        vocab_size=50,
+        max_position_embeddings=64,
+        attn_implementation="eager",
+        num_labels=labels or 2,
+        **SIZES,
+    )
+    network = (BertForSequenceClassification if labels else BertModel)(config).eval()
+    counted = 0
+    for length in (7, 19, 64):
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            network(torch.ones((1, length), dtype=torch.long))
+        counted += counter.get_total_flops()
+    assert bert_flops(config, np.array([7, 19, 64]), labels=labels) == counted
+    assert bert_flops(SimpleNamespace(model_type="qwen3"), np.array([7]), labels=labels) is None
+
+
+@pytest.mark.parametrize(("mix", "least", "most"), [("short", 3, 12), ("long", 100, 300), ("mixed", 3, 400)])
+def test_texts_have_the_promised_tokens(big_tokenizer, mix, least, most):
+    rng = np.random.default_rng(5)
+    words = words_of(big_tokenizer)
+    lengths = draw_lengths(mix, 2_000 if mix == "mixed" else 200, 400, rng)
+    texts = draw_texts(words, lengths, rng)
+    tokens = count_tokens(big_tokenizer, texts, None, 512) - 2  # [CLS] and [SEP]
+    assert np.array_equal(tokens, lengths)
+    assert len(set(texts)) == len(texts)
+    assert least <= tokens.min()
+    assert tokens.max() <= most
+    if mix == "mixed":  # quantiles of the log-normal that was promised
+        assert np.median(tokens) == pytest.approx(40, rel=0.1)
+        assert np.std(np.log(tokens)) == pytest.approx(0.8, rel=0.1)
+        return
+    assert tokens.min() < least + 5
+    assert tokens.max() > most - 10
+
+
+def test_no_call_has_a_pair_twice_and_each_way_has_the_tokens_asked_for(big_tokenizer):
+    options = argparse.Namespace(seed=0, quick=False, tokens=30_000, data=None, split="dev")
+    for work in make_works(big_tokenizer, 512, options):
+        assert len(set(work.batch)) == len(work.batch)
+        assert all(len(own) == len(set(own)) == 100 for own in work.queries)
+        assert all(len({query for query, _ in own}) == 1 for own in work.queries)
+        assert len({query for query, _ in work.batch}) > 1
+        read = [len(f"{query} {text}".split()) + 3 for query, text in work.batch]
+        assert work.batch_lengths.tolist() == read
+        assert sum(read) == pytest.approx(30_000, rel=0.15)
+        assert work.query_lengths.sum() == pytest.approx(30_000, rel=0.5)  # whole queries only
+
+
+class Shop:
+    """Systems that move a clock by a known time for each pair, and write down who was called."""
+
+    def __init__(self):
+        self.now = 0.0
+        self.calls = []
+
+    def system(self, name, seconds_a_pair, *, shift=0.0, many=True):
+        def score(pairs):
+            self.calls.append(name)
+            self.now += seconds_a_pair * len(pairs)
+            return np.linspace(0.1, 0.9, len(pairs), dtype=np.float32) + np.float32(shift)
+
+        return rerank.System(score, {}, many)
+
+    def multiply(self):
+        self.calls.append("matmul")
+        self.now += 2.0
+
+    def measure(self, systems):
+        work = Work("mixed", PAIRS, np.full(4, 10), [PAIRS[:2], PAIRS[2:]], np.full(4, 10))
+        config = SimpleNamespace(model_type="bert", hidden_size=10, intermediate_size=20, num_hidden_layers=1)
+        ceiling = Ceiling(self.multiply, flops=64_000.0, size=1, dtype="float32")
+        return rerank.measure(systems, work, config, ceiling, {}, clock=lambda: self.now)
+
+
+def test_known_times_give_known_rates_and_ratios():
+    shop = Shop()
+    rows, ratios = shop.measure(
+        {
+            "twotower": shop.system("twotower", 0.25),
+            "sentence-transformers": shop.system("sentence-transformers", 0.5),
+            "flashrank": shop.system("flashrank", 0.125, many=False),
+        }
+    )
+    found = {(row.system, row.params["way"]): row.metrics for row in rows}
+    assert found["twotower", "batch"]["pairs_per_s"].median == 4
+    assert found["sentence-transformers", "batch"]["pairs_per_s"].median == 2
+    assert found["sentence-transformers", "per-query"]["p99_ms"].max == 1000
+    assert found["flashrank", "per-query"]["pairs_per_s"].n == 5
+    assert ("flashrank", "batch") not in found  # it has no such call
+    # 2 * 40 tokens * (4 * 100 + 2 * 200) + 4 * 4 * 10^2 * 10 + 2 * 4 * 10 * (10 + 1) operations a second
+    assert found["twotower", "batch"]["gflop_per_s"].median * 1e9 == pytest.approx(80_880)
+    assert found["twotower", "batch"]["flops_share"].median == pytest.approx(80_880 / 32_000)
+    assert {name: ratio.median for name, ratio in ratios.items()} == {
+        "twotower / sentence-transformers : pairs_per_s mixed": 2.0,
+        "twotower / sentence-transformers : p50_ms mixed per-query": 0.5,
+        "twotower / flashrank : p50_ms mixed per-query": 2.0,
+    }
+
+
+def test_systems_take_turns():
+    shop = Shop()
+    shop.measure({name: shop.system(name, 1) for name in ("twotower", "peer")})
+    timed = shop.calls[2:]  # the first two are the check
+    batch, single = timed[:15], timed[15:]
+    starts = [batch[place : place + 3] for place in range(0, 15, 3)]
+    assert all(sorted(turn) == ["matmul", "peer", "twotower"] for turn in starts)
+    assert {turn[0] for turn in starts} == {"matmul", "peer", "twotower"}
+    assert all({*single[place : place + 2]} == {"peer", "twotower"} for place in range(0, 20, 2))
+
+
+@pytest.mark.parametrize("shift", [2e-4, float("nan")])
+def test_a_peer_that_scores_otherwise_is_refused(shift):
+    shop = Shop()
+    systems = {"twotower": shop.system("twotower", 1), "peer": shop.system("peer", 1, shift=shift)}
+    with pytest.raises(UnequalWorkError, match="peer"):
+        shop.measure(systems)
+
+
+def test_a_peer_that_mixes_up_near_equal_scores_is_refused():
+    """An untrained head's scores are so close that an absolute tolerance would let anything pass."""
+    shop = Shop()
+    near = np.float32(0.5) + np.arange(4, dtype=np.float32) * np.float32(2e-5)
+    systems = {
+        "twotower": rerank.System(lambda pairs: near, {}),
+        "peer": rerank.System(lambda pairs: near[::-1], {}),
+    }
+    with pytest.raises(UnequalWorkError):
+        shop.measure(systems)
+
+
+def test_the_real_systems_agree_and_are_all_compared(network, monkeypatch, capsys):
+    folder, _ = network
+    monkeypatch.setattr(rerank, "cross_encoder_folder", lambda options: folder)
+    options = argparse.Namespace(
+        seed=0, quick=True, tokens=None, data=None, split="dev", device="cpu", threads=1
+    )
+    result = rerank.run(options)
+    assert len(result.ratios) == 6
+    assert result.headline.count("twotower") == 1
+    assert "flashrank is left out" in capsys.readouterr().err
+
+
+def test_flashrank_without_its_exporter_is_left_out_with_a_line(network, monkeypatch, capsys):
+    monkeypatch.setitem(__import__("sys").modules, "onnx", None)
+    assert flashrank_peer.flashrank(network[0], max_length=64, threads=1) is None
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.filterwarnings("default")  # the exporter's own
+def test_flashrank_over_the_exported_model_scores_as_ours(network):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxscript")
+    folder, peer = network
+    score = flashrank_peer.flashrank(folder, max_length=64, threads=1)
+    pairs = [("red mug", "blue lamp"), ("red mug", "wood"), ("paper", "steel chair table " * 9)]
+    assert np.allclose(score(pairs), peer.predict(pairs, show_progress_bar=False), atol=1e-6)

@@ -1,0 +1,96 @@
+"""Fair timing, on a machine whose speed the test decides."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.contract import Spread
+from benchmarks.timing import (
+    interleaved,
+    interleaved_calls,
+    percentiles,
+    rate,
+    rate_ratio,
+    time_ratio,
+)
+
+
+class Machine:
+    """A clock that work pushes on; the machine gets slower with every call it has served."""
+
+    def __init__(self, drift: float = 0.0) -> None:
+        self.now = 0.0
+        self.calls: list[str] = []
+        self.drift = drift
+
+    def clock(self) -> float:
+        return self.now
+
+    def work(self, name: str, seconds: float):
+        def call(*_):
+            self.now += seconds * (1 + self.drift * len(self.calls))
+            self.calls.append(name)
+
+        return call
+
+
+def test_systems_take_turns_and_the_first_place_moves_on():
+    machine = Machine()
+    systems = {name: machine.work(name, 1.0) for name in "abc"}
+    interleaved(systems, repetitions=3, warm_up=1, clock=machine.clock)
+    assert "".join(machine.calls) == "abc" + "abc" + "bca" + "cab"
+    machine.calls.clear()
+    interleaved_calls(systems, ["x", "y"], repetitions=2, warm_up=1, clock=machine.clock)
+    assert "".join(machine.calls) == "abc" + "abc" + "bca" + "bca" + "cab"
+
+
+def test_warm_up_is_not_counted():
+    machine = Machine()
+    cold = iter([100.0, 1.0, 1.0, 1.0])
+
+    def call() -> None:
+        machine.now += next(cold)
+
+    assert interleaved({"a": call}, repetitions=3, clock=machine.clock)["a"].tolist() == [1, 1, 1]
+
+
+def one_after_the_other(systems, *, repetitions, clock):
+    """What must not be done: each system has the machine for itself, at another speed."""
+    seconds = {}
+    for name, call in systems.items():
+        seconds[name] = np.empty(repetitions)
+        for repetition in range(repetitions):
+            start = clock()
+            call()
+            seconds[name][repetition] = clock() - start
+    return seconds
+
+
+def test_a_drifting_machine_drifts_for_all():
+    """Equal systems are equal although every call is 5 % slower than the first one before it."""
+
+    def ratio(measure) -> float:
+        machine = Machine(drift=0.05)
+        systems = {"ours": machine.work("ours", 1.0), "peer": machine.work("peer", 1.0)}
+        seconds = measure(systems, repetitions=6, clock=machine.clock)
+        return time_ratio(seconds["ours"], seconds["peer"]).median
+
+    assert ratio(interleaved) == pytest.approx(1, abs=0.04)
+    assert ratio(one_after_the_other) < 0.9  # the planted fault: it flatters whoever comes first
+
+
+def test_rates_and_ratios_by_hand():
+    ours, peer = np.array([1.0, 2.0, 4.0]), np.array([2.0, 2.0, 2.0])
+    assert rate(ours, 8) == Spread(4, 2, 8, 3)
+    assert time_ratio(ours, peer) == Spread(1, 0.5, 2, 3)  # a time: below 1 is better
+    assert rate_ratio(ours, peer) == Spread(1, 0.5, 2, 3)
+    assert rate_ratio(ours / 2, peer).median == 2  # a rate: above 1 is better
+
+
+def test_percentiles_are_of_the_calls_of_each_repetition():
+    calls = np.array([[0.001, 0.002, 0.003], [0.002, 0.004, 0.006]])
+    assert percentiles(calls)["p50_ms"] == Spread(3, 2, 4, 2)
+    assert percentiles(calls)["p99_ms"].max == pytest.approx(5.96)
+    assert time_ratio(calls, 2 * calls).median == 0.5
+    assert time_ratio(calls, calls[::-1], 95) == Spread(1.25, 0.5, 2, 2)

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import contract, timing, train, trainer_peer, training_table
+from benchmarks.data import Dataset
+from benchmarks.trainer_peer import Setting
+from multimodal import TextEncoder
+from twotower.types import Item, Query
+
+needs_peer = pytest.mark.skipif(
+    any(find_spec(name) is None for name in trainer_peer.NEEDS), reason="the peer's trainer is not installed"
+)
+PAIRS = [("red mug", "steel"), ("blue lamp", "wood table"), ("green", "paper"), ("red chair", "abc")]
+SETTING = Setting(
+    batch_size=2, steps=2, seconds=0.3, corpus_size=4, queries=None,
+    learning_rate=1e-3, max_length=16, device="cpu", seed=0,
+)  # fmt: skip
+
+
+@pytest.fixture
+def encoders(tiny_text_folder, tmp_path):
+    folder = shutil.copytree(tiny_text_folder, tmp_path / "model")
+    return {name: TextEncoder(folder, device="cpu") for name in (train.OURS, train.PEER)}
+
+
+def dataset(queries, qrels, items=None):
+    items = items or [Item(f"i{n}", f"item {n}") for n in range(10)]
+    return Dataset(Path("shop"), tuple(items), {i: Query(text) for i, text in queries.items()}, qrels)
+
+
+def test_no_evaluated_query_is_trained_on():
+    data = dataset(
+        {"1": "Red  mug", "2": "blue lamp", "3": "green"},
+        {"1": {"i1": 3}, "2": {"i2": 3, "i3": 1, "gone": 3}, "3": {"i4": 2}},
+    )
+    assert train.training_pairs(data, [], 2) == [
+        ("Red  mug", "item 1"),
+        ("blue lamp", "item 2"),
+        ("green", "item 4"),
+    ]
+    # The same words under another id are a leak.
+    assert train.training_pairs(data, ["red mug"], 2) == [("blue lamp", "item 2"), ("green", "item 4")]
+    with pytest.raises(ValueError, match="grade 4"):
+        train.training_pairs(data, [], 4)
+
+
+def test_judged_products_are_always_in_the_corpus():
+    data = dataset({"1": "red"}, {"1": {"i7": 0, "i2": 1}})
+    for size in (1, 2, 5, 10, 99):
+        ids = [item.id for item in train.sampled_corpus(data, size, seed=0)]
+        assert {"i2", "i7"} <= set(ids)
+        assert len(ids) == len(set(ids)) == min(max(size, 2), 10)
+        assert ids == sorted(ids)  # the file's order
+    drawn = {tuple(item.id for item in train.sampled_corpus(data, 5, seed)) for seed in range(9)}
+    assert len(drawn) > 1
+
+
+def test_retrieval_finds_an_item_by_its_own_words(tiny_text_folder, monkeypatch):
+    encoder = TextEncoder(tiny_text_folder, device="cpu")
+    monkeypatch.setattr(
+        encoder, "encode_queries", encoder.encode_documents
+    )  # without the prompts' difference
+    items = [Item(f"i{n}", document) for n, (_, document) in enumerate(PAIRS)]
+    found = train.retrieve(encoder, {"q": Query("wood table")}, items)["q"]
+    assert max(found, key=found.__getitem__) == "i1"
+    assert found["i1"] == pytest.approx(1, abs=1e-5)
+
+
+def test_a_quality_ratio_is_that_of_the_means_with_a_paired_interval():
+    generator = np.random.default_rng(0)
+    peer = generator.random(200)
+    double = training_table.quality_ratio(2 * peer, peer, seed=0)
+    assert (double.median, double.min, double.max) == pytest.approx((2, 2, 2))  # unpaired draws would spread
+    noisy = training_table.quality_ratio(peer + generator.normal(size=200), peer, seed=0)
+    assert noisy.min < noisy.median < noisy.max
+    assert noisy.max - noisy.min > 0.1
+    # The normal approximation of the same interval.
+    ours, theirs = peer + 0.1 * generator.normal(size=200), peer
+    error = np.std(ours - theirs * ours.mean() / theirs.mean()) / np.sqrt(200) / theirs.mean()
+    found = training_table.quality_ratio(ours, theirs, seed=0)
+    assert found.max - found.min == pytest.approx(2 * 1.96 * error, rel=0.1)
+
+
+def test_ratios_are_rates_and_name_their_setting():
+    speed = {"bf16": {"twotower": np.full(5, 2.0), "sentence-transformers": np.full(5, 6.0)}}
+    speed["fp32"] = {name: seconds * [1, 2][name == "twotower"] for name, seconds in speed["bf16"].items()}
+    quality = {
+        name: {"ndcg@10": np.array(values), "recall@100": np.zeros(2)}
+        for name, values in {"twotower": [0.2, 0.4], "sentence-transformers": [0.4, 0.8]}.items()
+    }
+    ratios = training_table.ratios_of(speed, quality, 240.0, seed=0)
+    assert {name: ratio.median for name, ratio in ratios.items()} == {
+        "twotower / sentence-transformers : examples_per_s": 3.0,
+        "twotower / sentence-transformers : examples_per_s fp32": 1.5,
+        "twotower / sentence-transformers : ndcg@10 after 240 s": pytest.approx(0.5),
+    }
+    sentence = training_table.headline([], ratios, 240.0)
+    assert "3 (3-3) times as many examples a second" in sentence
+    assert "ndcg@10 after 240 s is 0.5 (0.5-0.5) times theirs" in sentence
+
+
+def test_without_the_peer_the_headline_is_our_speed(monkeypatch, capsys):
+    monkeypatch.setattr(trainer_peer, "NEEDS", ("no_such_package",))
+    assert not trainer_peer.peer_is_there()
+    assert "install no_such_package" in capsys.readouterr().err
+    row = contract.Row("twotower", {}, {"examples_per_s": contract.Spread.of([2.0])})
+    assert "not installed" in training_table.headline([row], {}, 240.0)
+
+
+@needs_peer
+@pytest.mark.filterwarnings("ignore")
+def test_both_do_the_same_work_in_a_speed_measurement(encoders, monkeypatch):
+    import torch
+
+    def weights(name):
+        return {key: tensor.clone() for key, tensor in encoders[name]._model.state_dict().items()}
+
+    steps = []
+    step = torch.optim.AdamW.step
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda *a, **k: (steps.append(a[0]), step(*a, **k))[1])
+    start = weights(train.OURS)
+    seconds = train.measure_speed(encoders, start, PAIRS, SETTING, bf16=False)
+    assert {name: len(each) for name, each in seconds.items()} == dict.fromkeys(encoders, timing.REPETITIONS)
+    assert len(steps) == 2 * (timing.REPETITIONS + 1) * 2  # systems, calls with warm-up, steps
+    assert {tuple(sorted(group["weight_decay"] for group in each.param_groups)) for each in steps} == {
+        (0.0, 0.01)
+    }
+    for name in encoders:
+        assert any(not torch.equal(tensor, start[key]) for key, tensor in weights(name).items())
+
+
+@needs_peer
+@pytest.mark.filterwarnings("ignore")
+def test_without_dropout_and_chance_both_learn_the_same_weights(encoders):
+    """One batch with all pairs, so that order and masks do not matter: loss, optimizer and prompts are equal."""
+    import torch
+
+    for encoder in encoders.values():
+        for module in encoder._model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+    setting = replace(SETTING, batch_size=len(PAIRS), learning_rate=1e-3)
+    before = encoders[train.OURS].encode_queries(["red mug"])
+    train._fit(encoders[train.OURS], PAIRS, setting, False, epochs=3, max_seconds=None)
+    call = trainer_peer.peer_trainer(
+        encoders[train.PEER]._model, PAIRS, setting, bf16=False, epochs=3, sampler="no_duplicates"
+    )
+    _, counts = call()
+    assert counts == [4, 4, 4]
+    ours, theirs = (encoders[name].encode_queries(["red mug", "abc"]) for name in (train.OURS, train.PEER))
+    assert np.abs(ours[0] - before[0]).max() > 0.01
+    np.testing.assert_allclose(ours, theirs, atol=2e-4)
+
+
+@needs_peer
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", [train.OURS, train.PEER])
+def test_a_budget_of_time_ends_the_training_of_either(encoders, name):
+    costs = train.train_for_a_time(name, encoders[name], PAIRS, SETTING, bf16=False)
+    assert costs["examples"] == 2 * costs["steps"] >= 2
+    assert costs["train_s"] >= 0.3
+    assert costs["steps"] < 2 * train.EPOCHS  # it was the time that ended it
+    assert encoders[name]._model.max_seq_length == 64  # the limit was for the training
