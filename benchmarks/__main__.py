@@ -7,8 +7,8 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from benchmarks import arguments, contract
-from benchmarks.machine import pin_threads
+from benchmarks.common import arguments, contract
+from benchmarks.common.machine import pin_threads
 
 BENCHMARKS = {
     "search": "quality of every stage on a BEIR folder",

@@ -17,12 +17,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import models
-from benchmarks.arguments import add_device, add_models
-from benchmarks.contract import Parameter, Result, Row, Spread
-from benchmarks.data import Dataset, read_dataset
-from benchmarks.equal import cosines, require_equal_vectors
-from benchmarks.flops import (
+from benchmarks.common import models
+from benchmarks.common.arguments import add_device, add_models
+from benchmarks.common.contract import Parameter, Result, Row, Spread
+from benchmarks.common.data import Dataset, read_dataset
+from benchmarks.common.machine import peak_rss_mb
+from benchmarks.common.table import print_speeds
+from benchmarks.common.timing import Clock, interleaved, rate, rate_ratio
+from benchmarks.inference.equal import cosines, require_equal_vectors
+from benchmarks.inference.flops import (
     Ceiling,
     bert_flops,
     ceiling_row,
@@ -31,10 +34,8 @@ from benchmarks.flops import (
     matmul_ceiling,
     synchronised,
 )
-from benchmarks.machine import peak_rss_mb
-from benchmarks.photos import photo_sets
-from benchmarks.speed_table import print_speeds
-from benchmarks.texts import (
+from benchmarks.inference.photos import photo_sets
+from benchmarks.inference.texts import (
     MIXES,
     Lengths,
     choose,
@@ -44,7 +45,6 @@ from benchmarks.texts import (
     item_texts,
     words_of,
 )
-from benchmarks.timing import Clock, interleaved, rate, rate_ratio
 from multimodal.images import load_image
 
 if TYPE_CHECKING:

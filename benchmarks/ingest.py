@@ -17,14 +17,14 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from benchmarks import timing
-from benchmarks.concurrency import Mixed, Round, write_while_searching
-from benchmarks.contract import Parameter, Result, Row, Spread
-from benchmarks.machine import peak_rss_mb
-from benchmarks.stores import Kind, Store, faiss_store, hnswlib_store, retriever_store
-from benchmarks.timing import Clock, Seconds
-from benchmarks.vector_systems import K
-from benchmarks.vectors import DIM, Points, buckets, clustered, exact, make_items, recall_at_k
+from benchmarks.common import timing
+from benchmarks.common.contract import Parameter, Result, Row, Spread
+from benchmarks.common.machine import peak_rss_mb
+from benchmarks.common.timing import Clock, Seconds
+from benchmarks.vectors.concurrency import Mixed, Round, write_while_searching
+from benchmarks.vectors.points import DIM, Points, buckets, clustered, exact, make_items, recall_at_k
+from benchmarks.vectors.stores import Kind, Store, faiss_store, hnswlib_store, retriever_store
+from benchmarks.vectors.systems import K
 from twotower.recall.vector_index import GRAPH_ABOVE, Rows
 
 QUERIES = 200

@@ -9,11 +9,11 @@ from typing import TypeAlias
 
 import numpy as np
 
-from benchmarks import arguments, models
-from benchmarks.contract import Parameter, Result, Row
-from benchmarks.data import read_dataset
-from benchmarks.quality import counting_of, quality, quality_ratio, quality_table, sentence
-from benchmarks.remembered import RememberedImages, RememberedTexts
+from benchmarks.common import arguments, models
+from benchmarks.common.contract import Parameter, Result, Row
+from benchmarks.common.data import read_dataset
+from benchmarks.common.quality import counting_of, quality, quality_ratio, quality_table, sentence
+from benchmarks.retrieval.remembered import RememberedImages, RememberedTexts
 from multimodal import WeightedConcat, WeightedSum
 from twotower import DualEncoder, Item, Retriever
 from twotower.evaluation import bm25_run, evaluate_item_slices, random_run, search_run

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 
-from benchmarks import arguments, models
-from benchmarks.contract import Result, Row, Spread
-from benchmarks.data import Dataset, read_dataset
-from benchmarks.machine import peak_rss_mb
-from benchmarks.quality import counting_of
-from benchmarks.straight import StraightRecipe
-from benchmarks.timing import interleaved, interleaved_calls, percentiles, rate, rate_ratio, time_ratio
+from benchmarks.common import arguments, models
+from benchmarks.common.contract import Result, Row, Spread
+from benchmarks.common.data import Dataset, read_dataset
+from benchmarks.common.machine import peak_rss_mb
+from benchmarks.common.quality import counting_of
+from benchmarks.common.timing import interleaved, interleaved_calls, percentiles, rate, rate_ratio, time_ratio
+from benchmarks.retrieval.straight import StraightRecipe
 from multimodal.text import normalize_text
 from rerank import CrossEncoderReranker
 from twotower import DualEncoder, Retriever

@@ -19,14 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import timing
-from benchmarks import vector_systems as peers
-from benchmarks.concurrency import answer_in_threads, openmp_threads
-from benchmarks.contract import Parameter, Result, Row, Spread
-from benchmarks.machine import peak_rss_mb
-from benchmarks.timing import Clock, Seconds
-from benchmarks.vector_systems import ALL, K, Share, System
-from benchmarks.vectors import (
+from benchmarks.common import timing
+from benchmarks.common.contract import Parameter, Result, Row, Spread
+from benchmarks.common.machine import peak_rss_mb
+from benchmarks.common.timing import Clock, Seconds
+from benchmarks.vectors import systems as peers
+from benchmarks.vectors.concurrency import answer_in_threads, openmp_threads
+from benchmarks.vectors.points import (
     DIM,
     SELECTIVITIES,
     Points,
@@ -37,6 +36,7 @@ from benchmarks.vectors import (
     held_mb,
     recall_at_k,
 )
+from benchmarks.vectors.systems import ALL, K, Share, System
 from twotower.recall.vector_index import GRAPH_ABOVE, Rows
 
 BATCH = 256

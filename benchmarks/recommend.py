@@ -18,16 +18,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import arguments
-from benchmarks.contract import Result, Row, Spread
+from benchmarks.common import arguments
+from benchmarks.common.contract import Result, Row, Spread
+from benchmarks.common.timing import Seconds, interleaved_calls, rate, rate_ratio
 from benchmarks.recommenders.folder import Shop, read_shop, shrink
 from benchmarks.recommenders.planted import planted_folder
 from benchmarks.recommenders.systems import System, fit_baselines, index_ours
-from benchmarks.timing import Seconds, interleaved_calls, rate, rate_ratio
 from twotower.evaluation.recommendation import (
     METRICS,
-    Evaluation,
     Past,
+    RecommenderEvaluation,
     Task,
     evaluate_recommender,
     time_split,
@@ -111,7 +111,7 @@ def _time(
 
 def _print(
     systems: Sequence[System],
-    found: Mapping[str, Evaluation],
+    found: Mapping[str, RecommenderEvaluation],
     seconds: Mapping[str, Seconds],
     shop: Shop,
     repeats: bool,
@@ -163,7 +163,7 @@ def _print(
 
 def _ratios(
     systems: Sequence[System],
-    found: Mapping[str, Evaluation],
+    found: Mapping[str, RecommenderEvaluation],
     seconds: Mapping[str, Seconds],
     repeats: bool,
     options: argparse.Namespace,

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from benchmarks.contract import RESULTS
+from benchmarks.common.contract import RESULTS
 
 KEYS = {"benchmark", "commit", "versions", "hardware", "seed", "rows", "ratios"}
 LOWER_IS_BETTER = ("_ms", "_mb", "_bytes")
@@ -74,7 +74,8 @@ def heading(path: Path, file: File) -> str:
     hardware = file["hardware"]
     machine = f"{hardware.get('processor')}, {hardware.get('cores')} cores, {hardware.get('threads')} threads"
     gpu = f", {hardware['gpu']}" if "gpu" in hardware else ""
-    return f"## {file['benchmark']}\n\n{path.name}: commit {file['commit'][:12]}, {machine}{gpu}, seed {file['seed']}."
+    facts = f"commit {file['commit'][:12]}, {machine}{gpu}, seed {file['seed']}"
+    return f"## {file['benchmark']}\n\n{path.name}: {facts}."
 
 
 def slowness(name: str, median: float) -> float:

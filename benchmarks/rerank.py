@@ -18,16 +18,31 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.arguments import add_device, add_models
-from benchmarks.contract import Parameter, Result, Row, Spread
-from benchmarks.equal import require_equal_scores
-from benchmarks.flashrank_peer import flashrank
-from benchmarks.flops import Ceiling, bert_flops, ceiling_row, flop_metrics, matmul_ceiling, synchronised
-from benchmarks.machine import peak_rss_mb
-from benchmarks.models import cross_encoder_folder
-from benchmarks.pairs import Pair, Work, make_works
-from benchmarks.speed_table import print_speeds
-from benchmarks.timing import Clock, interleaved, interleaved_calls, percentiles, rate, rate_ratio, time_ratio
+from benchmarks.common.arguments import add_device, add_models
+from benchmarks.common.contract import Parameter, Result, Row, Spread
+from benchmarks.common.machine import peak_rss_mb
+from benchmarks.common.models import cross_encoder_folder
+from benchmarks.common.table import print_speeds
+from benchmarks.common.timing import (
+    Clock,
+    interleaved,
+    interleaved_calls,
+    percentiles,
+    rate,
+    rate_ratio,
+    time_ratio,
+)
+from benchmarks.inference.equal import require_equal_scores
+from benchmarks.inference.flashrank import flashrank
+from benchmarks.inference.flops import (
+    Ceiling,
+    bert_flops,
+    ceiling_row,
+    flop_metrics,
+    matmul_ceiling,
+    synchronised,
+)
+from benchmarks.inference.pairs import Pair, Work, make_works
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from benchmarks import arguments, models
-from benchmarks.contract import Parameter, Result, Row
-from benchmarks.data import Dataset, read_dataset
-from benchmarks.quality import counting_of, quality, quality_ratio, quality_table, sentence
-from benchmarks.straight import StraightRecipe
+from benchmarks.common import arguments, models
+from benchmarks.common.contract import Parameter, Result, Row
+from benchmarks.common.data import Dataset, read_dataset
+from benchmarks.common.quality import counting_of, quality, quality_ratio, quality_table, sentence
+from benchmarks.retrieval.straight import StraightRecipe
 from multimodal import WeightedConcat
 from twotower import DualEncoder, Retriever
 from twotower.evaluation import bm25_run, random_run, search_run, write_run

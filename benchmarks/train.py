@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import arguments, models, timing
-from benchmarks.contract import Parameter, Result, Row, Spread
-from benchmarks.data import Dataset, read_dataset
-from benchmarks.trainer_peer import TEMPERATURE, Pairs, Setting, peer_is_there, peer_trainer, synchronize
-from benchmarks.training_table import METRICS, OURS, PEER, Values, headline, print_table, ratios_of
+from benchmarks.common import arguments, models, timing
+from benchmarks.common.contract import Parameter, Result, Row, Spread
+from benchmarks.common.data import Dataset, read_dataset
+from benchmarks.training.peer import TEMPERATURE, Pairs, Setting, peer_is_there, peer_trainer, synchronize
+from benchmarks.training.table import METRICS, OURS, PEER, Values, headline, print_table, ratios_of
 from multimodal import TextEncoder
 from multimodal.hub import DEFAULT_TEXT_MODEL
 from multimodal.text import normalize_text

@@ -7,6 +7,7 @@ TwoTowerError
   |    +- FilterError             a `where` that cannot be understood
   +- EncoderError(ValueError)     an encoder that gave something else than (n, dim) finite float32
   +- CatalogError(ValueError)     a catalogue file that cannot be read
+  +- LeakError(ValueError)        an evaluation that would have seen the future
   +- UnknownItemError(KeyError)   an id that is not indexed
   +- StoreError(OSError)          a store folder that cannot be read or written
        +- StoreVersionError       written by a newer version
@@ -53,6 +54,10 @@ class EncoderError(TwoTowerError, ValueError):
 
 class CatalogError(TwoTowerError, ValueError):
     """A catalogue file cannot be read; the message names the file, the line and the field."""
+
+
+class LeakError(TwoTowerError, ValueError):
+    """Something from at or after the moment of prediction was, or would have been, visible."""
 
 
 class UnknownItemError(TwoTowerError, KeyError):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from tempfile import mkdtemp
 
 import numpy as np
+
+from benchmarks.common.scratch import scratch_folder
 
 KINDS = (
     "lamp", "mug", "scarf", "lantern", "notebook", "clock", "basket", "cushion", "kettle", "ribbon",
@@ -35,7 +36,7 @@ def planted_folder(seed: int, users: int = 300, per_kind: int = 30) -> Path:
         A temporary folder.
     """
     rng = np.random.default_rng(seed)
-    folder = Path(mkdtemp(prefix="twotower-planted-"))
+    folder = scratch_folder("planted")
     corpus = [
         {
             "_id": f"{kind}-{number}",

@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from twotower.evaluation.baselines import bm25_run, random_run
 from twotower.evaluation.metrics import evaluate_queries, evaluate_run
+from twotower.evaluation.recommendation import (
+    Past,
+    RecommenderEvaluation,
+    Task,
+    check_blind,
+    evaluate_recommender,
+    last_baskets,
+    next_baskets,
+    time_split,
+)
 from twotower.evaluation.report import Evaluation, Stage
 from twotower.evaluation.significance import (
     Comparison,
@@ -23,8 +33,12 @@ __all__ = [
     "Comparison",
     "Evaluation",
     "Interval",
+    "Past",
+    "RecommenderEvaluation",
     "Stage",
+    "Task",
     "bm25_run",
+    "check_blind",
     "compare",
     "compare_all",
     "compare_values",
@@ -32,11 +46,15 @@ __all__ = [
     "evaluate_item_slices",
     "evaluate_queries",
     "evaluate_query_slices",
+    "evaluate_recommender",
     "evaluate_run",
+    "last_baskets",
     "mean_interval",
+    "next_baskets",
     "query_values",
     "random_run",
     "ratio_interval",
     "search_run",
+    "time_split",
     "write_run",
 ]

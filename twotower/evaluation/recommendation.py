@@ -15,15 +15,12 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Protocol
 
+from twotower.errors import LeakError
 from twotower.evaluation.metrics import PerQuery, evaluate_queries
 from twotower.types import Event
 
 METRICS = ("ndcg@10", "hr@10", "mrr@10", "recall@10", "recall@20", "recall@100")
 _TIME = attrgetter("time")
-
-
-class LeakError(ValueError):
-    """Something from at or after the moment of prediction was, or would have been, visible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +96,7 @@ class Recommend(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
+class RecommenderEvaluation:
     """What one recommender gave.
 
     Args:
@@ -171,7 +168,7 @@ def evaluate_recommender(
     metrics: Sequence[str] = METRICS,
     k: int = 100,
     fitted_on: Iterable[Event] = (),
-) -> Evaluation:
+) -> RecommenderEvaluation:
     """Ask a recommender for every task and measure its rankings of the whole catalogue; nothing is sampled.
 
     The tasks are gone through in order of time. For each one the past grows to what lies before its moment, so a
@@ -214,7 +211,7 @@ def evaluate_recommender(
         qrels[task.user] = dict.fromkeys(sorted(truth), 1)
     values = evaluate_queries(run, qrels, metrics)
     means = {name: math.fsum(each.values()) / len(each) for name, each in values.items()}
-    return Evaluation(means, values, run, qrels, tuple(left_out))
+    return RecommenderEvaluation(means, values, run, qrels, tuple(left_out))
 
 
 def check_blind(

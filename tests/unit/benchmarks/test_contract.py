@@ -7,8 +7,8 @@ import math
 
 import pytest
 
-from benchmarks import contract
-from benchmarks.contract import Result, Row, Spread, write
+from benchmarks.common import contract
+from benchmarks.common.contract import Result, Row, Spread, write
 
 RESULT = Result(
     "search",

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from benchmarks import encode
-from benchmarks.equal import UnequalWorkError
-from benchmarks.flops import Ceiling, counted_flops
-from benchmarks.photos import draw_files, photo_sets
+from benchmarks.inference.equal import UnequalWorkError
+from benchmarks.inference.flops import Ceiling, counted_flops
+from benchmarks.inference.photos import draw_files, photo_sets
 from twotower import Item
 
 

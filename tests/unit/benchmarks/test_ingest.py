@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from benchmarks import ingest
-from benchmarks.concurrency import Round, write_while_searching
-from benchmarks.stores import Kind, Store, faiss_store, hnswlib_store, retriever_store
-from benchmarks.vectors import buckets, clustered, make_items
+from benchmarks.vectors.concurrency import Round, write_while_searching
+from benchmarks.vectors.points import buckets, clustered, make_items
+from benchmarks.vectors.stores import Kind, Store, faiss_store, hnswlib_store, retriever_store
 from twotower import Retriever
 
 SIZE = 300
@@ -119,7 +119,7 @@ def test_every_store_holds_and_finds_what_was_written(tmp_path, durable):
 
 
 def _encoder():
-    from benchmarks.vectors import LookupEncoder
+    from benchmarks.vectors.points import LookupEncoder
 
     return LookupEncoder(POINTS.table)
 

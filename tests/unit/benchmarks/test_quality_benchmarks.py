@@ -13,9 +13,10 @@ import pytest
 from ir_measures import nDCG
 from PIL import Image
 
-from benchmarks import models, multimodal, pipeline, search
-from benchmarks.data import read_dataset, sample_folder
-from benchmarks.quality import quality, quality_ratio
+from benchmarks import multimodal, pipeline, search
+from benchmarks.common import models
+from benchmarks.common.data import read_dataset, sample_folder
+from benchmarks.common.quality import quality, quality_ratio
 from twotower.evaluation import evaluate_run
 from twotower.ingest import read_qrels
 

@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from benchmarks import recall, vector_systems
-from benchmarks.concurrency import answer_in_threads
-from benchmarks.vector_systems import ALL, K, System
-from benchmarks.vectors import (
+from benchmarks import recall
+from benchmarks.vectors import systems as vector_systems
+from benchmarks.vectors.concurrency import answer_in_threads
+from benchmarks.vectors.points import (
     SELECTIVITIES,
     allowed_rows,
     buckets,
@@ -17,6 +17,7 @@ from benchmarks.vectors import (
     exact,
     recall_at_k,
 )
+from benchmarks.vectors.systems import ALL, K, System
 
 SIZE = 3_000
 DIM = 16

@@ -15,7 +15,8 @@ from benchmarks.recommenders.folder import read_shop, shrink
 from benchmarks.recommenders.memory import Memory, Ranked, popularity
 from benchmarks.recommenders.planted import HEADER, planted_folder
 from twotower.errors import CatalogError
-from twotower.evaluation.recommendation import LeakError, Past, check_blind, evaluate_recommender, time_split
+from twotower.errors import LeakError
+from twotower.evaluation.recommendation import Past, check_blind, evaluate_recommender, time_split
 from twotower.types import Event, Item
 
 NOW = datetime(2024, 3, 1, tzinfo=UTC)

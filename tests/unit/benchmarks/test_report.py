@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import report
-from benchmarks.contract import Result, Row, Spread, write
+from benchmarks.common.contract import Result, Row, Spread, write
 
 ROOT = Path(__file__).parents[3]
 

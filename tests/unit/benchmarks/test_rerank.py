@@ -6,12 +6,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks import flashrank_peer, rerank
-from benchmarks.equal import UnequalWorkError
-from benchmarks.flops import Ceiling, bert_flops
-from benchmarks.models import cross_encoder_folder
-from benchmarks.pairs import Work, make_works
-from benchmarks.texts import count_tokens, draw_lengths, draw_texts, words_of
+from benchmarks import rerank
+from benchmarks.common.models import cross_encoder_folder
+from benchmarks.inference import flashrank as flashrank_peer
+from benchmarks.inference.equal import UnequalWorkError
+from benchmarks.inference.flops import Ceiling, bert_flops
+from benchmarks.inference.pairs import Work, make_works
+from benchmarks.inference.texts import count_tokens, draw_lengths, draw_texts, words_of
 
 SIZES = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 80}
 PAIRS = [("red mug", "a mug"), ("red mug", "a lamp"), ("wood", "a chair"), ("wood", "steel")]

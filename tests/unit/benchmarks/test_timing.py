@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.contract import Spread
-from benchmarks.timing import (
+from benchmarks.common.contract import Spread
+from benchmarks.common.timing import (
     interleaved,
     interleaved_calls,
     percentiles,

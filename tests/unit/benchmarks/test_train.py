@@ -8,9 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import contract, timing, train, trainer_peer, training_table
-from benchmarks.data import Dataset
-from benchmarks.trainer_peer import Setting
+from benchmarks import train
+from benchmarks.common import contract, timing
+from benchmarks.common.data import Dataset
+from benchmarks.training import peer as trainer_peer
+from benchmarks.training import table as training_table
+from benchmarks.training.peer import Setting
 from multimodal import TextEncoder
 from twotower.types import Item, Query
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Barrier, Event, Thread
 
-from benchmarks.timing import Clock
+from benchmarks.common.timing import Clock
 
 AUDITED = 200  # deleted items that are searched for once more after the last write
 

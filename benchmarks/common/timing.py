@@ -9,7 +9,7 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.contract import Spread
+from benchmarks.common.contract import Spread
 
 Input = TypeVar("Input")
 Clock: TypeAlias = Callable[[], float]

@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.contract import Parameter
-from benchmarks.vectors import SELECTIVITIES, LookupEncoder, Points, allowed_rows, cut, make_items
+from benchmarks.common.contract import Parameter
+from benchmarks.vectors.points import SELECTIVITIES, LookupEncoder, Points, allowed_rows, cut, make_items
 from twotower import Retriever
 from twotower.recall.vector_index import (
     CONSTRUCTION_DEPTH,

@@ -8,8 +8,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import timing
-from benchmarks.contract import Row, Spread
+from benchmarks.common import timing
+from benchmarks.common.contract import Row, Spread
 
 Values: TypeAlias = NDArray[np.float64]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from benchmarks.data import read_dataset
-from benchmarks.texts import (
+from benchmarks.common.data import read_dataset
+from benchmarks.inference.texts import (
     MIXES,
     Lengths,
     choose,

@@ -9,11 +9,11 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PACKAGES = (
     "twotower", "numpy", "torch", "transformers", "sentence-transformers", "faiss-cpu", "open_clip_torch",
     "bm25s", "PyStemmer", "jieba", "ir-measures", "hnswlib", "usearch", "implicit", "txtai", "FlashRank",
-    "accelerate", "datasets", "onnxruntime",
+    "accelerate", "datasets", "onnxruntime", "scipy", "scikit-learn",
 )  # fmt: skip
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 
+from benchmarks.common.scratch import scratch_folder
 from twotower.ingest import read_catalog, read_qrels, read_queries
 from twotower.recall.columns import Columns
 from twotower.recall.filters import parse_where
@@ -76,7 +76,7 @@ def sample_folder() -> Path:
     """The shop of `twotower demo` as a BEIR folder of its own, with the splits train and dev."""
     from twotower.demo.shop import make_shop
 
-    folder = Path(mkdtemp(prefix="twotower-sample-"))
+    folder = scratch_folder("sample")
     shop = make_shop(folder)
     corpus = (
         {

@@ -7,10 +7,11 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from tempfile import mkdtemp
 
 import numpy as np
 from numpy.typing import NDArray
+
+from benchmarks.common.scratch import scratch_folder
 
 Pair = tuple[str, str]
 # A name that its table has; what lies in the folder of that name is ours, and nothing is downloaded.
@@ -42,7 +43,7 @@ def flashrank(
     except ImportError as error:
         print(f"flashrank is left out: {error.name} is not installed.", file=sys.stderr)
         return None
-    cache = Path(mkdtemp(prefix="twotower-flashrank-"))
+    cache = scratch_folder("flashrank")
     weights = cache / NAME / model_file_map[NAME]
     _export(folder, weights)
     ranker = Ranker(NAME, cache_dir=str(cache), max_length=max_length, log_level="WARNING")

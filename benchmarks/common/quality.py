@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 
-from benchmarks.contract import Row, Spread
+from benchmarks.common.contract import Row, Spread
 from twotower.evaluation import (
     compare_all,
     evaluate_run,

@@ -12,9 +12,9 @@ from threading import Lock
 
 import numpy as np
 
-from benchmarks.contract import Parameter
-from benchmarks.vector_systems import LINKS, K
-from benchmarks.vectors import LookupEncoder
+from benchmarks.common.contract import Parameter
+from benchmarks.vectors.points import LookupEncoder
+from benchmarks.vectors.systems import LINKS, K
 from twotower import Item, Retriever
 from twotower.recall.vector_index import CONSTRUCTION_DEPTH, SEARCH_DEPTH
 from twotower.types import Vectors

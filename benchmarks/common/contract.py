@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-from benchmarks.machine import commit, hardware, versions
+from benchmarks.common.machine import commit, hardware, versions
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parents[1] / "results"
 Parameter: TypeAlias = "str | int | float | bool | None"
 
 
@@ -28,7 +29,7 @@ class Spread:
     n: int
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> Spread:
+    def of(cls, values: Sequence[float] | NDArray[np.float64]) -> Spread:
         """The spread of at least one value."""
         return cls(float(np.median(values)), float(np.min(values)), float(np.max(values)), len(values))
 

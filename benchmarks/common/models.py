@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
-from tempfile import mkdtemp
 
+from benchmarks.common.scratch import scratch_folder
 from multimodal import ClipEncoder, TextEncoder
 from multimodal.hub import DEFAULT_TEXT_MODEL, locate
 from rerank import CrossEncoderReranker
@@ -44,7 +43,7 @@ def cross_encoder_folder(options: argparse.Namespace) -> str:
     import torch
     from sentence_transformers import CrossEncoder
 
-    folder = Path(mkdtemp(prefix="twotower-cross-encoder-"))
+    folder = scratch_folder("cross-encoder")
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = CrossEncoder(text_model(options), num_labels=1, device="cpu")

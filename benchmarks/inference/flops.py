@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.contract import Parameter, Row, Spread
-from benchmarks.timing import Seconds
+from benchmarks.common.contract import Parameter, Row, Spread
+from benchmarks.common.timing import Seconds
 
 if TYPE_CHECKING:
     import torch

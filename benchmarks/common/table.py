@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.contract import Row, Spread
+from benchmarks.common.contract import Row, Spread
 
 
 def print_speeds(rows: Sequence[Row], settings: Sequence[str]) -> None:
