@@ -22,7 +22,7 @@ from benchmarks.common.arguments import add_device, add_models
 from benchmarks.common.contract import Parameter, Result, Row, Spread
 from benchmarks.common.data import Dataset, read_dataset
 from benchmarks.common.machine import peak_rss_mb
-from benchmarks.common.table import print_speeds
+from benchmarks.common.table import print_ratios, print_rows
 from benchmarks.common.timing import Clock, interleaved, rate, rate_ratio
 from benchmarks.inference.equal import cosines, require_equal_vectors
 from benchmarks.inference.flops import (
@@ -94,7 +94,8 @@ def run(options: argparse.Namespace) -> Result:
     image_rows, image_ratios = _images(options, data)
     rows = [*text_rows, *image_rows, Row("whole run", {}, {"peak_rss_mb": peak_rss_mb()})]
     ratios = {**text_ratios, **image_ratios}
-    print_speeds(rows, ("mix", "photos", "batch_size"))
+    print_rows(rows, ("mix", "photos", "batch_size"))
+    print_ratios(ratios)
     text = ratios[f"{OURS} / {PEER} : texts_per_s mixed"]
     start = f"{OURS} / open_clip : images_per_s "
     photos = " and ".join(

@@ -20,6 +20,7 @@ import numpy as np
 from benchmarks.common import timing
 from benchmarks.common.contract import Parameter, Result, Row, Spread
 from benchmarks.common.machine import peak_rss_mb
+from benchmarks.common.table import print_ratios, print_rows, told
 from benchmarks.common.timing import Clock, Seconds
 from benchmarks.vectors.concurrency import Mixed, Round, write_while_searching
 from benchmarks.vectors.points import DIM, Points, buckets, clustered, exact, make_items, recall_at_k
@@ -78,7 +79,8 @@ def run(options: argparse.Namespace) -> Result:
     ratios[f"twotower durable / faiss : items_per_s n={size}"] = timing.rate_ratio(
         durable.seconds["twotower"], plain.seconds["faiss"]
     )
-    _print(rows, ratios)
+    print_rows(rows, ("mode",))
+    print_ratios(ratios)
     return Result("ingest", options.seed, rows, _headline(size, rows, ratios), ratios)
 
 
@@ -252,25 +254,9 @@ def _ratios(measure: str, seconds: Mapping[str, Seconds]) -> dict[str, Spread]:
     }
 
 
-def _print(rows: Sequence[Row], ratios: Mapping[str, Spread]) -> None:
-    print("| mode | system | what was measured: median (min-max) |\n|---|---|---|")
-    for row in rows:
-        measured = ", ".join(f"{name} {_text(value)}" for name, value in row.metrics.items())
-        print(f"| {row.params['mode']} | {row.system} | {measured} |")
-    print("\n| ratio | median (min-max) |\n|---|---|")
-    for name, ratio in ratios.items():
-        print(f"| {name} | {_text(ratio)} |")
-
-
-def _text(value: float | Spread) -> str:
-    if isinstance(value, Spread):
-        return f"{value.median:.4g} ({value.min:.4g}-{value.max:.4g})"
-    return f"{value:.4g}"
-
-
 def _headline(size: int, rows: Sequence[Row], ratios: Mapping[str, Spread]) -> str:
-    durable = _text(ratios[f"twotower durable / faiss : items_per_s n={size}"])
-    in_memory = _text(ratios[f"twotower / faiss : items_per_s n={size} in memory"])
+    durable = told(ratios[f"twotower durable / faiss : items_per_s n={size}"])
+    in_memory = told(ratios[f"twotower / faiss : items_per_s n={size} in memory"])
     (mixed,) = (row.metrics for row in rows if row.system == "twotower" and row.params["mode"] == "mixed")
     return (
         f"Durable ingest of {size:,} items runs at {durable} times the rate of raw FAISS in memory (ours in "

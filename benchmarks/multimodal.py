@@ -12,7 +12,14 @@ import numpy as np
 from benchmarks.common import arguments, models
 from benchmarks.common.contract import Parameter, Result, Row
 from benchmarks.common.data import read_dataset
-from benchmarks.common.quality import counting_of, quality, quality_ratio, quality_table, sentence
+from benchmarks.common.quality import (
+    counting_of,
+    quality,
+    quality_ratio,
+    quality_table,
+    sentence,
+    shared_params,
+)
 from benchmarks.retrieval.remembered import RememberedImages, RememberedTexts
 from multimodal import WeightedConcat, WeightedSum
 from twotower import DualEncoder, Item, Retriever
@@ -40,13 +47,7 @@ def run(options: argparse.Namespace) -> Result:
     limits = {"limit": QUICK_QUERIES, "corpus_limit": QUICK_ITEMS} if options.quick else {}
     data = read_dataset(options.data, options.split, where=options.where, **limits)
     counting = counting_of(options)
-    shared = {
-        "data": data.folder.name if options.data is not None else "sample shop",
-        "split": options.split,
-        "queries": len(data.qrels),
-        "items": len(data.items),
-        "gain": options.gain,
-        "relevant": options.relevant,
+    shared = shared_params(data, options) | {
         "text_model": options.text_model or "all-MiniLM-L6-v2",
         "image_model": options.image_model or "compact",
     }

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from benchmarks.common import timing
 from benchmarks.common.contract import Parameter, Result, Row, Spread
 from benchmarks.common.machine import peak_rss_mb
+from benchmarks.common.table import print_ratios, print_rows, told
 from benchmarks.common.timing import Clock, Seconds
 from benchmarks.vectors import systems as peers
 from benchmarks.vectors.concurrency import answer_in_threads, openmp_threads
@@ -88,7 +89,8 @@ def run(options: argparse.Namespace) -> Result:
         for measured in measure_size(size, effort, seed=options.seed, threads=options.threads):
             rows += measured.rows
             ratios |= measured.ratios
-    _print(rows, ratios)
+    print_rows(rows, ("n", "mode"))
+    print_ratios(ratios)
     return Result("recall", options.seed, rows, _headline(max(sizes), rows, ratios), ratios)
 
 
@@ -265,22 +267,6 @@ def _rows(
     ]
 
 
-def _print(rows: Sequence[Row], ratios: Mapping[str, Spread]) -> None:
-    print("| n | mode | system | what was measured: median (min-max) |\n|---|---|---|---|")
-    for row in rows:
-        measured = ", ".join(f"{name} {_text(value)}" for name, value in row.metrics.items())
-        print(f"| {row.params['n']} | {row.params['mode']} | {row.system} | {measured} |")
-    print("\n| ratio | median (min-max) |\n|---|---|")
-    for name, ratio in ratios.items():
-        print(f"| {name} | {_text(ratio)} |")
-
-
-def _text(value: float | Spread) -> str:
-    if isinstance(value, Spread):
-        return f"{value.median:.4g} ({value.min:.4g}-{value.max:.4g})"
-    return f"{value:.4g}"
-
-
 def _headline(size: int, rows: Sequence[Row], ratios: Mapping[str, Spread]) -> str:
     single = {
         row.system: row.metrics for row in rows if row.params["n"] == size and row.params["mode"] == "single"
@@ -288,7 +274,7 @@ def _headline(size: int, rows: Sequence[Row], ratios: Mapping[str, Spread]) -> s
     ours, raw = single["twotower"], single["faiss"]
     ratio = ratios[f"twotower / faiss : p50_ms n={size} single"]
     return (
-        f"At {size:,} vectors and k={K} one search takes {_text(ratio)} times raw FAISS's median time on the same "
+        f"At {size:,} vectors and k={K} one search takes {told(ratio)} times raw FAISS's median time on the same "
         f"index ({ours['p50_ms'].median:.3f} ms against {raw['p50_ms'].median:.3f} ms, "
         f"recall@{K} {ours[f'recall@{K}']:.4f} against {raw[f'recall@{K}']:.4f})."
     )

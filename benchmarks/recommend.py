@@ -16,10 +16,10 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.common import arguments
 from benchmarks.common.contract import Result, Row, Spread
+from benchmarks.common.quality import ratio_of_means
 from benchmarks.common.timing import Seconds, interleaved_calls, rate, rate_ratio
 from benchmarks.recommenders.folder import Shop, read_shop, shrink
 from benchmarks.recommenders.planted import planted_folder
@@ -177,10 +177,10 @@ def _ratios(
     ratios, best = {}, ""
     for name, label in sorted(better.items(), key=lambda item: found[item[1]].means[METRIC]):
         peer = np.array(list(found[label].users[METRIC].values()))
-        ratio = mean_ratio(ours, peer, QUICK_RESAMPLES if options.quick else RESAMPLES, options.seed)
+        ratio = ratio_of_means(ours, peer, seed=options.seed)
         setting = f"repeats={str(repeats).lower()}"
         if ratio is None:
-            print(f"no ratio to {name} with {setting}: it finds too little", file=sys.stderr)
+            print(f"no ratio to {name} with {setting}: it finds nothing", file=sys.stderr)
             continue
         best = f"twotower / {name} : {METRIC} {setting}"
         ratios[best] = ratio
@@ -188,30 +188,6 @@ def _ratios(
             seconds[OURS].sum(axis=1), seconds[label].sum(axis=1)
         )
     return ratios, best
-
-
-def mean_ratio(
-    ours: NDArray[np.float64], peer: NDArray[np.float64], resamples: int, seed: int
-) -> Spread | None:
-    """Ratio of two means over the same users; there are no repetitions, so min and max are a bootstrap interval.
-
-    Args:
-        ours: shape (users,).
-        peer: of the same shape and order.
-        resamples: of users, with replacement.
-        seed: of these.
-
-    Returns:
-        The ratio itself as median, its 2.5 % and 97.5 % quantiles as min and max, and the number of users as n; None
-        where the peer's mean is 0, in all or in a resample.
-    """
-    rng = np.random.default_rng(seed)
-    chosen = (rng.integers(len(ours), size=len(ours)) for _ in range(resamples))
-    means = np.array([(ours[rows].mean(), peer[rows].mean()) for rows in chosen])
-    if not (peer.any() and means[:, 1].all()):
-        return None
-    low, high = np.quantile(means[:, 0] / means[:, 1], [0.025, 0.975])
-    return Spread(float(ours.mean() / peer.mean()), float(low), float(high), len(ours))
 
 
 def _sentence(name: str, ratio: Spread) -> str:

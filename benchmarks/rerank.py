@@ -22,7 +22,7 @@ from benchmarks.common.arguments import add_device, add_models
 from benchmarks.common.contract import Parameter, Result, Row, Spread
 from benchmarks.common.machine import peak_rss_mb
 from benchmarks.common.models import cross_encoder_folder
-from benchmarks.common.table import print_speeds
+from benchmarks.common.table import print_ratios, print_rows
 from benchmarks.common.timing import (
     Clock,
     interleaved,
@@ -96,7 +96,8 @@ def run(options: argparse.Namespace) -> Result:
         rows += found
         ratios |= compared
     rows.append(Row("whole run", {"systems": len(systems)}, {"peak_rss_mb": peak_rss_mb()}))
-    print_speeds(rows, ("mix", "way"))
+    print_rows(rows, ("mix", "way"))
+    print_ratios(ratios)
     ratio = ratios[f"{OURS} / {PEER} : pairs_per_s mixed"]
     headline = (
         f"Over the same weights twotower scores {ratio.median:.2f} ({ratio.min:.2f} to {ratio.max:.2f}) times as "

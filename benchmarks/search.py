@@ -11,7 +11,14 @@ from pathlib import Path
 from benchmarks.common import arguments, models
 from benchmarks.common.contract import Parameter, Result, Row
 from benchmarks.common.data import Dataset, read_dataset
-from benchmarks.common.quality import counting_of, quality, quality_ratio, quality_table, sentence
+from benchmarks.common.quality import (
+    counting_of,
+    quality,
+    quality_ratio,
+    quality_table,
+    sentence,
+    shared_params,
+)
 from benchmarks.retrieval.straight import StraightRecipe
 from multimodal import WeightedConcat
 from twotower import DualEncoder, Retriever
@@ -47,7 +54,7 @@ def run(options: argparse.Namespace) -> Result:
         **peer_runs(data, options),
     }
     counting = counting_of(options)
-    shared = parameters(data, options)
+    shared = shared_params(data, options) | {"depth": DEPTH}
     rows = [
         Row(
             name,
@@ -124,20 +131,6 @@ def peer_runs(data: Dataset, options: argparse.Namespace) -> dict[str, Run]:
     found = embeddings.batchsearch(list(queries.values()), DEPTH)
     runs["txtai"] = {query: dict(hits) for query, hits in zip(queries, found, strict=True)}
     return runs
-
-
-def parameters(data: Dataset, options: argparse.Namespace) -> dict[str, Parameter]:
-    """What all rows share."""
-    return {
-        "data": data.folder.name if options.data is not None else "sample shop",
-        "split": options.split,
-        "queries": len(data.qrels),
-        "items": len(data.items),
-        "gain": options.gain,
-        "relevant": options.relevant,
-        "unjudged": "irrelevant",
-        "depth": DEPTH,
-    }
 
 
 def parameters_of(name: str, data: Dataset, options: argparse.Namespace) -> dict[str, Parameter]:

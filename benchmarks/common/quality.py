@@ -5,7 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 
-from benchmarks.common.contract import Row, Spread
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.common.contract import Parameter, Row, Spread
+from benchmarks.common.data import Dataset
 from twotower.evaluation import (
     compare_all,
     evaluate_run,
@@ -42,16 +46,34 @@ def quality(
 def quality_ratio(
     ours: Run, peer: Run, qrels: Qrels, counting: Counting, *, metric: str = "ndcg@10", seed: int = 0
 ) -> Spread | None:
-    """Our mean over the peer's; None where the peer finds nothing.
+    """`ratio_of_means` of two runs."""
+    values = [query_values(run, qrels, metric, **counting) for run in (ours, peer)]
+    return ratio_of_means(values[0], values[1], seed=seed)
+
+
+def ratio_of_means(ours: NDArray[np.float64], peer: NDArray[np.float64], *, seed: int = 0) -> Spread | None:
+    """Our mean over the peer's, of values by query or user, each shape (n,); None where the peer finds nothing.
 
     A ranking repeated gives the same ranking, so the spread is not over repetitions: `min` and `max` are the 95 %
     bootstrap interval over the queries, drawn in pairs.
     """
-    values = [query_values(run, qrels, metric, **counting) for run in (ours, peer)]
-    if not values[1].any():
+    if not peer.any():
         return None
-    found = ratio_interval(*values, seed=seed)
-    return Spread(found.mean, found.low, found.high, len(values[0]))
+    found = ratio_interval(ours, peer, seed=seed)
+    return Spread(found.mean, found.low, found.high, len(ours))
+
+
+def shared_params(data: Dataset, options: argparse.Namespace) -> dict[str, Parameter]:
+    """What all rows of a table have in common: data, and how it is counted."""
+    return {
+        "data": data.folder.name if options.data is not None else "sample shop",
+        "split": options.split,
+        "queries": len(data.qrels),
+        "items": len(data.items),
+        "gain": options.gain,
+        "relevant": options.relevant,
+        "unjudged": "irrelevant",
+    }
 
 
 def quality_table(

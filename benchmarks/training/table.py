@@ -10,30 +10,13 @@ from numpy.typing import NDArray
 
 from benchmarks.common import timing
 from benchmarks.common.contract import Row, Spread
+from benchmarks.common.quality import ratio_of_means
+from benchmarks.common.table import print_ratios, told
 
 Values: TypeAlias = NDArray[np.float64]
 
 OURS, PEER = "twotower", "sentence-transformers"
 METRICS = ("ndcg@10", "recall@100")
-RESAMPLES = 10_000
-
-
-def quality_ratio(ours: Values, peer: Values, seed: int) -> Spread:
-    """Ratio of two means over the same queries, with its 95% interval in place of the spread of repetitions.
-
-    Each system is trained once, so there are no repetitions to take a median of. `median` is the ratio itself; `min`
-    and `max` are the ends of the percentile bootstrap over queries, drawn in pairs (Efron 1979). They say what other
-    queries would change, not what another seed of the training would.
-
-    Args:
-        ours: one value for each query, shape (queries,).
-        peer: the same of the peer, in the same order; not all 0.
-        seed: of the resamples.
-    """
-    draws = np.random.default_rng(seed).integers(len(ours), size=(RESAMPLES, len(ours)))
-    above, below = ours[draws].mean(axis=1), peer[draws].mean(axis=1)
-    low, high = np.percentile(above[below > 0] / below[below > 0], (2.5, 97.5))
-    return Spread(float(ours.mean() / peer.mean()), float(low), float(high), len(ours))
 
 
 def ratios_of(
@@ -43,6 +26,8 @@ def ratios_of(
     seed: int,
 ) -> dict[str, Spread]:
     """Every ratio of ours over the peer's, by its name.
+
+    Each system is trained once: the spread of a quality is over queries, not over seeds of the training.
 
     Args:
         speed: by precision and system the seconds of each repetition; quality was measured with the first.
@@ -56,9 +41,9 @@ def ratios_of(
         ratio = timing.rate_ratio(seconds[OURS], seconds[PEER])
         ratios[f"{OURS} / {PEER} : examples_per_s{note}"] = ratio
     for metric in METRICS:
-        if quality[PEER][metric].any():
-            ratio = quality_ratio(quality[OURS][metric], quality[PEER][metric], seed)
-            ratios[f"{OURS} / {PEER} : {metric} after {budget:g} s"] = ratio
+        quotient = ratio_of_means(quality[OURS][metric], quality[PEER][metric], seed=seed)
+        if quotient is not None:
+            ratios[f"{OURS} / {PEER} : {metric} after {budget:g} s"] = quotient
     return ratios
 
 
@@ -75,9 +60,8 @@ def print_table(rows: Sequence[Row], ratios: Mapping[str, Spread]) -> None:
     print(
         "Ratios of examples_per_s: median and range of repetitions. Ratios of quality: of the means over the"
     )
-    print("queries, with the 95% interval of a paired bootstrap over queries.\n")
-    for name, ratio in ratios.items():
-        print(f"- {name}: {_cell(ratio)}")
+    print("queries, with the 95% interval of a paired bootstrap over queries.")
+    print_ratios(ratios)
 
 
 def headline(rows: Sequence[Row], ratios: Mapping[str, Spread], budget: float) -> str:
@@ -100,8 +84,4 @@ def headline(rows: Sequence[Row], ratios: Mapping[str, Spread], budget: float) -
 
 
 def _cell(value: float | Spread | None) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, Spread):
-        return f"{value.median:.3g} ({value.min:.3g}-{value.max:.3g})"
-    return f"{value:.4g}"
+    return "" if value is None else told(value)

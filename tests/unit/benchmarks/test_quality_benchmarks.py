@@ -16,7 +16,7 @@ from PIL import Image
 from benchmarks import multimodal, pipeline, search
 from benchmarks.common import models
 from benchmarks.common.data import read_dataset, sample_folder
-from benchmarks.common.quality import quality, quality_ratio
+from benchmarks.common.quality import quality, quality_ratio, ratio_of_means
 from twotower.evaluation import evaluate_run
 from twotower.ingest import read_qrels
 
@@ -165,3 +165,21 @@ def test_quality_has_both_views_and_a_ratio_by_queries():
     ratio = quality_ratio(none, good, qrels, {"relevant": 1, "gain": "linear"})
     assert (ratio.median, ratio.min, ratio.max, ratio.n) == (0, 0, 0, 20)
     assert evaluate_run(none, qrels, ["ndcg@10"]) == {"ndcg@10": 0}
+
+
+def test_the_ratio_of_means_draws_queries_in_pairs():
+    peer = np.random.default_rng(0).random(200)
+    found = ratio_of_means(peer / 2, peer)
+    assert (found.median, found.min, found.max) == pytest.approx((0.5, 0.5, 0.5))  # paired: nothing varies
+    unpaired = ratio_of_means(np.roll(peer, 1), peer)
+    assert unpaired.min < 0.97 < 1.03 < unpaired.max
+    assert ratio_of_means(peer, np.zeros(200)) is None
+
+
+def test_the_interval_of_a_ratio_is_its_normal_approximation():
+    generator = np.random.default_rng(0)
+    peer = generator.random(200)
+    ours = peer + 0.1 * generator.normal(size=200)
+    error = np.std(ours - peer * ours.mean() / peer.mean()) / np.sqrt(200) / peer.mean()
+    found = ratio_of_means(ours, peer)
+    assert found.max - found.min == pytest.approx(2 * 1.96 * error, rel=0.1)

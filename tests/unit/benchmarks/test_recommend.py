@@ -9,13 +9,11 @@ import pytest
 from scipy import sparse
 from sklearn.metrics.pairwise import cosine_similarity
 
-from benchmarks import recommend
 from benchmarks.recommenders import counts, linear, ours, systems
 from benchmarks.recommenders.folder import read_shop, shrink
 from benchmarks.recommenders.memory import Memory, Ranked, popularity
 from benchmarks.recommenders.planted import HEADER, planted_folder
-from twotower.errors import CatalogError
-from twotower.errors import LeakError
+from twotower.errors import CatalogError, LeakError
 from twotower.evaluation.recommendation import Past, check_blind, evaluate_recommender, time_split
 from twotower.types import Event, Item
 
@@ -256,12 +254,3 @@ def test_bad_folders_are_named(tmp_path):
         read_shop(tmp_path, "test")
     with pytest.raises(CatalogError, match=r"dev\.tsv, line 2: 'soon' is not a time"):
         read_shop(tmp_path, "dev")
-
-
-def test_the_ratio_of_means_is_resampled_over_the_same_users():
-    peer = np.random.default_rng(0).random(200)
-    found = recommend.mean_ratio(peer / 2, peer, 200, seed=0)
-    assert (found.median, found.min, found.max) == pytest.approx((0.5, 0.5, 0.5))  # paired: nothing varies
-    unpaired = recommend.mean_ratio(np.roll(peer, 1), peer, 200, seed=0)
-    assert unpaired.min < 0.97 < 1.03 < unpaired.max
-    assert recommend.mean_ratio(peer, np.zeros(200), 200, seed=0) is None
