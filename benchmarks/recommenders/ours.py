@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -73,34 +73,3 @@ class TwoTower:
         before = past.moment - timedelta(microseconds=1)
         hits = self.retriever.recommend(user, k, now=before, exclude_seen=bool(exclude))
         return [hit.id for hit in hits]
-
-
-@dataclass
-class Shortcut:
-    """The answers of `TwoTower` in less time, for quality only; speed is measured without it.
-
-    For every user without a past the retriever sorts everybody's events, though it reads just the newest. Those users
-    are asked for in a retriever that holds just the newest; a test shows that the answers are the same.
-
-    Args:
-        plain: answers for users with a past.
-        empty: makes another retriever like it, without events.
-        newest: events that it reads.
-    """
-
-    plain: TwoTower
-    empty: Callable[[], TwoTower]
-    newest: int
-    _recent: TwoTower | None = None
-    _begin: int = 0
-
-    def __call__(self, user: str, past: Past, k: int, exclude: frozenset[str], /) -> list[str]:
-        """What the plain one recommends."""
-        if past.of(user):
-            return self.plain(user, past, k, exclude)
-        held = len(past) - self._begin
-        if self._recent is None or held > 4 * self.newest or (self._begin and held < 2 * self.newest):
-            self._begin = max(0, len(past) - 2 * self.newest)  # twice: the cut may part events of one moment
-            self._recent = self.empty()
-            self._recent._recorded = self._begin
-        return self._recent(user, past, k, exclude)

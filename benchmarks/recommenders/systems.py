@@ -7,7 +7,6 @@ from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from importlib.util import find_spec
 
 from benchmarks.common import models
@@ -35,13 +34,11 @@ class System:
         name: of the system.
         params: what it was made with.
         recommend: what is evaluated.
-        timed: what is timed, where `recommend` takes a shortcut to the same answers.
     """
 
     name: str
     params: dict[str, Parameter]
     recommend: Recommend
-    timed: Recommend | None = None
 
     @property
     def label(self) -> str:
@@ -93,9 +90,8 @@ def index_ours(shop: Shop, options: Namespace) -> Iterator[System]:
     # By default 500 events of a user are read, and items of older ones are recommended as if they were new.
     newest = max(500, *Counter(event.user for event in shop.events).values())
     for half_life in (None, options.half_life):
-        empty = partial(ours.TwoTower.over, shop.items, encoder, half_life, newest)
-        plain = empty()
-        yield System("twotower", history_params(half_life), ours.Shortcut(plain, empty, newest), plain)
+        recommend = ours.TwoTower.over(shop.items, encoder, half_life, newest)
+        yield System("twotower", history_params(half_life), recommend)
 
 
 def history_params(half_life: float | None) -> dict[str, Parameter]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from heapq import merge
+from itertools import islice
 from operator import attrgetter
 
 from twotower.types import Event
@@ -48,5 +50,6 @@ class History:
 
     def of_all(self, *, until: datetime, newest: int) -> Sequence[Event]:
         """Everybody's last events up to and including a moment, oldest first."""
-        visible = sorted((event for event in self if event.time <= until), key=CHRONOLOGICAL)
-        return visible[max(0, len(visible) - newest) :]
+        backwards = (reversed(self.of(user, until=until, newest=newest)) for user in list(self._events))
+        latest = islice(merge(*backwards, key=CHRONOLOGICAL, reverse=True), newest)
+        return list(latest)[::-1]

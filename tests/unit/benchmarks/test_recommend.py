@@ -176,25 +176,6 @@ def test_no_baseline_uses_the_future_and_one_that_does_is_caught(shop):
         check_blind(make("ease all", datetime(2100, 1, 1, tzinfo=UTC)), tasks, shop.events)
 
 
-def test_the_shortcut_answers_as_the_plain_retriever(shop, encoder):
-    """Every user is a newcomer to one of the two pasts; an object that has seen the later one is no wiser."""
-
-    def plain():
-        return ours.TwoTower.over(shop.items, encoder, 20.0, newest=40)
-
-    events = time_split(shop.events, shop.start)[0]
-    newcomers = {task.user for task in shop.tasks[:3]}
-    visible = [event for event in events if event.user not in newcomers]
-    shortcut, fresh = ours.Shortcut(plain(), plain, 40), plain()
-    pasts = [Past(shop.start - timedelta(days=days), time_split(visible, shop.start - timedelta(days=days))[0])
-             for days in (90, 60, 0, 90)]  # fmt: skip
-    for past in pasts:
-        for user in (*sorted(newcomers), visible[0].user):
-            assert shortcut(user, past, 20, frozenset()) == fresh(user, past, 20, frozenset())
-            again = ours.TwoTower.over(shop.items, encoder, 20.0, newest=40)
-            assert again(user, past, 20, frozenset()) == fresh(user, past, 20, frozenset())
-
-
 def test_the_retriever_does_not_see_the_moment_itself():
     encoder = ours.Encoded({item: np.eye(4, dtype=np.float32)[row] for item, row in ROWS.items()})
     system = ours.TwoTower.over([Item(item, item) for item in ROWS], encoder, None, newest=500)
