@@ -40,13 +40,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_models(parser, "text", "image", "reranker")
     arguments.add_device(parser)
     arguments.add_counting(parser)
+    parser.add_argument("--queries", type=int, help="only the first so many of the split (default: all)")
     parser.add_argument("--runs", type=Path, help="write every run to this folder, in TREC's format")
 
 
 def run(options: argparse.Namespace) -> Result:
     """Search with every system, print the table, and compare ours with the peers."""
-    limits = {"limit": QUICK_QUERIES, "corpus_limit": QUICK_ITEMS} if options.quick else {}
-    data = read_dataset(options.data, options.split, where=options.where, **limits)
+    count = QUICK_QUERIES if options.quick else options.queries
+    corpus_limit = QUICK_ITEMS if options.quick else None
+    data = read_dataset(
+        options.data, options.split, where=options.where, limit=count, corpus_limit=corpus_limit
+    )
     runs = {
         "random": random_run(data.queries, [item.id for item in data.items], DEPTH, seed=options.seed),
         "bm25": bm25_run(data.queries, data.items, DEPTH),

@@ -62,7 +62,7 @@ def options(folder, tiny_text_folder, tiny_clip_folder):
 
 
 def test_search_reports_what_its_runs_say_and_ir_measures_agrees(options, folder, tmp_path):
-    options.runs = tmp_path / "runs"
+    options.runs, options.queries = tmp_path / "runs", None
     options.reranker = models.cross_encoder_folder(options)
     result = search.run(options)
     systems = ["random", "bm25", "dense", "fused", "hybrid", "reranked", "reranked+decay"]
