@@ -52,7 +52,8 @@ def run(options: argparse.Namespace) -> Result:
     }
     counting = counting_of(options)
     qualities = {
-        name: evaluate_run(found, data.qrels, ["ndcg@10"], **counting) for name, found in runs.items()
+        name: evaluate_run(found, data.qrels, ["ndcg@10", "judged@10"], **counting)
+        for name, found in runs.items()
     }
     require_equal(qualities)
 

@@ -1,4 +1,4 @@
-"""Next-basket recommendation on a shop's interactions: ours beside counting, neighbours, EASE and factorisation.
+"""Next-basket recommendation on a shop's interactions: ours beside chance, counts, neighbours, EASE, factorisation.
 
 Models are fitted once on what is before the split; a user's own past is visible up to the moment of prediction.
 `recent-popularity` and `twotower` also see what others did until then. Every system ranks the whole catalogue. A user

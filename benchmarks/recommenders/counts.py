@@ -18,6 +18,11 @@ def popular(counts: NDArray[np.float64]) -> Scores:
     return lambda user, past: counts
 
 
+def random(items: int, seed: int) -> Scores:
+    """Chance: for each user another order of so many items."""
+    return lambda user, past: np.random.default_rng([seed, *user.encode()]).random(items)
+
+
 def repeat(memory: Memory) -> Scores:
     """The user's own number of baskets with each item up to the moment of prediction."""
     return lambda user, past: memory.counts(past.of(user), past.moment)

@@ -61,6 +61,7 @@ def fit_baselines(shop: Shop, past: Past, options: Namespace) -> Iterator[System
     def system(name: str, scores: Scores, **params: Parameter) -> System:
         return System(name, params, Ranked(items, sold, scores))
 
+    yield system("random", counts.random(len(items), options.seed))
     yield system("popularity", counts.popular(sold))
     recent = counts.RecentlyPopular(Memory(rows), RECENT_DAYS)
     yield system("recent-popularity", recent, days=RECENT_DAYS)

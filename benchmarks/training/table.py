@@ -16,7 +16,8 @@ from benchmarks.common.table import print_ratios, told
 Values: TypeAlias = NDArray[np.float64]
 
 OURS, PEER = "twotower", "sentence-transformers"
-METRICS = ("ndcg@10", "recall@100")
+COMPARED = ("ndcg@10", "recall@100")
+METRICS = ("ndcg@10", "judged@10", "recall@100")
 
 
 def ratios_of(
@@ -40,7 +41,7 @@ def ratios_of(
         note = "" if precision == next(iter(speed)) else f" {precision}"
         ratio = timing.rate_ratio(seconds[OURS], seconds[PEER])
         ratios[f"{OURS} / {PEER} : examples_per_s{note}"] = ratio
-    for metric in METRICS:
+    for metric in COMPARED:
         quotient = ratio_of_means(quality[OURS][metric], quality[PEER][metric], seed=seed)
         if quotient is not None:
             ratios[f"{OURS} / {PEER} : {metric} after {budget:g} s"] = quotient

@@ -24,7 +24,7 @@ SYSTEMS = {
     "encode": {"twotower", "sentence-transformers", "open_clip"},
     "train": {"random", "bm25", "untrained", "twotower", "sentence-transformers"},
     "recommend": {
-        "popularity", "recent-popularity", "repeat", "item-knn", "als", "bpr", "ease", "twotower",
+        "random", "popularity", "recent-popularity", "repeat", "item-knn", "als", "bpr", "ease", "twotower",
     },
     "multimodal": {"random", "bm25", "text", "image", "mean", "concat"},
 }  # fmt: skip

@@ -140,13 +140,13 @@ def test_the_planted_structure_is_found(shop):
     past = Past(shop.start, time_split(shop.events, shop.start)[0])
     fitted = {system.label: system.recommend for system in systems.fit_baselines(shop, past, OPTIONS)}
     assert {label.split()[0] for label in fitted} == {
-        "popularity", "recent-popularity", "repeat", "item-knn", "ease", "als", "bpr",
+        "random", "popularity", "recent-popularity", "repeat", "item-knn", "ease", "als", "bpr",
     }  # fmt: skip
     new = {
         label: ndcg(shop, fitted[label], repeats=False)
-        for label in ("popularity", "repeat all", "item-knn all")
+        for label in ("random", "popularity", "repeat all", "item-knn all")
     }
-    assert new["item-knn all"] > 2 * new["popularity"]
+    assert new["item-knn all"] > 2 * new["popularity"] > 2 * new["random"]
     assert new["repeat all"] == new["popularity"]
     again = {label: ndcg(shop, fitted[label], repeats=True) for label in ("popularity", "repeat all")}
     assert again["repeat all"] > 2 * again["popularity"]
