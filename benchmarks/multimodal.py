@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 from typing import TypeAlias
 
 import numpy as np
@@ -30,7 +31,7 @@ from twotower.presets import IMAGE_WEIGHT, TEXT_WEIGHT
 
 DEPTH = 100
 QUICK_QUERIES, QUICK_ITEMS = 40, 400
-PEER = "mean"
+PEERS = ("mean", "bm25")
 Systems: TypeAlias = dict[str, tuple[DualEncoder, dict[str, Parameter]]]
 
 
@@ -72,15 +73,19 @@ def run(options: argparse.Namespace) -> Result:
             own = systems[name][1] if name in systems else {}
             found.append(Row(name, shared | {"condition": condition} | own, metrics))
         print(
-            f"\n{condition}\n\n" + quality_table(found, runs, PEER, data.qrels, counting, seed=options.seed)
+            f"\n{condition}\n\n"
+            + quality_table(found, runs, PEERS[0], data.qrels, counting, seed=options.seed)
         )
         rows += found
-        for name in ("text", "image", "concat", "bm25"):
-            ratio = quality_ratio(runs[name], runs[PEER], data.qrels, counting, seed=options.seed)
+        for name, peer in product(("text", "image", "concat"), PEERS):
+            ratio = quality_ratio(runs[name], runs[peer], data.qrels, counting, seed=options.seed)
             if ratio is not None:
-                ratios[f"{name} / {PEER} : ndcg@10 {condition}"] = ratio
-    headline = f"concat / {PEER} : ndcg@10 complete"
-    return Result("multimodal", options.seed, rows, sentence(headline, ratios[headline]), ratios)
+                ratios[f"{name} / {peer} : ndcg@10 {condition}"] = ratio
+    # A CLIP that sees little makes the first of them large, so BM25 stands beside it.
+    headline = {
+        name: ratio for name, ratio in ratios.items() if name.startswith("concat") and "complete" in name
+    }
+    return Result("multimodal", options.seed, rows, sentence(headline), ratios)
 
 
 def systems_of(options: argparse.Namespace) -> Systems:

@@ -87,7 +87,7 @@ def headline(system: str, ratios: Mapping[str, Spread]) -> str:
     name = f"{system} / bm25 : ndcg@10"
     if name not in ratios:
         return f"BM25 has 0 relevant products for these queries, so there is no ratio of {system} to it."
-    return sentence(name, ratios[name])
+    return sentence({name: ratios[name]})
 
 
 def our_runs(data: Dataset, options: argparse.Namespace) -> dict[str, Run]:

@@ -130,6 +130,10 @@ def quality_table(
     return "\n".join(lines)
 
 
-def sentence(name: str, ratio: Spread) -> str:
-    """The headline of a benchmark of quality."""
-    return f"{name}: {ratio.median:.3f} (95 % interval {ratio.min:.3f} to {ratio.max:.3f} over {ratio.n} queries)."
+def sentence(ratios: Mapping[str, Spread]) -> str:
+    """The headline of a benchmark of quality: some of its ratios by name."""
+    told = (
+        f"{name}: {ratio.median:.3f} ({ratio.min:.3f} to {ratio.max:.3f}, {ratio.n} queries)"
+        for name, ratio in ratios.items()
+    )
+    return "; ".join(told) + ", with 95 % intervals."
