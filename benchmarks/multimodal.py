@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> Result:
         for name, (encoder, _) in systems.items():
             retriever = Retriever(encoder)
             retriever.upsert(items, on_error="skip")  # one modality alone cannot index what lacks it
-            runs[name] = search_run(retriever, data.queries, DEPTH)
+            runs[name] = search_run(retriever, data.worded if name == "text" else data.queries, DEPTH)
         found = []
         for name, each in runs.items():
             metrics = quality(each, data.qrels, counting, seed=options.seed)

@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> Result:
     data = read_dataset(
         options.data, options.split, where=options.where, limit=count, corpus_limit=corpus_limit
     )
-    if not all(text.strip() for text in data.queries.values()):
+    if len(data.worded) < len(data.queries):
         raise ValueError(f"{data.folder} has a query without words; pass data whose queries are all words.")
     # Our encoders bring texts to one Unicode form; the recipe gets them in it, so that both read the same.
     queries = {query: normalize_text(text) for query, text in data.queries.items()}

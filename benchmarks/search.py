@@ -26,7 +26,6 @@ from twotower.evaluation import bm25_run, random_run, search_run, write_run
 from twotower.evaluation.metrics import Run
 from twotower.presets import IMAGE_WEIGHT, TEXT_WEIGHT, default_decay
 from twotower.recall.rank_fusion import reciprocal_rank_fusion
-from twotower.types import Query
 
 DEPTH = 100
 QUICK_QUERIES, QUICK_ITEMS = 40, 700
@@ -95,7 +94,7 @@ def our_runs(data: Dataset, options: argparse.Namespace) -> dict[str, Run]:
     text = models.text_encoder(options)
     retriever = Retriever(DualEncoder(text))
     retriever.upsert(data.items, on_error="skip")
-    runs: dict[str, Run] = {"dense": search_run(retriever, _with_words(data), DEPTH)}
+    runs: dict[str, Run] = {"dense": search_run(retriever, data.worded, DEPTH)}
     recalled = "dense"
     if _has_photos(data):
         fusion = WeightedConcat(text=TEXT_WEIGHT, image=IMAGE_WEIGHT)
@@ -124,7 +123,7 @@ def peer_runs(data: Dataset, options: argparse.Namespace) -> dict[str, Run]:
     from sentence_transformers import CrossEncoder, SentenceTransformer
 
     documents = {item.id: item.words for item in data.items if item.words}
-    queries = {query: str(text) for query, text in _with_words(data).items()}
+    queries = {query: str(text) for query, text in data.worded.items()}
     if not queries:
         print("sentence-transformers and txtai are left out: no query has words.", file=sys.stderr)
         return {}
@@ -178,10 +177,6 @@ def export(runs: Mapping[str, Run], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, found in runs.items():
         write_run(folder / f"{name}.txt", found, name)
-
-
-def _with_words(data: Dataset) -> dict[str, Query]:
-    return {query: text for query, text in data.queries.items() if text.strip()}
 
 
 def _has_photos(data: Dataset) -> bool:

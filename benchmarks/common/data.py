@@ -30,6 +30,11 @@ class Dataset:
     queries: Mapping[str, Query]
     qrels: Mapping[str, Mapping[str, int]]
 
+    @property
+    def worded(self) -> dict[str, Query]:
+        """The queries that are not photos alone, by id: all that a system of words can be asked."""
+        return {query: text for query, text in self.queries.items() if text.strip()}
+
 
 def read_dataset(
     folder: Path | None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 from itertools import product
 from pathlib import Path
 
@@ -124,6 +125,29 @@ def test_multimodal_rows_conditions_and_slices(options):
     )
     assert rows["half of texts removed", "text"]["ndcg@10 without text"] == 0
     assert rows["half of texts removed", "bm25"]["ndcg@10"] < rows["complete", "bm25"]["ndcg@10"]
+
+
+def test_queries_that_are_photos_alone(options, folder, tmp_path):
+    """Each photo finds itself; whoever reads words only finds nothing, and pipeline refuses."""
+    shop = shutil.copytree(folder, tmp_path / "photos")
+    rows = [json.loads(line) for line in (folder / "queries.jsonl").read_text().splitlines()]
+    photos = [
+        {"_id": row["_id"], "text": "", "metadata": {"image": f"photos/{row['_id'][2:]}.png"}} for row in rows
+    ]
+    (shop / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in photos))
+    options.data, options.relevant = shop, 2
+    rows = {
+        row.system: row.metrics
+        for row in multimodal.run(options).rows
+        if row.params["condition"] == "complete"
+    }
+    assert rows["text"]["ndcg@10"] == rows["bm25"]["ndcg@10"] == 0
+    assert rows["image"]["recall@100"] == 1
+    found = {row.system: row.metrics["ndcg@10"] for row in search.run(options).rows}
+    assert found["dense"] == found["bm25"] == 0 < found["fused"]
+    assert "sentence-transformers" not in found
+    with pytest.raises(ValueError, match="query without words"):
+        pipeline.run(options)
 
 
 def test_conditions_remove_half_and_never_the_last_modality(folder):
