@@ -30,7 +30,7 @@ from twotower.evaluation.slices import has_image, has_text
 from twotower.presets import IMAGE_WEIGHT, TEXT_WEIGHT
 
 DEPTH = 100
-QUICK_QUERIES, QUICK_ITEMS = 40, 400
+QUICK_QUERIES, QUICK_ITEMS = 30, 300
 PEERS = ("mean", "bm25")
 Systems: TypeAlias = dict[str, tuple[DualEncoder, dict[str, Parameter]]]
 

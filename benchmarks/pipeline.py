@@ -21,7 +21,7 @@ from twotower.evaluation.metrics import Run
 DEPTH = 100
 OURS, PEER = "twotower", "sentence-transformers"
 EQUAL = 0.002  # of nDCG@10: near-ties between float32 scores may swap two products
-QUICK_QUERIES, QUICK_ITEMS, QUICK_DEPTH = 6, 700, 20
+QUICK_QUERIES, QUICK_ITEMS, QUICK_DEPTH = 3, 200, 8
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

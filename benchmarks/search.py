@@ -28,7 +28,7 @@ from twotower.presets import IMAGE_WEIGHT, TEXT_WEIGHT, default_decay
 from twotower.recall.rank_fusion import reciprocal_rank_fusion
 
 DEPTH = 100
-QUICK_QUERIES, QUICK_ITEMS = 40, 700
+QUICK_QUERIES, QUICK_ITEMS = 15, 200
 OURS = ("dense", "fused", "hybrid", "reranked", "reranked+decay")
 PEERS = ("bm25", "sentence-transformers", "txtai")
 
