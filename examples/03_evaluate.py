@@ -35,7 +35,7 @@ def main() -> None:
 
     reranker = None if arguments.reranker is None else CrossEncoderReranker(arguments.reranker)
     evaluation = evaluate(
-        Retriever.load(arguments.store, reranker=reranker),
+        Retriever.open(arguments.store, reranker=reranker, read_only=True),
         read_queries(arguments.data),
         read_qrels(arguments.data, arguments.split),
         relevant=arguments.relevant,

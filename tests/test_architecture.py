@@ -17,7 +17,9 @@ PACKAGES = ("twotower", "multimodal", "rerank")
 FLOORS = [
     {"types", "errors", "_installed"},
     {"recall", "store", "towers", "ingest"},
-    {"ranking", "intake", "presets"},
+    {"ranking", "stats", "presets"},
+    {"corpus"},
+    {"stored_corpus", "intake"},
     {"settings"},
     {"retriever"},
     {"evaluation"},

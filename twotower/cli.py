@@ -93,6 +93,26 @@ def _parser() -> ArgumentParser:
     _store(record)
     record.set_defaults(run=_record)
 
+    stats = commands.add_parser("stats", help="how large a store is, and what it is kept in")
+    _store(stats)
+    stats.set_defaults(run=_stats)
+
+    verify = commands.add_parser("verify", help="read every byte of a store and say what is wrong")
+    _store(verify)
+    verify.set_defaults(run=_verify)
+
+    compact = commands.add_parser("compact", help="drop what was deleted and replaced from a store's files")
+    _store(compact)
+    compact.set_defaults(run=_compact)
+
+    export = commands.add_parser("export", help="write a store's items as a catalogue")
+    _store(export)
+    export.add_argument("catalog", type=Path, help="a new .jsonl file")
+    export.add_argument(
+        "--vectors", type=Path, metavar="FILE", help="a new .safetensors file for the vectors"
+    )
+    export.set_defaults(run=_export)
+
     demo = commands.add_parser("demo", help="make a sample shop, search it, and measure every stage")
     demo.add_argument("--folder", type=Path, default=Path("twotower-demo"), help="where the page goes")
     demo.add_argument(
@@ -132,7 +152,7 @@ def _search(given: Namespace) -> None:
         from rerank.cross_encoder import CrossEncoderReranker
 
         reranker = CrossEncoderReranker(given.reranker)
-    retriever = Retriever.load(given.store, reranker=reranker)
+    retriever = Retriever.open(given.store, reranker=reranker, read_only=True)
     hits = retriever.search(
         given.query,
         given.k,
@@ -146,14 +166,41 @@ def _search(given: Namespace) -> None:
 
 
 def _record(given: Namespace) -> None:
+    from twotower.commands.store import open_existing
     from twotower.ingest.events import read_events
-    from twotower.retriever import Retriever
 
     events = list(read_events(given.events))
-    retriever = Retriever.load(given.store)
-    retriever.record(events)
-    retriever.save(given.store)
+    with open_existing(given.store) as retriever:
+        retriever.record(events)
     print(f"{len(events):,} events recorded")
+
+
+def _stats(given: Namespace) -> None:
+    from twotower.commands.store import stats
+
+    print(*stats(given.store), sep="\n")
+
+
+def _verify(given: Namespace) -> None:
+    from twotower.commands.store import verify
+    from twotower.errors import StoreDamagedError
+
+    if problems := verify(given.store):
+        print(*problems, sep="\n")
+        raise StoreDamagedError(f"store '{given.store}' has {len(problems)} problems: see above")
+    print("nothing is wrong")
+
+
+def _compact(given: Namespace) -> None:
+    from twotower.commands.store import compact
+
+    print(*compact(given.store), sep="\n")
+
+
+def _export(given: Namespace) -> None:
+    from twotower.commands.store import export
+
+    print(f"{export(given.store, given.catalog, given.vectors):,} items written to {given.catalog}")
 
 
 def _demo(given: Namespace) -> None:

@@ -1,4 +1,4 @@
-"""What `upsert` does before anything is written: check every item, encode them in chunks."""
+"""What happens before anything is written: every item and event is checked, items are encoded in chunks."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np
 from tqdm.auto import tqdm
 
-from twotower.errors import ItemError
-from twotower.ingest.validate import check_item
+from twotower.corpus import Corpus
+from twotower.errors import EventError, ItemError
+from twotower.ingest.validate import check_event, check_item
 from twotower.recall.vectors import unit_rows
-from twotower.types import BadItem, Encoder, Item, Vectors
+from twotower.types import BadItem, Encoder, Event, Item, Vectors
 
 CHUNK = 256  # items encoded at a time: what a progress bar moves by, and what is held in memory
 
@@ -39,6 +40,24 @@ def check_items(items: Iterable[Item], bad: list[BadItem] | None) -> list[Item]:
         else:
             good[item.id] = replace(item, attributes=dict(item.attributes))
     return list(good.values())
+
+
+def check_events(events: Iterable[Event], corpus: Corpus) -> list[Event]:
+    """The events, all of which can be recorded.
+
+    Raises:
+        EventError: one of them cannot be.
+    """
+    checked = list(events)
+    for position, event in enumerate(checked):
+        check_event(event, position)
+    labels = corpus.catalog.labels_of([event.item for event in checked])
+    if (labels < 0).any():
+        position = int(np.argmin(labels))
+        raise EventError(
+            f"event {position} names item '{checked[position].item}', which is not indexed: upsert it first"
+        )
+    return checked
 
 
 def encode_items(

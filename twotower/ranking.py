@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from twotower.errors import QueryError
 from twotower.recall.candidates import Candidates, Clock, best_candidates, decayed
+from twotower.recall.segment import Labels
 from twotower.recall.snapshot import Snapshot, inner_products
 from twotower.recall.vector_index import Mask
 from twotower.types import Decay, Hit, Reranker, Vectors, Where
@@ -28,12 +29,12 @@ class Asked:
     Args:
         words: what the reranker reads; "" where there is nothing to read.
         parts: vectors of shape (dim,) by name, whose sum is the query vector of unit length.
-        exclude: ids that must not be found.
+        exclude: labels that must not be found.
     """
 
     words: str
     parts: Mapping[str, Vectors]
-    exclude: frozenset[str] = frozenset()
+    exclude: Labels = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     @property
     def vector(self) -> Vectors:
@@ -198,10 +199,13 @@ def blend(query: Vectors | None, user: Vectors | None, user_weight: float) -> di
     return {name: np.asarray(part / length, dtype=np.float32) for name, part in parts.items()}
 
 
-def _without(snapshot: Snapshot, allowed: Sequence[Mask], ids: frozenset[str]) -> Sequence[Mask]:
-    masks = [mask.copy() for mask in allowed] if ids else allowed
+def _without(snapshot: Snapshot, allowed: Sequence[Mask], labels: Labels) -> Sequence[Mask]:
+    if not labels.size:
+        return allowed
+    masks = [mask.copy() for mask in allowed]
     for part, mask in zip(snapshot.parts, masks, strict=True):
-        mask[[row for item_id in ids if (row := part.segment.rows.get(item_id)) is not None]] = False
+        rows = part.segment.rows_of(labels)
+        mask[rows[rows >= 0]] = False
     return masks
 
 

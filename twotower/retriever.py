@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, Literal, Self, TypedDict, Unpack
 
 import numpy as np
 
-from twotower.errors import EventError, QueryError
-from twotower.ingest.validate import check_event
-from twotower.intake import check_items, encode_items
+from twotower.corpus import Corpus
+from twotower.errors import QueryError
+from twotower.intake import check_events, check_items, encode_items
 from twotower.ranking import QUERY, Asked, Ranking, blend
 from twotower.recall.item_index import ItemIndex
 from twotower.recall.segment import SECONDS_A_DAY
 from twotower.recall.vector_index import GRAPH_ABOVE
 from twotower.recall.vectors import unit_rows
-from twotower.settings import describe, reopen_decay, reopen_encoder
-from twotower.store.folder import Contents, read_store, write_store
-from twotower.towers.history import History
+from twotower.settings import Settings, describe, parts_of_new, reopen
+from twotower.stats import Stats
+from twotower.store.catalog import Vanished
+from twotower.store.folder import Store, is_store
+from twotower.store.memory import MemoryCatalog
+from twotower.stored_corpus import StoredCorpus, save_corpus
 from twotower.towers.user import UserTower
 from twotower.types import (
     BadItem,
@@ -91,8 +95,7 @@ class Retriever:
         self._user_weight = user_weight
         blocks = encoder.blocks if isinstance(encoder, Blocked) else {}
         self._ranking = Ranking(reranker, decay, rerank_depth, relevance_weight, blocks)
-        self._index = ItemIndex(encoder.dim, graph_above=graph_above)
-        self._history = History()
+        self._corpus = Corpus(MemoryCatalog(), ItemIndex(encoder.dim, graph_above=graph_above))
         self._writing = threading.Lock()
 
     @classmethod
@@ -112,6 +115,52 @@ class Retriever:
 
         return cls(presets.default_encoder(), reranker, presets.default_decay())
 
+    @classmethod
+    def open(
+        cls,
+        folder: str | Path,
+        *,
+        encoder: Encoder | None = None,
+        reranker: Reranker | None = None,
+        decay: Decay | None = None,
+        read_only: bool = False,
+        **settings: Unpack[Settings],
+    ) -> Retriever:
+        """Open a store, or make one: every write is on the disk when its call returns.
+
+        One process at a time may write to a store, any number may read it. Close it, or use it in a `with`.
+
+        Args:
+            folder: a store, or a new or empty folder.
+            encoder: the encoder that the store was made with; None builds it from its description, which works
+                for the library's own parts. For a new store, None is `presets.default_encoder`.
+            reranker: not part of a store: keep it with its own `save` and pass it here.
+            decay: None takes the store's own. For a new store with the default encoder, None is the default one.
+            read_only: leave the folder as it is; `refresh` follows the process that writes.
+            settings: as at construction; in place of the store's own while it is open.
+
+        Raises:
+            StoreError: there is no store to read, another process writes to it, or the encoder is another one.
+            StoreVersionError: a newer version wrote it.
+            StoreDamagedError: its catalog is damaged; whatever can be made again from that is made again.
+        """
+        folder = Path(folder)
+        with ExitStack() as on_error:
+            if read_only or is_store(folder):
+                store = Store.open(folder, read_only=read_only)
+                on_error.callback(store.close)
+                encoder, decay, kept = reopen(store, encoder, decay)
+                retriever = cls(encoder, reranker, decay, **(kept | settings))
+            else:
+                encoder, decay = parts_of_new(encoder, decay)
+                retriever = cls(encoder, reranker, decay, **settings)
+                store = Store.create(folder, retriever._settings())
+                on_error.callback(store.close)
+            graph_above = retriever._corpus.index.graph_above
+            retriever._corpus = StoredCorpus(store, retriever.encoder.dim, graph_above=graph_above)
+            on_error.pop_all()
+        return retriever
+
     def using(self, **parts: Unpack[RankingParts]) -> Retriever:
         """The same index and histories ranked by other parts: a write through either is seen by both.
 
@@ -124,10 +173,16 @@ class Retriever:
         return twin
 
     def __len__(self) -> int:
-        return len(self._index)
+        return len(self._corpus)
 
     def __contains__(self, item_id: object) -> bool:
-        return item_id in self._index
+        return item_id in self._corpus
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     @property
     def encoder(self) -> Encoder:
@@ -158,8 +213,7 @@ class Retriever:
         Raises:
             FilterError: as in `search`.
         """
-        snapshot = self._index.snapshot
-        return snapshot.items(snapshot.allowed(where))
+        return self._corpus.items(where)
 
     def get(self, item_id: str) -> Item:
         """The item with this id as it was indexed.
@@ -167,7 +221,7 @@ class Retriever:
         Raises:
             UnknownItemError: it is not indexed.
         """
-        return self._index.get(item_id)
+        return self._corpus.get(item_id)
 
     def upsert(
         self,
@@ -198,7 +252,7 @@ class Retriever:
         checked = check_items(items, bad)
         with self._writing:
             encoded, vectors = encode_items(self._encoder, checked, bad, progress=progress)
-            self._index.upsert(encoded, vectors)
+            self._corpus.upsert(encoded, vectors)
         return UpsertReport(len(encoded), tuple(skipped))
 
     def delete(self, item_ids: Iterable[str]) -> list[str]:
@@ -215,7 +269,7 @@ class Retriever:
         if isinstance(item_ids, str):
             raise ValueError(f"delete takes a list of ids: pass ['{item_ids}']")
         with self._writing:
-            return self._index.delete(item_ids)
+            return self._corpus.delete(item_ids)
 
     def record(self, events: Iterable[Event]) -> None:
         """Record behaviour; it is the user tower's input from now on.
@@ -226,15 +280,8 @@ class Retriever:
         Raises:
             EventError: one of them cannot be recorded; none was.
         """
-        events = list(events)
-        for position, event in enumerate(events):
-            check_event(event, position)
-            if event.item not in self._index:
-                raise EventError(
-                    f"event {position} names item '{event.item}', which is not indexed: upsert it first"
-                )
         with self._writing:
-            self._history.record(events)
+            self._corpus.record(check_events(events, self._corpus))
 
     def search(
         self,
@@ -322,8 +369,8 @@ class Retriever:
         Raises:
             UnknownItemError: the item is not indexed.
         """
-        vector = self._index.vectors([item_id])[0]
-        return self._rank([Asked("", {QUERY: vector}, frozenset([item_id]))], k, where, _moment(now))[0]
+        vector, itself = self._corpus.vector(item_id), self._corpus.labels_of([item_id])
+        return self._rank([Asked("", {QUERY: vector}, itself)], k, where, _moment(now))[0]
 
     def recommend(
         self,
@@ -349,68 +396,62 @@ class Retriever:
             Hits, best first; none where nobody has done anything yet.
         """
         now = _moment(now)
-        own = self._history.of(user, until=now, newest=self._user_tower.newest)
+        own = self._corpus.catalog.events_of(user, until=now, newest=self._user_tower.newest)
         vector = self._history_vector(own, now)
         if vector is None:
-            vector = self._history_vector(
-                self._history.of_all(until=now, newest=self._user_tower.newest), now
-            )
-        seen = frozenset(event.item for event in own) if exclude_seen else frozenset()
+            everybody = self._corpus.catalog.events_of_all(until=now, newest=self._user_tower.newest)
+            vector = self._history_vector(everybody, now)
+        seen = self._corpus.labels_of({event.item for event in own} if exclude_seen else ())
         parts = blend(None, vector, self._user_weight)
         return self._rank([Asked("", parts, seen)], k, where, now)[0]
 
-    def save(self, folder: str | Path) -> None:
-        """Write everything to a folder; what the folder held before stays whole until the new state is.
+    def compact(self) -> None:
+        """Drop what was deleted and replaced from the index and, of a store, from the disk.
 
-        The reranker is not part of it: keep it with its own `save` and pass it to `load`.
+        Raises:
+            StoreError: the files could not be written; nothing is lost.
+        """
+        with self._writing:
+            self._corpus.compact()
+
+    def refresh(self) -> None:
+        """Catch up with the process that writes to a store; where this one does, there is nothing to catch up with.
+
+        Raises:
+            StoreDamagedError: the catalog is damaged.
+        """
+        self._corpus.refresh()
+
+    def verify(self) -> list[str]:
+        """Check every byte of a store, and that its index holds what its catalog holds.
+
+        Returns:
+            What is wrong, one sentence each; empty where nothing is, and without a store.
+        """
+        return list(self._corpus.problems())
+
+    def stats(self) -> Stats:
+        """How large the corpus is, and what it is kept in."""
+        return self._corpus.stats()
+
+    def close(self) -> None:
+        """Write what makes opening a store quick, and let go of it; nothing can be asked afterwards."""
+        with self._writing:
+            self._corpus.close()
+
+    def save(self, folder: str | Path) -> None:
+        """Write a copy of everything to a folder; a store that was there stays whole until it is replaced.
+
+        The reranker is not part of it: keep it with its own `save` and pass it to `open`.
 
         Args:
-            folder: a new or empty folder, or a store.
+            folder: a new or empty folder, or a store that nobody writes to.
 
         Raises:
             StoreError: it cannot be written, or holds something else.
         """
         with self._writing:
-            snapshot = self._index.snapshot
-            contents = Contents(
-                self._settings(), tuple(snapshot.items()), snapshot.alive_vectors(), tuple(self._history)
-            )
-            write_store(Path(folder), contents)
-
-    @classmethod
-    def load(
-        cls,
-        folder: str | Path,
-        *,
-        encoder: Encoder | None = None,
-        reranker: Reranker | None = None,
-        decay: Decay | None = None,
-    ) -> Retriever:
-        """Open what `save` wrote.
-
-        Args:
-            folder: the store.
-            encoder: the encoder that the store was made with; None builds it from its description, which works
-                for the library's own parts.
-            reranker: none unless passed.
-            decay: None takes the store's own.
-
-        Raises:
-            StoreError: there is no store, it is damaged, a newer version wrote it, or the encoder is another one.
-        """
-        folder = Path(folder)
-        contents = read_store(folder)
-        settings = dict(contents.settings)
-        retriever = cls(
-            reopen_encoder(settings.pop("encoder"), encoder, contents.vectors.shape[1], folder),
-            reranker,
-            reopen_decay(settings.pop("decay"), decay, folder),
-            user_tower=UserTower(**settings.pop("user_tower")),
-            **settings,
-        )
-        retriever._index.upsert(contents.items, contents.vectors)
-        retriever._history.record(contents.events)
-        return retriever
+            save_corpus(self._corpus, Path(folder), self._settings())
 
     def _settings(self) -> Mapping[str, Any]:
         return {
@@ -420,7 +461,8 @@ class Retriever:
             "user_weight": self._user_weight,
             "relevance_weight": self._ranking.relevance_weight,
             "rerank_depth": self._ranking.rerank_depth,
-            "graph_above": self._index.graph_above,
+            "graph_above": self._corpus.index.graph_above,
+            "dim": self._encoder.dim,
         }
 
     def _encode_queries(self, queries: Sequence[Query]) -> list[Vectors | None]:
@@ -435,17 +477,23 @@ class Retriever:
         return vectors
 
     def _user_vector(self, user: str, now: datetime) -> Vectors | None:
-        return self._history_vector(self._history.of(user, until=now, newest=self._user_tower.newest), now)
+        events = self._corpus.catalog.events_of(user, until=now, newest=self._user_tower.newest)
+        return self._history_vector(events, now)
 
     def _history_vector(self, events: Sequence[Event], now: datetime) -> Vectors | None:
-        known = [event for event in events if event.item in self._index]
-        vectors = self._index.vectors([event.item for event in known])
+        known, vectors = self._corpus.history(events)
         return self._user_tower.encode(known, vectors, _days(now))
 
     def _rank(self, asked: Sequence[Asked], k: int, where: Where | None, now: datetime) -> list[list[Hit]]:
         if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
             raise QueryError(f"k={k!r} must be a whole number of at least 1")
-        return self._ranking.rank(self._index.snapshot, asked, int(k), where=where, now_days=_days(now))
+        while True:
+            try:
+                return self._ranking.rank(
+                    self._corpus.snapshot, asked, int(k), where=where, now_days=_days(now)
+                )
+            except Vanished:  # a write was quicker: the state after it has an answer
+                self._corpus.refresh()
 
 
 def _moment(now: datetime | None) -> datetime:

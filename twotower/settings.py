@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from twotower import presets
 from twotower.errors import StoreError
+from twotower.store.folder import Store
+from twotower.towers.user import UserTower
 from twotower.types import Decay, Describable, Encoder
+
+
+class Settings(TypedDict, total=False):
+    """The numbers and the user tower of a `Retriever`, as at its construction."""
+
+    user_tower: UserTower | None
+    user_weight: float
+    relevance_weight: float
+    rerank_depth: int
+    graph_above: int
+
 
 OWN = "own"  # in place of the description of a part that cannot describe itself
 
@@ -18,6 +31,33 @@ def describe(part: object) -> Mapping[str, Any] | str | None:
     if part is None:
         return None
     return part.describe() if isinstance(part, Describable) else OWN
+
+
+def parts_of_new(encoder: Encoder | None, decay: Decay | None) -> tuple[Encoder, Decay | None]:
+    """What a new store is made with: what was passed, or the usual encoder with the usual decay."""
+    if encoder is not None:
+        return encoder, decay
+    return presets.default_encoder(), presets.default_decay() if decay is None else decay
+
+
+def reopen(
+    store: Store, encoder: Encoder | None, decay: Decay | None
+) -> tuple[Encoder, Decay | None, Settings]:
+    """What a store's retriever was put together from.
+
+    Args:
+        store: open.
+        encoder: what the caller passed, or None to build the store's.
+        decay: what the caller passed, or None to build the store's.
+
+    Raises:
+        StoreError: another encoder was given, or a part is missing that the library cannot build.
+    """
+    kept = dict(store.catalog.settings)
+    encoder = reopen_encoder(kept.pop("encoder"), encoder, kept.pop("dim"), store.folder)
+    decay = reopen_decay(kept.pop("decay"), decay, store.folder)
+    settings: Settings = {**kept, "user_tower": UserTower(**kept.pop("user_tower"))}  # type: ignore[typeddict-item]  # as `Retriever` wrote them
+    return encoder, decay, settings
 
 
 def reopen_encoder(

@@ -63,7 +63,7 @@ def read_dataset(
     if where is None and _judges_only(items, split, qrels):
         where = {"split": split}
     if where is not None:
-        passes = parse_where(where).mask(Columns(items))
+        passes = parse_where(where).mask(Columns.of(items))
         items = tuple(item for item, passed in zip(items, passes, strict=True) if passed)
     if corpus_limit is not None:
         judged = {item_id for grades in qrels.values() for item_id in grades}

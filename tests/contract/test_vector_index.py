@@ -36,7 +36,7 @@ INDEXES = [
 def case(request):
     make, tolerance, recall = request.param
     vectors = clustered(6_000, seed=1)
-    return make(vectors), vectors, clustered(40, seed=2), tolerance, recall
+    return make.build(vectors), vectors, clustered(40, seed=2), tolerance, recall
 
 
 @pytest.mark.parametrize("k", [1, 10, 300])
@@ -75,7 +75,7 @@ def test_vectors_come_back_in_the_order_asked(case):
 def test_the_graph_alone_would_come_short():
     """The planted fault: without the exact fallback, a walk through a graph with a narrow filter loses matches."""
     vectors = clustered(6_000, seed=1)
-    index = GraphIndex(vectors)
+    index = GraphIndex.build(vectors)
     far = np.argsort(vectors @ vectors[0])[:20]
     allowed = np.zeros(6_000, dtype=np.bool_)
     allowed[far] = True

@@ -57,7 +57,7 @@ def test_fit_a_reranker_then_evaluate_every_stage(data, tmp_path):
     assert stages["bm25"]["means"]["mrr@10"] == 1  # the queries are words of the titles
     qrels = read_qrels(data, "dev")
     queries = {query: text for query, text in read_queries(data).items() if query in qrels}
-    fused = search_run(Retriever.load(data / "store").using(decay=None), queries)
+    fused = search_run(Retriever.open(data / "store", read_only=True).using(decay=None), queries)
     assert stages["fused"]["means"]["ndcg@10"] == pytest.approx(
         evaluate_run(fused, qrels, ["ndcg@10"], relevant=2)["ndcg@10"]
     )

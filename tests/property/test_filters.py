@@ -132,18 +132,18 @@ def selects(where, item):
 @settings(max_examples=400, deadline=None)
 @given(batch=st.lists(items, max_size=12), where=filters)
 def test_masks_equal_the_oracle(batch, where):
-    mask = parse_where(where).mask(Columns(batch))
+    mask = parse_where(where).mask(Columns.of(batch))
     assert mask.tolist() == [selects(where, item) for item in batch]
 
 
 @settings(max_examples=100, deadline=None)
 @given(batch=st.lists(items, max_size=12), first=filters, second=filters)
 def test_logic_of_filters_is_logic_of_masks(batch, first, second):
-    columns = Columns(batch)
+    columns = Columns.of(batch)
     a, b = parse_where(first).mask(columns), parse_where(second).mask(columns)
     assert (parse_where({"$and": [first, second]}).mask(columns) == (a & b)).all()
     assert (parse_where({"$or": [first, second]}).mask(columns) == (a | b)).all()
     assert (parse_where({"$not": first}).mask(columns) == ~a).all()
-    unread = Columns(batch)
+    unread = Columns.of(batch)
     assert parse_where(first).attributes() <= {"a", "b", "c", "id", "time"}
     assert (parse_where(first).mask(unread) == a).all()

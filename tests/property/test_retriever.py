@@ -149,7 +149,7 @@ def test_save_and_load_is_the_identity(rows, query, decay):
     retriever.record([Event("u", "i0", "purchase", NOW - timedelta(days=3)), Event("u", "i0", "view", NOW)])
     with tempfile.TemporaryDirectory() as folder:
         retriever.save(folder)
-        loaded = Retriever.load(folder, encoder=HashEncoder())
+        loaded = Retriever.open(folder, encoder=HashEncoder(), read_only=True)
     for one, other in ((retriever, loaded), (loaded, retriever)):
         assert one.search(query, k=9, user="u", now=NOW) == other.search(query, k=9, user="u", now=NOW)
         assert one.recommend("u", k=9, now=NOW) == other.recommend("u", k=9, now=NOW)

@@ -14,7 +14,7 @@ from twotower.types import Item
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
-SHOP = Columns(
+SHOP = Columns.of(
     [
         Item(
             "a",
@@ -156,7 +156,7 @@ def test_masks_belong_to_the_caller():
 
 
 def test_numbers_compare_exactly_beyond_the_floats():
-    columns = Columns([Item(str(n), "t", attributes={"n": n}) for n in (2**53, 2**53 + 1, 2.0**53)])
+    columns = Columns.of([Item(str(n), "t", attributes={"n": n}) for n in (2**53, 2**53 + 1, 2.0**53)])
     assert parse_where({"n": 2**53}).mask(columns).tolist() == [True, False, True]
     assert parse_where({"n": {"$gt": 2**53}}).mask(columns).tolist() == [False, True, False]
 
@@ -165,13 +165,13 @@ def test_times_of_one_zone_compare_by_instant_where_the_clock_is_turned_back():
     zone = ZoneInfo("Europe/Berlin")
     first = datetime(2026, 10, 25, 2, 30, tzinfo=zone)
     second = first.replace(fold=1)  # an hour later, the same on the clock
-    columns = Columns([Item("1", "t", time=first), Item("2", "t", time=second)])
+    columns = Columns.of([Item("1", "t", time=first), Item("2", "t", time=second)])
     assert parse_where({"time": {"$gt": first}}).mask(columns).tolist() == [False, True]
     assert parse_where({"time": second.astimezone(UTC)}).mask(columns).tolist() == [False, True]
 
 
 def test_no_items():
-    columns = Columns([])
+    columns = Columns.of([])
     assert parse_where({"price": {"$lt": 5}}).mask(columns).shape == (0,)
     assert parse_where({}).mask(columns).shape == (0,)
     assert columns.names == {"id", "time"}
@@ -180,7 +180,7 @@ def test_no_items():
 def test_a_range_over_20000_items_takes_less_than_a_millisecond():
     rng = np.random.default_rng(0)
     prices = rng.uniform(0, 100, 20_000)
-    columns = Columns([Item(str(i), "t", attributes={"price": float(p)}) for i, p in enumerate(prices)])
+    columns = Columns.of([Item(str(i), "t", attributes={"price": float(p)}) for i, p in enumerate(prices)])
     predicate = parse_where({"price": {"$gte": 20, "$lt": 40}})
     assert (predicate.mask(columns) == ((prices >= 20) & (prices < 40))).all()
     durations = []

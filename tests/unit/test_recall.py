@@ -11,8 +11,10 @@ from fakes import HashEncoder, OverlapReranker
 
 from rerank import Decay
 from twotower import Event, Item, Retriever
+from twotower.corpus import Corpus
 from twotower.recall.item_index import ItemIndex
 from twotower.recall.vectors import unit_rows
+from twotower.store.memory import MemoryCatalog
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -137,14 +139,14 @@ def test_using_shares_the_index_and_leaves_the_original_alone():
 
 
 def test_many_small_writes_keep_few_segments():
-    index = ItemIndex(2)
+    corpus = Corpus(MemoryCatalog(), ItemIndex(2))
     angles = np.linspace(0, 3, 500)
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
     for number in range(500):
-        index.upsert([Item(str(number), "x")], vectors[number : number + 1])
-        assert len(index.snapshot.parts) <= 10
-    assert sorted(item.id for item in index.snapshot.items()) == sorted(map(str, range(500)))
-    np.testing.assert_allclose(index.vectors(["123"])[0], vectors[123], atol=1e-6)
+        corpus.upsert([Item(str(number), "x")], vectors[number : number + 1])
+        assert len(corpus.snapshot.parts) <= 10
+    assert sorted(item.id for item in corpus.items()) == sorted(map(str, range(500)))
+    np.testing.assert_allclose(corpus.vector("123"), vectors[123], atol=1e-6)
 
 
 def test_searches_beside_writes_see_whole_states():

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twotower.towers.history import History
+from twotower.store.history import History
 from twotower.towers.user import UserTower
 from twotower.types import Event
 

@@ -19,7 +19,7 @@ from twotower.store.folder import is_store
 from twotower.towers.dual_encoder import DualEncoder
 from twotower.types import BadItem, Encoder, Item
 
-SAVE_EVERY = 4_000  # items; an interruption loses the work on at most this many
+AT_ONCE = 1_000  # items; an interruption loses the work on at most this many
 MOST_REASONS = 20
 
 
@@ -77,8 +77,8 @@ def index(
 ) -> IndexReport:
     """Bring a store up to date with a catalogue; items that only the store has stay.
 
-    The whole catalogue is read and checked before anything is written. What was encoded is saved every
-    `SAVE_EVERY` items, so the same call after an interruption goes on where that one saved last.
+    The whole catalogue is read and checked before anything is written. What was encoded is written every
+    `AT_ONCE` items, so the same call after an interruption goes on where that one was.
 
     Args:
         catalog: see `read_catalog`.
@@ -95,25 +95,23 @@ def index(
     bad_items: list[BadItem] = []
     rows = read_catalog(catalog, bad=bad_rows if skip_bad else None)
     items = check_items(rows, bad_items if skip_bad else None)
-    retriever = _open(store, make_encoder())
-    fresh = [item for item in items if not _is_indexed(retriever, item)]
     indexed = 0
-    for start in range(0, len(fresh), SAVE_EVERY):
-        batch = fresh[start : start + SAVE_EVERY]
-        report = retriever.upsert(batch, on_error="skip" if skip_bad else "raise")
-        retriever.save(store)
-        indexed += report.upserted
-        bad_items += report.skipped
+    with _open(store, make_encoder()) as retriever:
+        fresh = [item for item in items if not _is_indexed(retriever, item)]
+        for start in range(0, len(fresh), AT_ONCE):
+            report = retriever.upsert(
+                fresh[start : start + AT_ONCE], on_error="skip" if skip_bad else "raise"
+            )
+            indexed += report.upserted
+            bad_items += report.skipped
     reasons = [str(error) for error in bad_rows] + [_reason(item) for item in bad_items]
     return IndexReport(indexed, len(items) - len(fresh), tuple(reasons))
 
 
 def _open(store: Path, encoder: Encoder) -> Retriever:
     if is_store(store):
-        return Retriever.load(store, encoder=encoder)
-    retriever = Retriever(encoder, decay=presets.default_decay())
-    retriever.save(store)  # a folder that cannot become a store is refused before hours of encoding
-    return retriever
+        return Retriever.open(store, encoder=encoder)
+    return Retriever.open(store, encoder=encoder, decay=presets.default_decay())
 
 
 def _is_indexed(retriever: Retriever, item: Item) -> bool:

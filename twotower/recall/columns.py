@@ -8,7 +8,7 @@ and becomes a comparison of small integers over all rows.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -104,20 +104,28 @@ class Columns:
     Two threads may build the same column at the same time; both build the same one, and either is kept.
 
     Args:
-        items: n items that passed `check_item`. They must not change afterwards.
+        size: n, the number of rows.
+        read: gives the items of some rows, which passed `check_item` and must not change afterwards.
     """
 
-    def __init__(self, items: Sequence[Item]) -> None:
-        self._items = tuple(items)
+    def __init__(self, size: int, read: Callable[[Sequence[int]], Sequence[Item]]) -> None:
+        self._size = size
+        self._read = read
         self._built: dict[str, Column] = {}
 
+    @classmethod
+    def of(cls, items: Sequence[Item]) -> Columns:
+        """The columns of items in memory."""
+        return cls(len(items), lambda rows: [items[row] for row in rows])
+
     def __len__(self) -> int:
-        return len(self._items)
+        return self._size
 
     @cached_property
     def names(self) -> frozenset[str]:
         """Every name that a filter can find here: "id", "time", and each attribute that some item has."""
-        held = (name for item in self._items for name, value in item.attributes.items() if value is not None)
+        items = self._read(range(self._size))
+        held = (name for item in items for name, value in item.attributes.items() if value is not None)
         return frozenset(held).union(ITEM_FIELDS)
 
     def column(self, name: str) -> Column:
@@ -127,9 +135,10 @@ class Columns:
         return self._built[name]
 
     def _values(self, name: str) -> list[object]:
+        items = self._read(range(self._size))
         if name in ITEM_FIELDS:
-            return [getattr(item, name) for item in self._items]
-        return [item.attributes.get(name) for item in self._items]
+            return [getattr(item, name) for item in items]
+        return [item.attributes.get(name) for item in items]
 
 
 def _build(values: Sequence[object]) -> Column:

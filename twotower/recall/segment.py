@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twotower.recall.columns import Columns
-from twotower.recall.vector_index import GRAPH_ABOVE, Mask, VectorIndex, build_index
+from twotower.recall.vector_index import GRAPH_ABOVE, Mask, Rows, VectorIndex, build_index
 from twotower.types import Item, Vectors
 
 SECONDS_A_DAY = 86_400.0
+Labels: TypeAlias = NDArray[np.int64]
+"""Numbers of versions of items, given by whoever keeps the items, each once and ascending."""
+
+
+class Documents(Protocol):
+    """The items of a segment, in memory or where they can be read."""
+
+    def at(self, rows: Sequence[int]) -> list[Item]:
+        """The items of m rows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Items in memory."""
+
+    items: tuple[Item, ...]
+
+    def at(self, rows: Sequence[int]) -> list[Item]:
+        """See `Documents.at`."""
+        return [self.items[row] for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,34 +43,46 @@ class Segment:
     """Items, vectors, times and attribute columns of n rows.
 
     Args:
-        items: n items.
+        labels: shape (n,), ascending.
+        documents: the n items.
         index: n vectors.
         days: float64 of shape (n,), days since 1970 of each item's time; NaN where it has none.
         columns: the attributes of the n items.
-        rows: row by item id.
     """
 
-    items: tuple[Item, ...]
+    labels: Labels
+    documents: Documents
     index: VectorIndex
     days: NDArray[np.float64]
     columns: Columns
-    rows: Mapping[str, int]
 
     @classmethod
-    def build(cls, items: Sequence[Item], vectors: Vectors, *, graph_above: int = GRAPH_ABOVE) -> Segment:
-        """Build from n items and float32 vectors of shape (n, dim)."""
-        seconds = (np.nan if item.time is None else item.time.timestamp() for item in items)
-        days = np.fromiter(seconds, dtype=np.float64, count=len(items)) / SECONDS_A_DAY
+    def build(
+        cls, labels: Labels, items: Sequence[Item], vectors: Vectors, *, graph_above: int = GRAPH_ABOVE
+    ) -> Segment:
+        """Build from n labels, items and float32 vectors of shape (n, dim), and keep the items in memory."""
         index = build_index(vectors, graph_above=graph_above)
-        return cls(
-            tuple(items), index, days, Columns(items), {item.id: row for row, item in enumerate(items)}
-        )
+        return cls.of(labels, Kept(tuple(items)), index, days_of(items))
+
+    @classmethod
+    def of(
+        cls, labels: Labels, documents: Documents, index: VectorIndex, days: NDArray[np.float64]
+    ) -> Segment:
+        """Put together what was built; the columns are built when a filter reads them."""
+        return cls(labels, documents, index, days, Columns(len(labels), documents.at))
 
     def __len__(self) -> int:
-        return len(self.items)
+        return len(self.labels)
+
+    def rows_of(self, labels: Labels) -> Rows:
+        """The rows of m labels, shape (m,); -1 where a label is not here."""
+        if not len(self.labels):
+            return np.full(len(labels), -1, dtype=np.int64)
+        places = np.minimum(np.searchsorted(self.labels, labels), len(self.labels) - 1)
+        return np.where(self.labels[places] == labels, places, -1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Part:
     """A segment and which of its rows are current.
 
@@ -59,13 +94,32 @@ class Part:
     segment: Segment
     alive: Mask
 
-    @property
+    @classmethod
+    def whole(cls, segment: Segment) -> Part:
+        """A segment all of whose rows are current."""
+        return cls(segment, np.ones(len(segment), dtype=np.bool_))
+
+    @cached_property
     def size(self) -> int:
         """Number of rows that are alive."""
         return int(np.count_nonzero(self.alive))
 
-    def without(self, rows: Sequence[int]) -> Part:
-        """The same segment with some rows dead."""
+    def vectors(self) -> Vectors:
+        """The vectors of the rows that are alive, float32 of shape (size, dim)."""
+        return self.segment.index.vectors(np.flatnonzero(self.alive))
+
+    def without(self, labels: Labels) -> Part:
+        """The same segment with the rows of some labels dead; labels of other segments do not matter."""
+        rows = self.segment.rows_of(labels)
+        rows = rows[rows >= 0]
+        if not rows.size:
+            return self
         alive = self.alive.copy()
-        alive[list(rows)] = False
+        alive[rows] = False
         return Part(self.segment, alive)
+
+
+def days_of(items: Sequence[Item]) -> NDArray[np.float64]:
+    """Days since 1970 of n items' times, shape (n,); NaN where an item has none."""
+    seconds = (np.nan if item.time is None else item.time.timestamp() for item in items)
+    return np.fromiter(seconds, dtype=np.float64, count=len(items)) / SECONDS_A_DAY

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from twotower.errors import FilterError
 from twotower.recall.filters import parse_where
-from twotower.recall.segment import Part
+from twotower.recall.segment import Labels, Part
 from twotower.recall.vector_index import Mask, Rows
 from twotower.types import Item, Scores, Vectors, Where
 
@@ -42,7 +42,23 @@ class Snapshot:
         """The items that are alive, or only those of the rows that `allowed` gave, oldest write first."""
         masks = [part.alive for part in self.parts] if allowed is None else allowed
         for part, mask in zip(self.parts, masks, strict=True):
-            yield from (part.segment.items[row] for row in np.flatnonzero(mask))
+            for rows in _chunks(np.flatnonzero(mask)):
+                yield from part.segment.documents.at(rows.tolist())
+
+    def labels(self, allowed: Sequence[Mask] | None = None) -> Labels:
+        """The labels of the items that are alive, or only of the rows that `allowed` gave, ascending."""
+        masks = [part.alive for part in self.parts] if allowed is None else allowed
+        found = [part.segment.labels[mask] for part, mask in zip(self.parts, masks, strict=True)]
+        return np.concatenate([np.zeros(0, dtype=np.int64), *found])
+
+    def ordinals_of(self, labels: Labels) -> Rows:
+        """The rows of m labels that are alive, shape (m,); -1 where there is no such row."""
+        ordinals = np.full(len(labels), -1, dtype=np.int64)
+        for part, start in zip(self.parts, self.starts, strict=False):
+            rows = part.segment.rows_of(labels)
+            here = np.flatnonzero((rows >= 0) & part.alive[rows])
+            ordinals[here] = rows[here] + start
+        return ordinals
 
     def allowed(self, where: Where | None) -> tuple[Mask, ...]:
         """Rows that are alive and pass a filter, one mask a part.
@@ -93,9 +109,7 @@ class Snapshot:
         """The items of m rows."""
         items: dict[int, Item] = {}
         for part, places, rows in self._by_part(ordinals):
-            items.update(
-                zip(places.tolist(), (part.segment.items[row] for row in rows.tolist()), strict=True)
-            )
+            items.update(zip(places.tolist(), part.segment.documents.at(rows.tolist()), strict=True))
         return [items[place] for place in range(len(ordinals))]
 
     def days_at(self, ordinals: Rows) -> NDArray[np.float64]:
@@ -115,8 +129,7 @@ class Snapshot:
     def alive_vectors(self) -> Vectors:
         """The vectors of the items that are alive, in the order of `items`, float32 of shape (size, dim)."""
         rows = [np.zeros((0, self.dim), dtype=np.float32)]
-        rows += [part.segment.index.vectors(np.flatnonzero(part.alive)) for part in self.parts]
-        return np.concatenate(rows)
+        return np.concatenate([*rows, *(part.vectors() for part in self.parts)])
 
     def _by_part(self, ordinals: Rows) -> Iterator[tuple[Part, Rows, Rows]]:
         """Each part that owns some of the ordinals, their places among them, and their rows in its segment."""
@@ -132,3 +145,8 @@ def inner_products(vectors: Vectors, query: Vectors) -> Scores:
     Summed in float64, where the order of additions that BLAS happens to choose no longer shows in float32.
     """
     return np.asarray(vectors.astype(np.float64) @ query.astype(np.float64), dtype=np.float32)
+
+
+def _chunks(rows: Rows, size: int = 1_000) -> Iterator[Rows]:
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]

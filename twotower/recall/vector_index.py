@@ -7,6 +7,8 @@ while adding kills the process).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,6 +27,16 @@ EXACT_BELOW = 0.1  # share of allowed rows under which a graph walk misses match
 
 class VectorIndex(Protocol):
     """Nearest rows by inner product."""
+
+    @property
+    def kind(self) -> str:
+        """Either "exact" or "graph"."""
+        ...
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory of vectors and graph."""
+        ...
 
     def __len__(self) -> int:
         """Number of rows, n."""
@@ -48,19 +60,36 @@ class VectorIndex(Protocol):
         """The stored vectors of m rows, float32 of shape (m, dim)."""
         ...
 
+    def write(self, write: Callable[[bytes], object], /) -> None:
+        """Hand out the whole index in pieces, for `read_index`."""
+        ...
+
 
 class ExactIndex:
     """Exhaustive search over float32.
 
     Args:
-        vectors: float32 of shape (n, dim), unit rows.
+        index: FAISS's flat index.
     """
 
-    def __init__(self, vectors: Vectors) -> None:
+    kind = "exact"
+
+    def __init__(self, index: Any) -> None:
+        self._index = index
+
+    @classmethod
+    def build(cls, vectors: Vectors) -> ExactIndex:
+        """Index float32 of shape (n, dim), unit rows."""
         import faiss
 
-        self._index = faiss.IndexFlatIP(vectors.shape[1])
-        self._index.add(vectors)
+        index = faiss.IndexFlatIP(vectors.shape[1])
+        index.add(vectors)
+        return cls(index)
+
+    @property
+    def size_bytes(self) -> int:
+        """See `VectorIndex.size_bytes`."""
+        return int(self._index.ntotal * self._index.code_size)
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
@@ -73,22 +102,42 @@ class ExactIndex:
         """See `VectorIndex.vectors`."""
         return _reconstruct(self._index, rows)
 
+    def write(self, write: Callable[[bytes], object], /) -> None:
+        """See `VectorIndex.write`."""
+        _write(self._index, write)
+
 
 class GraphIndex:
     """An HNSW graph over float16, with an exhaustive scan of the same vectors where a graph would fall short.
 
     Args:
-        vectors: float32 of shape (n, dim), unit rows.
+        index: FAISS's graph over a scalar quantizer.
     """
 
-    def __init__(self, vectors: Vectors) -> None:
+    kind = "graph"
+
+    def __init__(self, index: Any) -> None:
         import faiss
 
-        self._index = faiss.index_factory(vectors.shape[1], "HNSW32,SQfp16", faiss.METRIC_INNER_PRODUCT)
-        self._index.hnsw.efConstruction = CONSTRUCTION_DEPTH
-        self._index.train(vectors)
-        self._index.add(vectors)
-        self._storage = faiss.downcast_index(self._index.storage)
+        self._index = index
+        self._storage = faiss.downcast_index(index.storage)
+
+    @classmethod
+    def build(cls, vectors: Vectors) -> GraphIndex:
+        """Index float32 of shape (n, dim), unit rows."""
+        import faiss
+
+        index = faiss.index_factory(vectors.shape[1], "HNSW32,SQfp16", faiss.METRIC_INNER_PRODUCT)
+        index.hnsw.efConstruction = CONSTRUCTION_DEPTH
+        index.train(vectors)
+        index.add(vectors)
+        return cls(index)
+
+    @property
+    def size_bytes(self) -> int:
+        """See `VectorIndex.size_bytes`."""
+        links = self._index.hnsw.neighbors.size() * 4 + self._index.hnsw.offsets.size() * 8
+        return int(self._storage.ntotal * self._storage.code_size + links)
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
@@ -111,6 +160,10 @@ class GraphIndex:
         """See `VectorIndex.vectors`; float16 precision."""
         return _reconstruct(self._storage, rows)
 
+    def write(self, write: Callable[[bytes], object], /) -> None:
+        """See `VectorIndex.write`."""
+        _write(self._index, write)
+
     def _walk(self, queries: Vectors, k: int, allowed: Mask | None, share: float) -> tuple[Scores, Rows]:
         import faiss
 
@@ -128,7 +181,33 @@ def build_index(vectors: Vectors, *, graph_above: int = GRAPH_ABOVE) -> VectorIn
         vectors: float32 of shape (n, dim), unit rows.
         graph_above: number of rows.
     """
-    return ExactIndex(vectors) if len(vectors) <= graph_above else GraphIndex(vectors)
+    make = ExactIndex.build if len(vectors) <= graph_above else GraphIndex.build
+    return make(vectors)
+
+
+def read_index(path: Path) -> VectorIndex:
+    """Read what `VectorIndex.write` handed out.
+
+    Args:
+        path: a file whose checksum was right: FAISS trusts what it reads.
+
+    Raises:
+        ValueError: it holds another kind of index.
+    """
+    import faiss
+
+    index = faiss.read_index(str(path))
+    if isinstance(index, faiss.IndexFlatIP):
+        return ExactIndex(index)
+    if isinstance(index, faiss.IndexHNSWSQ):
+        return GraphIndex(index)
+    raise ValueError(f"file '{path}' holds {type(index).__name__}")
+
+
+def _write(index: Any, write: Callable[[bytes], object]) -> None:
+    import faiss
+
+    faiss.write_index(index, faiss.PyCallbackIOWriter(write))
 
 
 def _scan(index: Any, queries: Vectors, k: int, allowed: Mask | None) -> tuple[Scores, Rows]:

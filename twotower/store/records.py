@@ -1,16 +1,29 @@
-"""Items and events as JSON values, and back."""
+"""Items and events as plain values, and back."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from twotower.errors import StoreError
 from twotower.types import AttributeValue, Event, Item
 
 TIME = "$time"
 PATH = "$path"
+FIELDS = frozenset({"title", "text", "image"})
+
+
+def item_to_bytes(item: Item) -> bytes:
+    """An item as JSON in UTF-8."""
+    return json.dumps(item_to_json(item), ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def item_from_bytes(data: bytes) -> Item:
+    """The item that `item_to_bytes` wrote."""
+    return item_from_json(json.loads(data))
 
 
 def item_to_json(item: Item) -> dict[str, Any]:
@@ -23,6 +36,22 @@ def item_to_json(item: Item) -> dict[str, Any]:
         "time": None if item.time is None else item.time.isoformat(),
         "attributes": {name: _to_json(value) for name, value in item.attributes.items()},
     }
+
+
+def item_to_row(item: Item) -> dict[str, Any]:
+    """An item as a flat row of a catalogue file; what is empty is left out, and times are text.
+
+    Raises:
+        StoreError: an attribute has the name of a field.
+    """
+    if taken := FIELDS & item.attributes.keys():
+        raise StoreError(f"item '{item.id}' has an attribute named '{min(taken)}', which is a column already")
+    values = item_to_json(item) | {"image": None if item.image is None else str(item.image)}
+    values |= {
+        name: value[TIME] if isinstance(value, dict) else value
+        for name, value in values.pop("attributes").items()
+    }
+    return {name: value for name, value in values.items() if value not in (None, "")}
 
 
 def item_from_json(record: dict[str, Any]) -> Item:
@@ -38,13 +67,8 @@ def item_from_json(record: dict[str, Any]) -> Item:
     )
 
 
-def event_to_json(event: Event) -> list[Any]:
-    """Plain JSON values of an event."""
-    return [event.user, event.item, event.kind, event.time.isoformat(), event.value]
-
-
-def event_from_json(record: Sequence[Any]) -> Event:
-    """The event that `event_to_json` wrote."""
+def event_from_row(record: Sequence[Any]) -> Event:
+    """The event whose user, item, kind, time and value these are."""
     user, item, kind, time, value = record
     return Event(user, item, kind, datetime.fromisoformat(time), value)
 

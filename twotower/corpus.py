@@ -1,0 +1,149 @@
+"""Items by id and by vector, and what users did: a catalog, and the index that is derived from it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+
+from twotower.errors import UnknownItemError
+from twotower.recall.item_index import ItemIndex
+from twotower.recall.segment import Labels, Segment
+from twotower.recall.snapshot import Snapshot
+from twotower.recall.vector_index import Rows
+from twotower.stats import Stats
+from twotower.store.catalog import Catalog
+from twotower.types import Event, Item, Vectors, Where
+
+
+class Corpus:
+    """What searches read and writes change; a write is in the catalog before a search can see it.
+
+    Searches may run in several threads beside each other and beside a write; writes wait for each other.
+
+    Args:
+        catalog: which version of every item is current, and what users did.
+        index: those versions, for searching.
+    """
+
+    def __init__(self, catalog: Catalog, index: ItemIndex) -> None:
+        self.catalog = catalog
+        self.index = index
+        self._committing = threading.RLock()  # held from the commit of a write until searches see it
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What a search reads from beginning to end."""
+        return self.index.snapshot
+
+    def __len__(self) -> int:
+        return self.snapshot.size
+
+    def __contains__(self, item_id: object) -> bool:
+        return isinstance(item_id, str) and bool(self.catalog.labels_of([item_id])[0] >= 0)
+
+    def items(self, where: Where | None = None) -> Iterator[Item]:
+        """Items that pass a filter, in the order of their last writes; see `Retriever.items`."""
+        snapshot = self.snapshot
+        return snapshot.items(snapshot.allowed(where))
+
+    @contextmanager
+    def rows(self) -> Iterator[tuple[Snapshot, Iterator[tuple[int, Item, Vectors]]]]:
+        """One state of everything: the index, and the label, item and vector of each item, by label."""
+        snapshot = self.snapshot
+        vectors = (vector for part in snapshot.parts for vector in part.vectors())
+        yield snapshot, zip(snapshot.labels().tolist(), snapshot.items(), vectors, strict=True)
+
+    def get(self, item_id: str) -> Item:
+        """The item with this id.
+
+        Raises:
+            UnknownItemError: it is not indexed.
+        """
+        snapshot, ordinals = self._locate([item_id])
+        if ordinals[0] < 0:
+            raise UnknownItemError(f"no item with id '{item_id}' is indexed")
+        return snapshot.items_at(ordinals)[0]
+
+    def vector(self, item_id: str) -> Vectors:
+        """The vector of the item with this id, float32 of shape (dim,).
+
+        Raises:
+            UnknownItemError: it is not indexed.
+        """
+        snapshot, ordinals = self._locate([item_id])
+        if ordinals[0] < 0:
+            raise UnknownItemError(f"no item with id '{item_id}' is indexed")
+        vector: Vectors = snapshot.vectors_at(ordinals)[0]
+        return vector
+
+    def history(self, events: Sequence[Event]) -> tuple[list[Event], Vectors]:
+        """The events whose items are still indexed, m of them, and the items' vectors, (m, dim)."""
+        snapshot, ordinals = self._locate([event.item for event in events])
+        known = np.flatnonzero(ordinals >= 0)
+        return [events[place] for place in known.tolist()], snapshot.vectors_at(ordinals[known])
+
+    def labels_of(self, item_ids: Iterable[str]) -> Labels:
+        """The labels of those ids that are indexed."""
+        labels = self.catalog.labels_of(list(item_ids))
+        return labels[labels >= 0]
+
+    def upsert(self, items: Sequence[Item], vectors: Vectors) -> None:
+        """Add items, or replace those with the same ids; all at once.
+
+        Args:
+            items: n items with distinct ids.
+            vectors: float32 of shape (n, dim), unit rows.
+        """
+        if items:
+            with self._committing:
+                labels, dead = self.catalog.upsert(items, vectors)
+                self.index.update(
+                    dead, Segment.build(labels, items, vectors, graph_above=self.index.graph_above)
+                )
+
+    def delete(self, item_ids: Iterable[str]) -> list[str]:
+        """Remove the items that are indexed among these, all at once; returns their ids."""
+        with self._committing:
+            known, dead = self.catalog.delete(item_ids)
+            if known:
+                self.index.update(dead)
+        return known
+
+    def record(self, events: Sequence[Event]) -> None:
+        """Keep what users did."""
+        with self._committing:
+            self.catalog.record(events)
+
+    def compact(self) -> None:
+        """Drop what was deleted and replaced."""
+        with self._committing:
+            self.index.compact()
+
+    def refresh(self) -> None:
+        """Catch up with what another process wrote."""
+
+    def problems(self) -> Iterator[str]:
+        """What is wrong with what is kept, one sentence each."""
+        return iter(())
+
+    def stats(self) -> Stats:
+        """How large everything is."""
+        return Stats.of(self.snapshot)
+
+    def close(self) -> None:
+        """Let go of files."""
+        self.catalog.close()
+
+    def _locate(self, item_ids: Sequence[str]) -> tuple[Snapshot, Rows]:
+        """A state of the index, and where in it some items are; -1 for those that are not indexed."""
+        labels = self.catalog.labels_of(item_ids)
+        snapshot = self.snapshot
+        ordinals = snapshot.ordinals_of(labels)
+        if (ordinals[labels >= 0] < 0).any():  # a write came in between
+            with self._committing:
+                snapshot = self.snapshot
+                ordinals = snapshot.ordinals_of(self.catalog.labels_of(item_ids))
+        return snapshot, ordinals

@@ -1,0 +1,77 @@
+"""What is true of a shop: its items, which of them is current under each id, and what users did.
+
+A label numbers one version of one item. Labels only grow, and none is ever given twice, so everything that is derived
+from items (vectors in an index, columns of attributes) can say by a label what it was derived from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twotower.errors import StoreError
+from twotower.types import Event, Item, Vectors
+
+Labels: TypeAlias = NDArray[np.int64]
+
+
+class Vanished(StoreError):
+    """Items that a search found were deleted for good before it could read them; a newer state has an answer."""
+
+
+class Catalog(Protocol):
+    """The truth that an index is derived from."""
+
+    def upsert(self, items: Sequence[Item], vectors: Vectors) -> tuple[Labels, Labels]:
+        """Keep items, in place of those with the same ids.
+
+        Args:
+            items: n items with distinct ids.
+            vectors: float32 of shape (n, dim).
+
+        Returns:
+            The n labels that the items got, and the labels of the versions that they replace.
+        """
+        ...
+
+    def delete(self, item_ids: Iterable[str]) -> tuple[list[str], Labels]:
+        """Forget items.
+
+        Returns:
+            Which of the ids there were, each once, and the labels that they had.
+        """
+        ...
+
+    def record(self, events: Sequence[Event]) -> None:
+        """Keep what users did."""
+        ...
+
+    def labels_of(self, item_ids: Sequence[str]) -> Labels:
+        """The current label of each of m ids, shape (m,); -1 where there is no such item."""
+        ...
+
+    def events_of(self, user: str, *, until: datetime, newest: int) -> Sequence[Event]:
+        """A user's last events up to and including a moment, oldest first.
+
+        Args:
+            user: anyone, known or not.
+            until: aware.
+            newest: how many at most.
+        """
+        ...
+
+    def events_of_all(self, *, until: datetime, newest: int) -> Sequence[Event]:
+        """Everybody's last events up to and including a moment, oldest first."""
+        ...
+
+    def events(self) -> Iterator[Event]:
+        """All events."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files; nothing can be asked afterwards."""
+        ...

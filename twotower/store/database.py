@@ -1,0 +1,232 @@
+"""One SQLite file: a writing connection, a reading one for each thread, and a checksum on every page.
+
+Write-ahead log with full synchronous: a transaction is on the disk when it returns. APSW brings its own SQLite, of a
+version without the WAL-reset bug (fixed in 3.51.3) and with the checksum extension, which the interpreter's own
+often lacks.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+from weakref import WeakSet
+
+import apsw
+import apsw.sqlite_extra
+
+from twotower.errors import StoreDamagedError, StoreError
+
+PAGE_SIZE = 8192
+CHECKSUM_BYTES = 8
+CHECKED_VFS = "cksmvfs"
+BUSY_MS = 10_000
+MOST_WAL_BYTES = 64 << 20
+
+logger = logging.getLogger(__name__)
+
+
+class Database:
+    """A database file.
+
+    Args:
+        path: the file; a writable one is made if it is missing.
+        writable: one process at a time may have it so.
+
+    Raises:
+        StoreError: it cannot be opened.
+        StoreDamagedError: it is not what was written.
+    """
+
+    def __init__(self, path: Path, *, writable: bool) -> None:
+        self.path = path
+        self.writable = writable
+        self.failure: str | None = None
+        self._here = threading.local()
+        self._connections: WeakSet[apsw.Connection] = WeakSet()
+        self._writing = threading.RLock()
+        with self.translated():
+            self._writer = self._connect(create=True) if writable else None
+
+    @property
+    def page_checksums(self) -> bool:
+        """Whether pages carry checksums; without the extension they could not."""
+        return bool(self.reader.reserve_bytes("main") == CHECKSUM_BYTES and _vfs() is not None)
+
+    @property
+    def reader(self) -> apsw.Connection:
+        """This thread's connection for reading; a forked child gets its own."""
+        found: tuple[int, apsw.Connection] | None = getattr(self._here, "connection", None)
+        if found is None or found[0] != os.getpid():
+            with self.translated():
+                found = os.getpid(), self._connect(create=False)
+            self._here.connection = found
+        return found[1]
+
+    def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """All rows of a query.
+
+        Raises:
+            StoreDamagedError: a page that it reads is not what was written.
+        """
+        with self.translated():
+            return list(self.reader.execute(statement, values))
+
+    @contextmanager
+    def view(self) -> Iterator[apsw.Connection]:
+        """A connection of its own that sees one state of the database from here to the end."""
+        with self.translated():
+            connection = self._connect(create=False)
+            try:
+                connection.execute("BEGIN")
+                connection.execute(
+                    "SELECT count(*) FROM sqlite_schema"
+                ).fetchall()  # the state is fixed by reading
+                yield connection
+            finally:
+                connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[apsw.Connection]:
+        """Write: all of it is on the disk at the end, or nothing happened.
+
+        After a failure of the disk nothing more is written until the database is opened again: what the disk holds
+        is only known then.
+
+        Raises:
+            StoreError: the database is read-only, or the disk failed.
+        """
+        if self._writer is None:
+            raise StoreError(f"store '{self.path.parent}' was opened to be read only: open it for writing")
+        if self.failure is not None:
+            raise StoreError(
+                f"store '{self.path.parent}' takes no more writes after a failure ({self.failure}): open it again"
+            )
+        with self._writing, self.translated(self._fail):
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+                self._writer.execute("COMMIT")
+            except BaseException:
+                with suppress(apsw.Error):  # SQLite may have rolled back already
+                    self._writer.execute("ROLLBACK")
+                raise
+
+    def tidy(self, *, whole: bool = False) -> None:
+        """Move the write-ahead log into the database where it has grown large, or in any case.
+
+        Args:
+            whole: wait for readers and empty the log.
+        """
+        wal = self.path.with_name(f"{self.path.name}-wal")
+        if self._writer is None or not (whole or (wal.exists() and wal.stat().st_size > MOST_WAL_BYTES)):
+            return
+        mode = apsw.SQLITE_CHECKPOINT_TRUNCATE if whole else apsw.SQLITE_CHECKPOINT_PASSIVE
+        with self._writing, self.translated(self._fail), suppress(apsw.BusyError):
+            self._writer.wal_checkpoint(mode=mode)
+
+    def shrink(self) -> None:
+        """Give the space of deleted rows back to the file system."""
+        if self._writer is not None:
+            with self._writing, self.translated(self._fail):
+                self._writer.execute("VACUUM")
+            self.tidy(whole=True)
+
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the file, one sentence each: every page is read and checked."""
+        try:
+            with self.translated():
+                found = self.reader.execute("PRAGMA integrity_check(5)").fetchall()
+            yield from (f"file '{self.path}': {text}" for (text,) in found if text != "ok")
+        except StoreDamagedError as error:
+            yield str(error)
+        if self.page_checksums:
+            yield from self._damaged_pages()
+
+    def close(self) -> None:
+        """Close every connection."""
+        for connection in list(self._connections):
+            with suppress(apsw.Error):
+                connection.close()
+
+    def _damaged_pages(self) -> Iterator[str]:
+        """Pages that no query reads, such as those of deleted rows, have checksums too."""
+        wal = self.path.with_name(f"{self.path.name}-wal")
+        if wal.exists() and wal.stat().st_size:
+            return  # a page may be written half by the copying of the log
+        with self.path.open("rb") as file:
+            number = 0
+            while page := file.read(PAGE_SIZE):
+                number += 1
+                if any(page) and not self._is_whole(page):
+                    yield f"file '{self.path}': page {number} is not what was written"
+
+    def _is_whole(self, page: bytes) -> bool:
+        return bool(len(page) == PAGE_SIZE and self.rows("SELECT verify_checksum(?)", page)[0][0])
+
+    def _connect(self, *, create: bool) -> apsw.Connection:
+        flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
+        is_new = create and not self.path.exists()
+        connection = apsw.Connection(str(self.path), flags=flags, vfs=_vfs())
+        connection.set_busy_timeout(BUSY_MS)
+        if is_new:
+            connection.pragma("page_size", PAGE_SIZE)
+            connection.reserve_bytes("main", CHECKSUM_BYTES)
+        if create:
+            connection.pragma("journal_mode", "wal")
+            connection.pragma("synchronous", "full")
+            connection.pragma("fullfsync", True)
+            connection.pragma("checkpoint_fullfsync", True)
+            connection.wal_autocheckpoint(0)
+        else:
+            connection.pragma("query_only", True)
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        self._connections.add(connection)
+        return connection
+
+    def _fail(self, reason: str) -> None:
+        self.failure = reason
+        logger.error(
+            "store '%s': %s; it takes no more writes until it is opened again", self.path.parent, reason
+        )
+
+    @contextmanager
+    def translated(self, on_failure: Callable[[str], None] | None = None) -> Iterator[None]:
+        """Turn SQLite's errors into ours.
+
+        Args:
+            on_failure: told of a failure of the disk, in words.
+        """
+        try:
+            yield
+        except apsw.Error as error:
+            if on_failure is not None:
+                on_failure(str(error))
+            if _is_damage(error):
+                raise StoreDamagedError(
+                    f"file '{self.path}' is damaged ({error}): restore it from a backup"
+                ) from error
+            raise StoreError(f"file '{self.path}' cannot be used ({error})") from error
+
+
+def _is_damage(error: apsw.Error) -> bool:
+    damage = {apsw.SQLITE_IOERR_DATA, apsw.SQLITE_IOERR_SHORT_READ}
+    return (
+        isinstance(error, apsw.CorruptError | apsw.NotADBError)
+        or getattr(error, "extendedresult", None) in damage
+    )
+
+
+@cache
+def _vfs() -> str | None:
+    """The name of SQLite's layer that checks pages; None where this build of APSW lacks it."""
+    try:
+        apsw.sqlite_extra.load(apsw.Connection(":memory:"), "cksumvfs")
+    except (apsw.sqlite_extra.NotAvailable, apsw.Error, OSError):
+        return None
+    return CHECKED_VFS

@@ -1,0 +1,128 @@
+"""Derived files in numbered generations, each complete and checked, and one name that says which is current.
+
+    CURRENT                     generation name and the sha256 of its manifest
+    generation-000001/
+        manifest.json           what the files were derived from, and the sha256 of each
+        ...
+
+Everything here can be made again from the catalog: a generation that is missing or damaged costs time, not data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twotower.errors import StoreError
+from twotower.store import files
+from twotower.store.files import Write
+
+FORMAT = 2
+CURRENT = "CURRENT"
+MANIFEST = "manifest.json"
+NAME = re.compile(r"generation-(\d{6,})")
+FILE_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """A complete set of derived files whose checksums were right.
+
+    Args:
+        folder: where they are.
+        about: what `Generations.write` was told.
+    """
+
+    folder: Path
+    about: Mapping[str, Any]
+
+
+class Generations:
+    """The generations of one store folder.
+
+    Args:
+        folder: the store.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def write(self, contents: Mapping[str, Write], about: Mapping[str, Any]) -> None:
+        """Write a generation and make it the current one; the former serves until then.
+
+        Args:
+            contents: what writes each file, by name.
+            about: plain JSON values to find again in `Generation.about`.
+
+        Raises:
+            StoreError: it could not be written; the former generation is still current.
+        """
+        try:
+            self._write(contents, about)
+        except (OSError, RuntimeError) as error:  # FAISS reports a full disk as a RuntimeError
+            raise StoreError(
+                f"store '{self._folder}' could not write its index ({error}); no data is lost, free some space"
+            ) from error
+
+    def _write(self, contents: Mapping[str, Write], about: Mapping[str, Any]) -> None:
+        name = f"generation-{self._newest() + 1:06d}"
+        growing = self._folder / f"{name}.tmp"
+        files.remove_tree(growing)
+        growing.mkdir()
+        sums = {file: files.write_synced(growing / file, write) for file, write in contents.items()}
+        manifest = json.dumps({"format": FORMAT, "files": sums, "about": about}, indent=2).encode()
+        digest = files.write_synced(growing / MANIFEST, lambda sink: sink.write(manifest))
+        files.sync_folder(growing)
+        files.rename(growing, name)
+        files.replace(self._folder / CURRENT, f"{name} {digest}\n".encode())
+        for path in self._folder.iterdir():
+            if NAME.match(path.name) and path.name != name:
+                files.remove_tree(path)
+
+    def read(self) -> Generation | None:
+        """The current generation, after checking every file; None, and a logged warning, if one is damaged."""
+        if not (self._folder / CURRENT).exists():
+            return None
+        try:
+            return self._checked()
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            logger.warning("store '%s': derived files are damaged and made again (%s)", self._folder, error)
+            return None
+
+    def problem(self) -> str | None:
+        """What is wrong with the current generation, in one sentence; None if nothing is."""
+        if not (self._folder / CURRENT).exists():
+            return None
+        try:
+            self._checked()
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            return f"derived files are damaged and will be made again ({error})"
+        return None
+
+    def _checked(self) -> Generation:
+        words = (self._folder / CURRENT).read_text(encoding="utf-8").split()
+        if len(words) != 2 or not NAME.fullmatch(words[0]):
+            raise ValueError(f"file '{self._folder / CURRENT}' is not what was written")
+        folder = self._folder / words[0]
+        raw = (folder / MANIFEST).read_bytes()
+        if hashlib.sha256(raw).hexdigest() != words[1]:
+            raise ValueError(f"file '{folder / MANIFEST}' is not what was written")
+        manifest = json.loads(raw)
+        if manifest["format"] != FORMAT:
+            raise ValueError(f"it has format {manifest['format']}, not {FORMAT}")
+        for name, sha256 in manifest["files"].items():
+            if not FILE_NAME.fullmatch(name) or files.sha256_of(folder / name) != sha256:
+                raise ValueError(f"file '{folder / name}' is not what was written")
+        return Generation(folder, manifest["about"])
+
+    def _newest(self) -> int:
+        numbers = [int(match[1]) for path in self._folder.iterdir() if (match := NAME.match(path.name))]
+        return max(numbers, default=0)
