@@ -26,7 +26,8 @@ from benchmarks.vectors.concurrency import Mixed, Round, write_while_searching
 from benchmarks.vectors.points import DIM, Points, buckets, clustered, exact, make_items, recall_at_k
 from benchmarks.vectors.stores import Kind, Store, faiss_store, hnswlib_store, retriever_store
 from benchmarks.vectors.systems import K
-from twotower.recall.vector_index import GRAPH_ABOVE, Rows
+from twotower.recall.selection import Rows
+from twotower.recall.vector_index import GRAPH_ABOVE
 
 QUERIES = 200
 LOCKED = 64  # items that hnswlib adds while searches wait for it

@@ -38,7 +38,8 @@ from benchmarks.vectors.points import (
     recall_at_k,
 )
 from benchmarks.vectors.systems import ALL, K, Share, System
-from twotower.recall.vector_index import GRAPH_ABOVE, Rows
+from twotower.recall.selection import Rows
+from twotower.recall.vector_index import GRAPH_ABOVE
 
 BATCH = 256
 

@@ -11,8 +11,8 @@ import numpy as np
 from twotower.errors import UnknownItemError
 from twotower.recall.item_index import ItemIndex
 from twotower.recall.segment import Labels, Segment
+from twotower.recall.selection import Rows
 from twotower.recall.snapshot import Snapshot
-from twotower.recall.vector_index import Rows
 from twotower.stats import Stats
 from twotower.store.catalog import Catalog
 from twotower.types import Event, Item, Vectors, Where

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twotower.errors import QueryError
-from twotower.recall.candidates import Candidates, Clock, best_candidates, decayed
+from twotower.recall.candidates import SLACK, Candidates, Clock, best_candidates, decayed
+from twotower.recall.plan import Plan
 from twotower.recall.segment import Labels
-from twotower.recall.snapshot import Snapshot, inner_products
-from twotower.recall.vector_index import Mask
+from twotower.recall.snapshot import Snapshot
 from twotower.types import Decay, Hit, Reranker, Vectors, Where
 
 QUERY = "query"  # the part of a query vector from words and photo; blocks tell it apart further
 USER = "user"
+SIMILARITY = "similarity"
 FRESHNESS = "freshness"
 RELEVANCE = "relevance"
 
@@ -29,17 +30,18 @@ class Asked:
     Args:
         words: what the reranker reads; "" where there is nothing to read.
         parts: vectors of shape (dim,) by name, whose sum is the query vector of unit length.
-        exclude: labels that must not be found.
     """
 
     words: str
     parts: Mapping[str, Vectors]
-    exclude: Labels = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     @property
     def vector(self) -> Vectors:
         """The query vector, float32 of shape (dim,)."""
-        return np.asarray(np.sum(list(self.parts.values()), axis=0, dtype=np.float64), dtype=np.float32)
+        parts = list(self.parts.values())
+        return (
+            parts[0] if len(parts) == 1 else np.asarray(np.sum(parts, axis=0, dtype=np.float64), np.float32)
+        )
 
     def within(self, columns: slice) -> Asked:
         """The same query by some columns alone; its vector is shorter then, which no ranking minds."""
@@ -88,94 +90,147 @@ class Ranking:
             raise ValueError(f"rerank_depth={self.rerank_depth} must be at least 1")
 
     def rank(
-        self, snapshot: Snapshot, asked: Sequence[Asked], k: int, *, where: Where | None, now_days: float
+        self,
+        snapshot: Snapshot,
+        asked: Sequence[Asked],
+        k: int,
+        *,
+        where: Where | None,
+        now_days: float,
+        exclude: Labels | None = None,
     ) -> list[list[Hit]]:
-        """Answer n queries from one state of the index.
+        """Answer q queries from one state of the index.
 
         Args:
             snapshot: the state.
-            asked: n queries.
+            asked: q queries.
             k: hits a query.
             where: a filter, or None.
             now_days: the present, in days since 1970.
+            exclude: labels that must not be found.
 
         Returns:
-            n lists of at most k hits, best first.
+            q lists of at most k hits, best first.
         """
+        allowed = snapshot.allowed(where, exclude)
         clock = Clock(self.decay, now_days)
-        allowed = snapshot.allowed(where)
         if self.modality is not None:
             asked = [query.within(self.blocks[self.modality]) for query in asked]
-        found = [self._recall(snapshot, query, k, allowed, clock) for query in asked]
-        relevance = self._relevance(snapshot, asked, found)
-        return [
-            self._hits(snapshot, query, candidates, scores, k)
-            for query, candidates, scores in zip(asked, found, relevance, strict=True)
-        ]
+        hits: list[list[Hit]] = [[] for _ in asked]
+        for group, reads in self._groups(asked):
+            if group:
+                queries = [asked[number] for number in group]
+                depth = max(k, self.rerank_depth) if reads else k
+                vectors = np.array([query.vector for query in queries])
+                found = best_candidates(snapshot, vectors, depth, allowed=allowed, clock=clock)
+                answers = (
+                    self._reranked(snapshot, queries, found, k)
+                    if reads
+                    else self._as_recalled(snapshot, queries, found)
+                )
+                for number, answer in zip(group, answers, strict=True):
+                    hits[number] = answer
+        return hits
 
-    def _reads(self, query: Asked) -> bool:
-        return self.reranker is not None and bool(query.words)
+    def plans(self, snapshot: Snapshot, k: int, *, where: Where | None, words: bool) -> list[Plan]:
+        """How recall goes about each part of the index.
 
-    def _recall(
-        self, snapshot: Snapshot, query: Asked, k: int, allowed: Sequence[Mask], clock: Clock
-    ) -> Candidates:
-        if not query.vector.any():  # it lacks the one modality that is asked for
-            return Candidates(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32), np.zeros(0))
-        depth = max(k, self.rerank_depth) if self._reads(query) else k
-        allowed = _without(snapshot, allowed, query.exclude)
-        ceiling = clock.ceiling(snapshot, allowed)
-        return best_candidates(snapshot, query.vector, depth, allowed=allowed, clock=clock, ceiling=ceiling)
+        Args:
+            snapshot: the state.
+            k: hits a query.
+            where: a filter, or None.
+            words: whether the query has words, which a reranker would read beside more candidates.
+        """
+        depth = max(k, self.rerank_depth) if words and self.reranker is not None else k
+        return snapshot.plans(depth + SLACK, snapshot.allowed(where))
 
-    def _relevance(
-        self, snapshot: Snapshot, asked: Sequence[Asked], found: Sequence[Candidates]
-    ) -> list[NDArray[np.float32] | None]:
-        """What the reranker says of every candidate of every query, in one call."""
+    def _groups(self, asked: Sequence[Asked]) -> Iterator[tuple[Sequence[int], bool]]:
+        """Queries that are answered alike, and whether the reranker reads them; none without a direction."""
+        searched = [number for number, query in enumerate(asked) if query.parts]
+        if self.modality is not None:
+            searched = [number for number in searched if asked[number].vector.any()]
         if self.reranker is None:
-            return [None] * len(asked)
-        pairs = [
-            [(query.words, item.words) for item in snapshot.items_at(candidates.ordinals)]
-            if query.words
-            else []
-            for query, candidates in zip(asked, found, strict=True)
-        ]
-        flat = [pair for group in pairs for pair in group]
-        scores = _checked(self.reranker.score(flat), len(flat)) if flat else np.zeros(0, dtype=np.float32)
-        groups = np.split(scores, np.cumsum([len(group) for group in pairs])[:-1])
-        return [group if query.words else None for query, group in zip(asked, groups, strict=True)]
+            yield searched, False
+        else:
+            yield [number for number in searched if asked[number].words], True
+            yield [number for number in searched if not asked[number].words], False
 
-    def _hits(
+    def _as_recalled(
+        self, snapshot: Snapshot, queries: Sequence[Asked], found: Candidates
+    ) -> Iterator[list[Hit]]:
+        """Hits in the order of recall."""
+        items = iter(snapshot.items_at(found.ordinals.ravel()))
+        for row, (query, scores) in enumerate(zip(queries, found.score.tolist(), strict=True)):
+            explained = self._explained(snapshot, query, found.of(row), None)
+            yield [Hit(next(items), score, parts) for score, parts in zip(scores, explained, strict=True)]
+
+    def _reranked(
+        self, snapshot: Snapshot, queries: Sequence[Asked], found: Candidates, k: int
+    ) -> Iterator[list[Hit]]:
+        """Hits in the order of similarity and relevance together; the reranker reads all pairs in one call."""
+        items = snapshot.items_at(found.ordinals.ravel())
+        words = (query.words for query in queries for _ in range(found.ordinals.shape[1]))
+        relevance = self._relevance([(word, item.words) for word, item in zip(words, items, strict=True)])
+        relevance = relevance.reshape(found.ordinals.shape)
+        total = (1 - self.relevance_weight) * found.similarity + self.relevance_weight * relevance
+        final = total if found.freshness is None else decayed(total, found.freshness)
+        best = np.lexsort((found.ordinals, -final))[:, :k]
+        for row, (query, order) in enumerate(zip(queries, best, strict=True)):
+            explained = self._explained(snapshot, query, found.of(row, order), relevance[row, order])
+            first = row * found.ordinals.shape[1]
+            yield [
+                Hit(items[first + place], score, parts)
+                for place, score, parts in zip(
+                    order.tolist(), final[row, order].tolist(), explained, strict=True
+                )
+            ]
+
+    def _relevance(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
+        if self.reranker is None or not pairs:
+            return np.zeros(0)
+        return _checked(self.reranker.score(pairs), len(pairs)).astype(np.float64)
+
+    def _explained(
         self,
         snapshot: Snapshot,
         query: Asked,
-        candidates: Candidates,
-        relevance: NDArray[np.float32] | None,
-        k: int,
-    ) -> list[Hit]:
+        found: Candidates,
+        relevance: NDArray[np.float64] | None,
+    ) -> list[dict[str, float]]:
+        """What the score of each of m candidates of one query adds up from.
+
+        Args:
+            snapshot: the state.
+            query: the query.
+            found: of this query alone, its arrays of shape (m,).
+            relevance: shape (m,), or None where nothing was read.
+        """
+        if not self.blocks and USER not in query.parts:
+            if relevance is None and found.freshness is None:
+                return [{SIMILARITY: score} for score in found.similarity.tolist()]
+            parts = {SIMILARITY: found.similarity.astype(np.float64)}
+        else:
+            parts = self._parts(query, snapshot.vectors_at(found.ordinals))
         weight = 0.0 if relevance is None else self.relevance_weight
-        parts = self._parts(query, snapshot.vectors_at(candidates.ordinals))
         explained = {name: (1 - weight) * part for name, part in parts.items()}
         if relevance is not None:
-            explained[RELEVANCE] = weight * relevance.astype(np.float64)
-        total = np.sum(list(explained.values()), axis=0)  # (m,)
-        if self.decay is not None:
-            explained[FRESHNESS] = np.where(total > 0, candidates.freshness, 1.0)
-        final = decayed(total, candidates.freshness)
-        order = np.lexsort((candidates.ordinals, -final))[:k]
-        items = snapshot.items_at(candidates.ordinals[order])
-        return [
-            Hit(item, float(final[row]), {name: float(values[row]) for name, values in explained.items()})
-            for item, row in zip(items, order, strict=True)
-        ]
+            explained[RELEVANCE] = weight * relevance
+        if found.freshness is not None:
+            total = np.sum(list(explained.values()), axis=0)
+            explained[FRESHNESS] = np.where(total > 0, found.freshness, 1.0)
+        columns = [part.tolist() for part in explained.values()]
+        return [dict(zip(explained, values, strict=True)) for values in zip(*columns, strict=True)]
 
     def _parts(self, query: Asked, vectors: Vectors) -> dict[str, NDArray[np.float64]]:
         """The similarity of m candidates, taken apart by part of the query and by block; each (m,)."""
+        wide = vectors.astype(np.float64)
         parts: dict[str, NDArray[np.float64]] = {}
         for name, vector in query.parts.items():
             if name == QUERY:
-                for block, columns in (self.blocks or {"similarity": slice(None)}).items():
-                    parts[block] = inner_products(vectors[:, columns], vector[columns]).astype(np.float64)
+                for block, columns in (self.blocks or {SIMILARITY: slice(None)}).items():
+                    parts[block] = wide[:, columns] @ vector[columns]
             else:
-                parts[name] = inner_products(vectors, vector).astype(np.float64)
+                parts[name] = wide @ vector
         return parts
 
 
@@ -197,16 +252,6 @@ def blend(query: Vectors | None, user: Vectors | None, user_weight: float) -> di
     if length < 1e-6:  # the two cancel out: the query is what was asked for
         return {QUERY: query}
     return {name: np.asarray(part / length, dtype=np.float32) for name, part in parts.items()}
-
-
-def _without(snapshot: Snapshot, allowed: Sequence[Mask], labels: Labels) -> Sequence[Mask]:
-    if not labels.size:
-        return allowed
-    masks = [mask.copy() for mask in allowed]
-    for part, mask in zip(snapshot.parts, masks, strict=True):
-        rows = part.segment.rows_of(labels)
-        mask[rows[rows >= 0]] = False
-    return masks
 
 
 def _checked(scores: NDArray[np.float32], count: int) -> NDArray[np.float32]:

@@ -18,7 +18,7 @@ from twotower.errors import QueryError
 from twotower.intake import check_events, check_items, encode_items
 from twotower.ranking import QUERY, Asked, Ranking, blend
 from twotower.recall.item_index import ItemIndex
-from twotower.recall.segment import SECONDS_A_DAY
+from twotower.recall.segment import SECONDS_A_DAY, Labels
 from twotower.recall.vector_index import GRAPH_ABOVE
 from twotower.recall.vectors import unit_rows
 from twotower.settings import Settings, describe, parts_of_new, reopen
@@ -370,7 +370,7 @@ class Retriever:
             UnknownItemError: the item is not indexed.
         """
         vector, itself = self._corpus.vector(item_id), self._corpus.labels_of([item_id])
-        return self._rank([Asked("", {QUERY: vector}, itself)], k, where, _moment(now))[0]
+        return self._rank([Asked("", {QUERY: vector})], k, where, _moment(now), itself)[0]
 
     def recommend(
         self,
@@ -403,7 +403,7 @@ class Retriever:
             vector = self._history_vector(everybody, now)
         seen = self._corpus.labels_of({event.item for event in own} if exclude_seen else ())
         parts = blend(None, vector, self._user_weight)
-        return self._rank([Asked("", parts, seen)], k, where, now)[0]
+        return self._rank([Asked("", parts)], k, where, now, seen)[0]
 
     def compact(self) -> None:
         """Drop what was deleted and replaced from the index and, of a store, from the disk.
@@ -484,13 +484,20 @@ class Retriever:
         known, vectors = self._corpus.history(events)
         return self._user_tower.encode(known, vectors, _days(now))
 
-    def _rank(self, asked: Sequence[Asked], k: int, where: Where | None, now: datetime) -> list[list[Hit]]:
+    def _rank(
+        self,
+        asked: Sequence[Asked],
+        k: int,
+        where: Where | None,
+        now: datetime,
+        exclude: Labels | None = None,
+    ) -> list[list[Hit]]:
         if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
             raise QueryError(f"k={k!r} must be a whole number of at least 1")
         while True:
             try:
                 return self._ranking.rank(
-                    self._corpus.snapshot, asked, int(k), where=where, now_days=_days(now)
+                    self._corpus.snapshot, asked, int(k), where=where, now_days=_days(now), exclude=exclude
                 )
             except Vanished:  # a write was quicker: the state after it has an answer
                 self._corpus.refresh()

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from twotower.corpus import Corpus
 from twotower.recall.item_index import ItemIndex
 from twotower.recall.segment import Labels, Part, Segment, days_of
+from twotower.recall.selection import Selection
 from twotower.recall.snapshot import Snapshot
 from twotower.recall.vector_index import GraphIndex, build_index, read_index
 from twotower.stats import Stats, StoreStats
@@ -207,7 +208,8 @@ class StoredCorpus(Corpus):
             for name in ("labels", "days", "alive")
         )
         index = read_index(folder / f"{number}.faiss")
-        return Part(Segment.of(labels, StoredDocuments(self.store.catalog, labels), index, days), alive)
+        segment = Segment.of(labels, StoredDocuments(self.store.catalog, labels), index, days)
+        return Part(segment, Selection(alive))
 
     def _segment(self, connection: apsw.Connection, *, after: int) -> Segment:
         """All rows after a label as one segment."""
@@ -305,7 +307,7 @@ def _files(part: Part, number: int) -> dict[str, Write]:
         f"{number}.faiss": lambda sink: segment.index.write(sink.write),
         f"{number}.labels.npy": partial(_write_array, segment.labels),
         f"{number}.days.npy": partial(_write_array, segment.days),
-        f"{number}.alive.npy": partial(_write_array, part.alive),
+        f"{number}.alive.npy": partial(_write_array, part.alive.mask),
     }
 
 

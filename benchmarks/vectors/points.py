@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from twotower.recall.vector_index import Mask, Rows
+from twotower.recall.selection import Mask, Rows
 from twotower.types import Item, Query, Vectors
 
 DIM = 384

@@ -16,7 +16,8 @@ from benchmarks.common.contract import Parameter
 from benchmarks.vectors.points import LookupEncoder
 from benchmarks.vectors.systems import LINKS, K
 from twotower import Item, Retriever
-from twotower.recall.vector_index import CONSTRUCTION_DEPTH, SEARCH_DEPTH
+from twotower.recall.plan import SEARCH_DEPTH
+from twotower.recall.vector_index import CONSTRUCTION_DEPTH
 from twotower.types import Vectors
 
 

@@ -13,13 +13,9 @@ from numpy.typing import NDArray
 from benchmarks.common.contract import Parameter
 from benchmarks.vectors.points import SELECTIVITIES, LookupEncoder, Points, allowed_rows, cut, make_items
 from twotower import Retriever
-from twotower.recall.vector_index import (
-    CONSTRUCTION_DEPTH,
-    EXACT_BELOW,
-    SEARCH_DEPTH,
-    Mask,
-    VectorIndex,
-)
+from twotower.recall.plan import SEARCH_DEPTH, plan_graph
+from twotower.recall.selection import Mask, Selection
+from twotower.recall.vector_index import CONSTRUCTION_DEPTH, VectorIndex
 
 K = 10
 LINKS = 32  # M of every graph, 2 M on the lowest floor in all three libraries
@@ -77,7 +73,7 @@ def index_of(retriever: Retriever) -> VectorIndex:
 
     Reads private attributes, so that raw FAISS searches the very same graph and it is built once.
     """
-    (part,) = retriever._index.snapshot.parts
+    (part,) = retriever._corpus.snapshot.parts
     return part.segment.index
 
 
@@ -86,8 +82,8 @@ def index_alone(index: VectorIndex, points: Points, bucket: NDArray[np.int64]) -
     queries = points.queries
 
     def under(share: Share) -> Callable[[int], Any]:
-        allowed = None if share == ALL else allowed_rows(bucket, share)
-        return lambda row: index.search(queries[row : row + 1], K, allowed)
+        selection = None if share == ALL else Selection(allowed_rows(bucket, share))
+        return lambda row: index.search(queries[row : row + 1], K, selection)
 
     return System(
         "twotower-index",
@@ -114,13 +110,14 @@ def raw_faiss(index: VectorIndex, points: Points, bucket: NDArray[np.int64]) -> 
     queries = points.queries
 
     def under(share: Share) -> Callable[[int], Any]:
-        selector = _bitmap(allowed_rows(bucket, share))
-        if not graph or share < EXACT_BELOW or share * points.size <= 10 * K:
+        allowed = allowed_rows(bucket, share)
+        selector = _bitmap(allowed)
+        plan = plan_graph(points.size, int(np.count_nonzero(allowed)), K)
+        if not graph or plan.method != "graph":
             flat = faiss.downcast_index(native.storage) if graph else native
             scan = faiss.SearchParameters(sel=selector)
             return lambda row: flat.search(queries[row : row + 1], K, params=scan)
-        depth = int(SEARCH_DEPTH * min(4.0, share**-0.5))
-        walk = faiss.SearchParametersHNSW(sel=selector, efSearch=depth)
+        walk = faiss.SearchParametersHNSW(sel=selector, efSearch=plan.depth)
         return lambda row: native.search(queries[row : row + 1], K, params=walk)
 
     everything = {ALL: lambda row: native.search(queries[row : row + 1], K)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from twotower.recall.selection import Selection
 from twotower.recall.vector_index import ExactIndex, GraphIndex, build_index
 
 DIM = 24
@@ -44,7 +45,7 @@ def case(request):
 def test_finds_what_numpy_finds_and_never_too_few(case, k, share):
     index, vectors, queries, tolerance, recall = case
     allowed = np.random.default_rng(3).random(len(vectors)) < share
-    scores, rows = index.search(queries, k, allowed)
+    scores, rows = index.search(queries, k, Selection(allowed))
 
     matches = min(k, int(allowed.sum()))
     assert ((rows >= 0).sum(axis=1) == matches).all()
@@ -61,7 +62,7 @@ def test_finds_what_numpy_finds_and_never_too_few(case, k, share):
 def test_no_mask_is_the_same_as_all_rows(case):
     index, vectors, queries, tolerance, _ = case
     everything = np.ones(len(vectors), dtype=np.bool_)
-    plain, masked = index.search(queries, 5), index.search(queries, 5, everything)
+    plain, masked = index.search(queries, 5), index.search(queries, 5, Selection(everything))
     np.testing.assert_allclose(plain[0], masked[0], atol=tolerance)
 
 
@@ -79,9 +80,9 @@ def test_the_graph_alone_would_come_short():
     far = np.argsort(vectors @ vectors[0])[:20]
     allowed = np.zeros(6_000, dtype=np.bool_)
     allowed[far] = True
-    _, walked = index._walk(vectors[:1], 20, allowed, share=1.0)
+    _, walked = index._walk(vectors[:1], 20, Selection(allowed).bitmap, 64)
     assert (walked >= 0).sum() < 20
-    _, rows = index.search(vectors[:1], 20, allowed)
+    _, rows = index.search(vectors[:1], 20, Selection(allowed))
     assert set(rows[0].tolist()) == set(far.tolist())
 
 

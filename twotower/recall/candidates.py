@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from twotower.recall.segment import extremes
+from twotower.recall.selection import Rows, Selection
 from twotower.recall.snapshot import Snapshot
-from twotower.recall.vector_index import Mask, Rows
 from twotower.types import Decay, Scores, Vectors
 
 GROWTH = 4
@@ -19,17 +20,27 @@ ROUNDING = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """What recall found for one query, best decayed similarity first.
+    """What recall found for q queries, best decayed similarity first.
 
     Args:
-        ordinals: shape (m,), rows of the snapshot.
-        similarity: shape (m,), inner products before decay.
-        freshness: shape (m,), what age multiplies a positive score with; 1 without decay.
+        ordinals: shape (q, m), rows of the snapshot.
+        similarity: shape (q, m), inner products before decay.
+        freshness: shape (q, m), what age multiplies a positive score with; None without decay.
     """
 
     ordinals: Rows
     similarity: Scores
-    freshness: NDArray[np.float64]
+    freshness: NDArray[np.float64] | None
+
+    @property
+    def score(self) -> NDArray[np.floating]:
+        """Similarity as age leaves it, shape (q, m)."""
+        return self.similarity if self.freshness is None else decayed(self.similarity, self.freshness)
+
+    def of(self, query: int, places: Rows | slice = slice(None)) -> Candidates:
+        """The candidates of one query, or some of them; the arrays have shape (m,) then."""
+        freshness = None if self.freshness is None else self.freshness[query, places]
+        return Candidates(self.ordinals[query, places], self.similarity[query, places], freshness)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,47 +59,60 @@ class Clock:
         """Factors in (0, 1] of times in days since 1970, NaN where unknown; both of shape (m,)."""
         return np.ones(len(days)) if self.decay is None else self.decay.factor(self.now - days)
 
-    def ceiling(self, snapshot: Snapshot, allowed: Sequence[Mask]) -> float:
-        """The largest freshness among the allowed rows; 1 when there are none."""
-        if self.decay is None:
-            return 1.0
-        days = [part.segment.days[mask] for part, mask in zip(snapshot.parts, allowed, strict=True)]
-        # Factors fall with age, so the newest row and a row of unknown age bound all others.
+    def ceiling(self, snapshot: Snapshot, allowed: Sequence[Selection]) -> float:
+        """The largest freshness among the allowed rows."""
         bounds = [
-            extreme for column in days if column.size for extreme in (np.fmax.reduce(column), column.min())
+            part.extreme_days if chosen is part.alive else extremes(part.segment.days[chosen.rows])
+            for part, chosen in zip(snapshot.parts, allowed, strict=True)
         ]
-        return float(self.freshness(np.array(bounds)).max()) if bounds else 1.0
+        return float(self.freshness(np.concatenate(bounds)).max())
 
 
 def best_candidates(
-    snapshot: Snapshot, query: Vectors, k: int, *, allowed: Sequence[Mask], clock: Clock, ceiling: float
+    snapshot: Snapshot, queries: Vectors, k: int, *, allowed: Sequence[Selection], clock: Clock
 ) -> Candidates:
-    """Find the k best rows by similarity times freshness.
+    """Find the k best rows of each query by similarity times freshness.
 
-    Nearest rows are fetched in growing numbers until no row further away could still win, were it as fresh as
-    can be: the threshold algorithm of Fagin, Lotem and Naor (PODS 2001) for a list that is sorted by one factor.
+    Under decay, nearest rows are fetched in growing numbers until no row further away could still win, were it as
+    fresh as can be: the threshold algorithm of Fagin, Lotem and Naor (PODS 2001) for a list sorted by one factor.
 
     Args:
         snapshot: what to search.
-        query: float32 of shape (dim,), unit length.
+        queries: float32 of shape (q, dim), unit rows.
         k: at least 1.
         allowed: as `Snapshot.allowed` gives it.
         clock: what age does to a score now.
-        ceiling: as `Clock.ceiling` gives it for these rows.
 
     Returns:
-        min(k, allowed rows) candidates, the older write first among equals.
+        m = min(k, allowed rows) candidates a query, the older write first among equals.
     """
-    matches = sum(int(np.count_nonzero(mask)) for mask in allowed)
-    fetch = k + SLACK
-    while True:
-        similarity, ordinals = snapshot.search(query, fetch, allowed)
-        freshness = clock.freshness(snapshot.days_at(ordinals))
+    matches = sum(selection.count for selection in allowed)
+    k = min(k, matches)
+    if not k:
+        nothing = np.zeros((len(queries), 0))
+        return Candidates(nothing.astype(np.int64), nothing.astype(np.float32), nothing)
+    if clock.decay is None:
+        similarity, ordinals = snapshot.search(queries, min(k + SLACK, matches), allowed)
+        return Candidates(ordinals[:, :k], similarity[:, :k], None)
+    ceiling = clock.ceiling(snapshot, allowed)
+
+    def settled(queries: Vectors, fetch: int) -> Candidates:
+        similarity, ordinals = snapshot.search(queries, min(fetch, matches), allowed)
+        freshness = clock.freshness(snapshot.days_at(ordinals.ravel())).reshape(ordinals.shape)
         final = decayed(similarity, freshness)
-        order = np.lexsort((ordinals, -final))[:k]
-        if len(ordinals) >= matches or final[order[-1]] > decayed(similarity[-1:], ceiling)[0] + ROUNDING:
-            return Candidates(ordinals[order], similarity[order], freshness[order])
-        fetch *= GROWTH
+        order = np.lexsort((ordinals, -final))[:, :k]
+        ranked = np.take_along_axis(ordinals, order, axis=1)
+        near = np.take_along_axis(similarity, order, axis=1)
+        fresh = np.take_along_axis(freshness, order, axis=1)
+        worst = np.take_along_axis(final, order[:, -1:], axis=1)[:, 0]
+        unseen = decayed(similarity[:, -1], ceiling)
+        again = np.flatnonzero(worst <= unseen + ROUNDING)
+        if again.size and fetch < matches:
+            more = settled(queries[again], fetch * GROWTH)
+            ranked[again], near[again], fresh[again] = more.ordinals, more.similarity, more.freshness
+        return Candidates(ranked, near, fresh)
+
+    return settled(queries, k + SLACK)
 
 
 def decayed(scores: NDArray[np.floating], freshness: NDArray[np.float64] | float) -> NDArray[np.float64]:

@@ -83,5 +83,5 @@ class ItemIndex:
                 Segment.build(labels, items, living.alive_vectors(), graph_above=self.graph_above)
             )
         index = build_index(living.alive_vectors(), graph_above=self.graph_above)
-        days = np.concatenate([part.segment.days[part.alive] for part in parts])
+        days = np.concatenate([part.segment.days[part.alive.rows] for part in parts])
         return Part.whole(Segment.of(labels, self._documents(labels), index, days))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol, TypeAlias
 
@@ -11,10 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twotower.recall.columns import Columns
-from twotower.recall.vector_index import GRAPH_ABOVE, Mask, Rows, VectorIndex, build_index
-from twotower.types import Item, Vectors
+from twotower.recall.predicates import Predicate
+from twotower.recall.selection import Rows, Selection
+from twotower.recall.vector_index import GRAPH_ABOVE, VectorIndex, build_index
+from twotower.types import Item, Scores, Vectors
 
 SECONDS_A_DAY = 86_400.0
+MOST_FILTERS = 8  # whose selections a part remembers: shops filter by the same few things
 Labels: TypeAlias = NDArray[np.int64]
 """Numbers of versions of items, given by whoever keeps the items, each once and ascending."""
 
@@ -81,6 +84,32 @@ class Segment:
         places = np.minimum(np.searchsorted(self.labels, labels), len(self.labels) - 1)
         return np.where(self.labels[places] == labels, places, -1)
 
+    def leaving_out(self, selection: Selection, labels: Labels) -> Selection:
+        """A selection without the rows of some labels; those of other segments do not matter."""
+        rows = self.rows_of(labels)
+        rows = rows[rows >= 0]
+        return selection.without(rows) if rows.size else selection
+
+    def search(self, queries: Vectors, k: int, selection: Selection, start: int = 0) -> tuple[Scores, Rows]:
+        """Nearest selected rows.
+
+        Args:
+            queries: float32 of shape (q, dim), unit rows.
+            k: at least 1.
+            selection: of the n rows.
+            start: the ordinal of the first row.
+
+        Returns:
+            Inner products and ordinals, each (q, min(k, n)), best first; the ordinal -1, with the score -inf, where
+            fewer rows are selected.
+        """
+        whole = None if selection.count == len(self) else selection
+        scores, rows = self.index.search(queries, min(k, len(self)), whole)
+        if selection.count < rows.shape[1]:
+            scores = np.where(rows < 0, -np.inf, scores)
+            return scores, np.where(rows < 0, -1, rows + start)
+        return scores, rows + start if start else rows
+
 
 @dataclass(frozen=True)
 class Part:
@@ -88,38 +117,55 @@ class Part:
 
     Args:
         segment: n rows.
-        alive: bool of shape (n,); False for rows that were deleted or replaced since. Never written to.
+        alive: the rows that were not deleted or replaced since.
     """
 
     segment: Segment
-    alive: Mask
+    alive: Selection
+    _passing: dict[Predicate, Selection] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def whole(cls, segment: Segment) -> Part:
         """A segment all of whose rows are current."""
-        return cls(segment, np.ones(len(segment), dtype=np.bool_))
+        return cls(segment, Selection(np.ones(len(segment), dtype=np.bool_)))
 
-    @cached_property
+    @property
     def size(self) -> int:
         """Number of rows that are alive."""
-        return int(np.count_nonzero(self.alive))
+        return self.alive.count
+
+    @cached_property
+    def extreme_days(self) -> NDArray[np.float64]:
+        """Of the rows that are alive: the newest day, and NaN if any is unknown; shape (0,) to (2,)."""
+        return extremes(self.segment.days[self.alive.rows])
 
     def vectors(self) -> Vectors:
         """The vectors of the rows that are alive, float32 of shape (size, dim)."""
-        return self.segment.index.vectors(np.flatnonzero(self.alive))
+        return self.segment.index.vectors(self.alive.rows)
 
     def without(self, labels: Labels) -> Part:
         """The same segment with the rows of some labels dead; labels of other segments do not matter."""
-        rows = self.segment.rows_of(labels)
-        rows = rows[rows >= 0]
-        if not rows.size:
-            return self
-        alive = self.alive.copy()
-        alive[rows] = False
-        return Part(self.segment, alive)
+        alive = self.segment.leaving_out(self.alive, labels)
+        return self if alive is self.alive else Part(self.segment, alive)
+
+    def passing(self, predicate: Predicate) -> Selection:
+        """The rows that are alive and pass a filter."""
+        found = self._passing.get(predicate)
+        if found is None:
+            mask = predicate.mask(self.segment.columns)
+            found = Selection(mask) if self.size == len(mask) else self.alive.both(mask)
+            if len(self._passing) >= MOST_FILTERS:
+                self._passing.clear()
+            self._passing[predicate] = found
+        return found
 
 
 def days_of(items: Sequence[Item]) -> NDArray[np.float64]:
     """Days since 1970 of n items' times, shape (n,); NaN where an item has none."""
     seconds = (np.nan if item.time is None else item.time.timestamp() for item in items)
     return np.fromiter(seconds, dtype=np.float64, count=len(items)) / SECONDS_A_DAY
+
+
+def extremes(days: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The newest of some days, and NaN if any is unknown; a decay's factor is largest at one of them."""
+    return np.array([np.fmax.reduce(days), days.min()]) if days.size else days

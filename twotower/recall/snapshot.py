@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 
 from twotower.errors import FilterError
 from twotower.recall.filters import parse_where
+from twotower.recall.plan import Plan
 from twotower.recall.segment import Labels, Part
-from twotower.recall.vector_index import Mask, Rows
+from twotower.recall.selection import Rows, Selection
 from twotower.types import Item, Scores, Vectors, Where
+
+AT_ONCE = 1_000  # items read at a time
 
 
 @dataclass(frozen=True)
@@ -38,17 +41,81 @@ class Snapshot:
         """Number of items that are alive."""
         return sum(part.size for part in self.parts)
 
-    def items(self, allowed: Sequence[Mask] | None = None) -> Iterator[Item]:
-        """The items that are alive, or only those of the rows that `allowed` gave, oldest write first."""
-        masks = [part.alive for part in self.parts] if allowed is None else allowed
-        for part, mask in zip(self.parts, masks, strict=True):
-            for rows in _chunks(np.flatnonzero(mask)):
-                yield from part.segment.documents.at(rows.tolist())
+    def allowed(self, where: Where | None, exclude: Labels | None = None) -> tuple[Selection, ...]:
+        """Rows that are alive and pass a filter, one selection a part.
 
-    def labels(self, allowed: Sequence[Mask] | None = None) -> Labels:
+        Args:
+            where: a filter, or None for all.
+            exclude: labels whose rows are left out.
+
+        Raises:
+            FilterError: the filter cannot be understood, or names an attribute that no item has.
+        """
+        if where is None:
+            chosen = tuple(part.alive for part in self.parts)
+        else:
+            predicate = parse_where(where)
+            known = frozenset().union(*(part.segment.columns.names for part in self.parts))
+            if self.parts and (missing := predicate.attributes() - known):
+                raise FilterError(
+                    f"no item has the attribute {', '.join(map(repr, sorted(missing)))}: "
+                    f"filter on one of {', '.join(sorted(known))}"
+                )
+            chosen = tuple(part.passing(predicate) for part in self.parts)
+        if exclude is None or not exclude.size:
+            return chosen
+        return tuple(
+            part.segment.leaving_out(selection, exclude)
+            for part, selection in zip(self.parts, chosen, strict=True)
+        )
+
+    def plans(self, k: int, allowed: Sequence[Selection]) -> list[Plan]:
+        """How `search` goes about each part."""
+        return [
+            part.segment.index.plan(k, selection) for part, selection in zip(self.parts, allowed, strict=True)
+        ]
+
+    def search(self, queries: Vectors, k: int, allowed: Sequence[Selection]) -> tuple[Scores, Rows]:
+        """Nearest allowed rows over all parts.
+
+        Args:
+            queries: float32 of shape (q, dim), unit rows.
+            k: at least 1, and no more than there are allowed rows.
+            allowed: as `allowed` gives it.
+
+        Returns:
+            Inner products and ordinals, each of shape (q, k), best first, the older write first among equals.
+        """
+        found = [
+            part.segment.search(queries, k, selection, start)
+            for part, selection, start in zip(self.parts, allowed, self.starts.tolist(), strict=False)
+            if selection.count
+        ]
+        if len(found) == 1:
+            scores, ordinals = found[0]
+            if (scores[:, 1:] < scores[:, :-1]).all():  # sorted already, and there is no tie to break
+                return scores[:, :k], ordinals[:, :k]
+        else:
+            scores = np.concatenate([scores for scores, _ in found], axis=1)
+            ordinals = np.concatenate([ordinals for _, ordinals in found], axis=1)
+        order = np.lexsort((ordinals, -scores))[:, :k]
+        rows = np.arange(len(order))[:, None]
+        return scores[rows, order], ordinals[rows, order]
+
+    def items(self, allowed: Sequence[Selection] | None = None) -> Iterator[Item]:
+        """The items that are alive, or only those of the rows that `allowed` gave, oldest write first."""
+        for part, selection in zip(
+            self.parts, self.allowed(None) if allowed is None else allowed, strict=True
+        ):
+            for start in range(0, selection.count, AT_ONCE):
+                yield from part.segment.documents.at(selection.rows[start : start + AT_ONCE].tolist())
+
+    def labels(self, allowed: Sequence[Selection] | None = None) -> Labels:
         """The labels of the items that are alive, or only of the rows that `allowed` gave, ascending."""
-        masks = [part.alive for part in self.parts] if allowed is None else allowed
-        found = [part.segment.labels[mask] for part, mask in zip(self.parts, masks, strict=True)]
+        chosen = self.allowed(None) if allowed is None else allowed
+        found = [
+            part.segment.labels[selection.rows] for part, selection in zip(self.parts, chosen, strict=True)
+        ]
         return np.concatenate([np.zeros(0, dtype=np.int64), *found])
 
     def ordinals_of(self, labels: Labels) -> Rows:
@@ -56,57 +123,14 @@ class Snapshot:
         ordinals = np.full(len(labels), -1, dtype=np.int64)
         for part, start in zip(self.parts, self.starts, strict=False):
             rows = part.segment.rows_of(labels)
-            here = np.flatnonzero((rows >= 0) & part.alive[rows])
+            here = np.flatnonzero((rows >= 0) & part.alive.mask[rows])
             ordinals[here] = rows[here] + start
         return ordinals
 
-    def allowed(self, where: Where | None) -> tuple[Mask, ...]:
-        """Rows that are alive and pass a filter, one mask a part.
-
-        Args:
-            where: a filter, or None for all.
-
-        Raises:
-            FilterError: the filter cannot be understood, or names an attribute that no item has.
-        """
-        if where is None:
-            return tuple(part.alive for part in self.parts)
-        predicate = parse_where(where)
-        known = frozenset().union(*(part.segment.columns.names for part in self.parts))
-        if self.parts and (missing := predicate.attributes() - known):
-            raise FilterError(
-                f"no item has the attribute {', '.join(map(repr, sorted(missing)))}: "
-                f"filter on one of {', '.join(sorted(known))}"
-            )
-        return tuple(part.alive & predicate.mask(part.segment.columns) for part in self.parts)
-
-    def search(self, query: Vectors, k: int, allowed: Sequence[Mask]) -> tuple[Scores, Rows]:
-        """Nearest allowed rows over all parts.
-
-        Args:
-            query: float32 of shape (dim,), unit length.
-            k: at least 1.
-            allowed: as `allowed` gives it.
-
-        Returns:
-            Inner products and ordinals, each of shape (min(k, allowed rows),), best first, the older write first
-            among equals.
-        """
-        scores: list[Scores] = [np.zeros(0, dtype=np.float32)]
-        ordinals: list[Rows] = [np.zeros(0, dtype=np.int64)]
-        for part, start, mask in zip(self.parts, self.starts, allowed, strict=False):
-            whole = None if mask.all() else mask
-            _, rows = part.segment.index.search(query[None, :], min(k, len(part.segment)), whole)
-            found = rows[0][rows[0] >= 0]
-            # FAISS's own sums depend on the batch; these do not, so that a batch scores as its queries would alone.
-            scores.append(inner_products(part.segment.index.vectors(found), query))
-            ordinals.append(found + start)
-        flat_scores, flat_ordinals = np.concatenate(scores), np.concatenate(ordinals)
-        order = np.lexsort((flat_ordinals, -flat_scores))[:k]
-        return flat_scores[order], flat_ordinals[order]
-
     def items_at(self, ordinals: Rows) -> list[Item]:
         """The items of m rows."""
+        if len(self.parts) == 1:
+            return self.parts[0].segment.documents.at(ordinals.tolist())
         items: dict[int, Item] = {}
         for part, places, rows in self._by_part(ordinals):
             items.update(zip(places.tolist(), part.segment.documents.at(rows.tolist()), strict=True))
@@ -137,16 +161,3 @@ class Snapshot:
         for number in np.unique(owners):
             places = np.flatnonzero(owners == number)
             yield self.parts[number], places, ordinals[places] - self.starts[number]
-
-
-def inner_products(vectors: Vectors, query: Vectors) -> Scores:
-    """Inner products of m rows with one vector, shape (m,), each independent of the other rows.
-
-    Summed in float64, where the order of additions that BLAS happens to choose no longer shows in float32.
-    """
-    return np.asarray(vectors.astype(np.float64) @ query.astype(np.float64), dtype=np.float32)
-
-
-def _chunks(rows: Rows, size: int = 1_000) -> Iterator[Rows]:
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]

@@ -7,22 +7,21 @@ while adding kills the process).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from twotower.recall.plan import SEARCH_DEPTH, Plan, plan_exact, plan_graph
+from twotower.recall.selection import Rows, Selection
 from twotower.types import Scores, Vectors
-
-Rows = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 
 GRAPH_ABOVE = 20_000  # rows; below, an exhaustive scan is as fast as a graph and exact
 CONSTRUCTION_DEPTH = 100
-SEARCH_DEPTH = 64
-EXACT_BELOW = 0.1  # share of allowed rows under which a graph walk misses matches and a scan is faster
 
 
 class VectorIndex(Protocol):
@@ -42,17 +41,21 @@ class VectorIndex(Protocol):
         """Number of rows, n."""
         ...
 
-    def search(self, queries: Vectors, k: int, allowed: Mask | None = None) -> tuple[Scores, Rows]:
-        """Find the k nearest allowed rows of each query.
+    def plan(self, k: int, selection: Selection | None = None) -> Plan:
+        """How `search` will go about it."""
+        ...
+
+    def search(self, queries: Vectors, k: int, selection: Selection | None = None) -> tuple[Scores, Rows]:
+        """Find the k nearest selected rows of each query.
 
         Args:
             queries: float32 of shape (q, dim), unit rows.
             k: at least 1.
-            allowed: bool of shape (n,), or None for all rows.
+            selection: of the n rows, or None for all rows.
 
         Returns:
-            Inner products and rows, each (q, k), best first; where fewer than k rows are allowed, the rest has
-            row -1. Never fewer than min(k, allowed rows), never a row that is not allowed.
+            Inner products and rows, each (q, k), best first; where fewer than k rows are selected, the rest has
+            row -1. Never fewer than min(k, selected rows), never a row that is not selected.
         """
         ...
 
@@ -75,7 +78,12 @@ class ExactIndex:
     kind = "exact"
 
     def __init__(self, index: Any) -> None:
+        import faiss
+
+        _ready()
         self._index = index
+        # FAISS's own memory, which lives as long as the index and does not change.
+        self._table: Vectors = faiss.rev_swig_ptr(index.get_xb(), index.ntotal * index.d).reshape(-1, index.d)
 
     @classmethod
     def build(cls, vectors: Vectors) -> ExactIndex:
@@ -89,18 +97,34 @@ class ExactIndex:
     @property
     def size_bytes(self) -> int:
         """See `VectorIndex.size_bytes`."""
-        return int(self._index.ntotal * self._index.code_size)
+        return self._table.nbytes
 
     def __len__(self) -> int:
-        return int(self._index.ntotal)
+        return len(self._table)
 
-    def search(self, queries: Vectors, k: int, allowed: Mask | None = None) -> tuple[Scores, Rows]:
+    def plan(self, k: int, selection: Selection | None = None) -> Plan:
+        """See `VectorIndex.plan`."""
+        return plan_exact(len(self), len(self) if selection is None else selection.count)
+
+    def search(self, queries: Vectors, k: int, selection: Selection | None = None) -> tuple[Scores, Rows]:
         """See `VectorIndex.search`."""
-        return _scan(self._index, queries, k, allowed)
+        import faiss
+
+        method = self.plan(k, selection).method
+        if selection is None:
+            chosen = None
+        else:  # FAISS reads an array of rows directly here, and only here
+            chosen = faiss.IDSelectorArray(selection.rows) if method == "subset" else selection.bitmap
+        _, rows = _scan(self._index, queries, k, chosen)
+        # FAISS's sums depend on the size of the batch; these do not, so a batch scores as its queries would alone.
+        found = self._table[np.maximum(rows, 0)]  # (q, k, dim)
+        scores = np.einsum("qkd,qd->qk", found, queries, dtype=np.float64).astype(np.float32)
+        scores[rows < 0] = -np.inf
+        return scores, rows
 
     def vectors(self, rows: Rows) -> Vectors:
         """See `VectorIndex.vectors`."""
-        return _reconstruct(self._index, rows)
+        return self._table[rows]
 
     def write(self, write: Callable[[bytes], object], /) -> None:
         """See `VectorIndex.write`."""
@@ -119,8 +143,13 @@ class GraphIndex:
     def __init__(self, index: Any) -> None:
         import faiss
 
+        _ready()
+        index.hnsw.efSearch = SEARCH_DEPTH
         self._index = index
         self._storage = faiss.downcast_index(index.storage)
+        count, width = index.ntotal, self._storage.code_size
+        # FAISS's own memory, which lives as long as the index and does not change.
+        self._codes = faiss.rev_swig_ptr(self._storage.codes.data(), count * width).reshape(count, width)
 
     @classmethod
     def build(cls, vectors: Vectors) -> GraphIndex:
@@ -136,41 +165,54 @@ class GraphIndex:
     @property
     def size_bytes(self) -> int:
         """See `VectorIndex.size_bytes`."""
-        links = self._index.hnsw.neighbors.size() * 4 + self._index.hnsw.offsets.size() * 8
-        return int(self._storage.ntotal * self._storage.code_size + links)
+        graph = self._index.hnsw
+        return int(self._codes.nbytes + 4 * graph.neighbors.size() + 8 * graph.offsets.size())
 
     def __len__(self) -> int:
-        return int(self._index.ntotal)
+        return len(self._codes)
 
-    def search(self, queries: Vectors, k: int, allowed: Mask | None = None) -> tuple[Scores, Rows]:
+    def plan(self, k: int, selection: Selection | None = None) -> Plan:
+        """See `VectorIndex.plan`."""
+        return plan_graph(len(self), len(self) if selection is None else selection.count, k)
+
+    def search(self, queries: Vectors, k: int, selection: Selection | None = None) -> tuple[Scores, Rows]:
         """See `VectorIndex.search`."""
-        matches = len(self) if allowed is None else int(np.count_nonzero(allowed))
-        share = matches / len(self)
-        wanted = min(k, matches)
-        # A graph has to visit about k / share rows to meet k allowed ones; past a tenth of all, a scan is cheaper.
-        if (allowed is not None and share < EXACT_BELOW) or 10 * k >= matches:
-            return _scan(self._storage, queries, k, allowed)
-        scores, rows = self._walk(queries, k, allowed, share)
-        short = np.flatnonzero((rows[:, :wanted] < 0).any(axis=1))
+        plan = self.plan(k, selection)
+        if plan.method == "subset" and selection is not None:
+            return self._pick(queries, k, selection.rows)
+        chosen = None if selection is None else selection.bitmap
+        if plan.method != "graph":
+            return _scan(self._storage, queries, k, chosen)
+        scores, rows = self._walk(queries, k, chosen, plan.depth)
+        short = np.flatnonzero(rows[:, min(k, plan.selected) - 1] < 0)
         if short.size:
-            scores[short], rows[short] = _scan(self._storage, queries[short], k, allowed)
+            scores[short], rows[short] = _scan(self._storage, queries[short], k, chosen)
         return scores, rows
 
     def vectors(self, rows: Rows) -> Vectors:
         """See `VectorIndex.vectors`; float16 precision."""
-        return _reconstruct(self._storage, rows)
+        return np.asarray(self._storage.sa_decode(self._codes[rows]), dtype=np.float32)
 
     def write(self, write: Callable[[bytes], object], /) -> None:
         """See `VectorIndex.write`."""
         _write(self._index, write)
 
-    def _walk(self, queries: Vectors, k: int, allowed: Mask | None, share: float) -> tuple[Scores, Rows]:
+    def _walk(self, queries: Vectors, k: int, chosen: Any, depth: int) -> tuple[Scores, Rows]:
         import faiss
 
-        depth = int(max(SEARCH_DEPTH, 2 * k) * min(4.0, share**-0.5))
-        selector = None if allowed is None else _bitmap(allowed)
-        parameters = faiss.SearchParametersHNSW(sel=selector, efSearch=depth)
+        parameters = None
+        if chosen is not None or depth != SEARCH_DEPTH:  # making one costs as much as a tenth of a search
+            parameters = faiss.SearchParametersHNSW(sel=chosen, efSearch=depth)
         scores, rows = self._index.search(queries, k, params=parameters)
+        return scores, rows
+
+    def _pick(self, queries: Vectors, k: int, selected: Rows) -> tuple[Scores, Rows]:
+        found = queries @ self.vectors(selected).T  # (q, selected)
+        order = np.argsort(-found, axis=1, kind="stable")[:, :k]
+        scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
+        rows = np.full((len(queries), k), -1, dtype=np.int64)
+        scores[:, : order.shape[1]] = np.take_along_axis(found, order, axis=1)
+        rows[:, : order.shape[1]] = selected[order]
         return scores, rows
 
 
@@ -210,21 +252,34 @@ def _write(index: Any, write: Callable[[bytes], object]) -> None:
     faiss.write_index(index, faiss.PyCallbackIOWriter(write))
 
 
-def _scan(index: Any, queries: Vectors, k: int, allowed: Mask | None) -> tuple[Scores, Rows]:
+def _scan(index: Any, queries: Vectors, k: int, chosen: Any) -> tuple[Scores, Rows]:
     import faiss
 
-    parameters = None if allowed is None else faiss.SearchParameters(sel=_bitmap(allowed))
-    scores, rows = index.search(queries, k, params=parameters)
+    parameters = None if chosen is None else faiss.SearchParameters(sel=chosen)
+    if len(queries) > 1:
+        scores, rows = index.search(queries, k, params=parameters)
+    else:
+        with _one_thread():
+            scores, rows = index.search(queries, k, params=parameters)
     return scores, rows
 
 
-def _bitmap(allowed: Mask) -> Any:
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """FAISS would wake every thread to scan for one query, and wait for all of them."""
     import faiss
 
-    return faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(threads)
 
 
-def _reconstruct(index: Any, rows: Rows) -> Vectors:
-    if rows.size == 0:
-        return np.zeros((0, index.d), dtype=np.float32)
-    return np.ascontiguousarray(index.reconstruct_batch(rows.astype(np.int64)), dtype=np.float32)
+@cache
+def _ready() -> None:
+    """A forked child has none of the threads that OpenMP believes in, and would wait for them for ever."""
+    import faiss
+
+    os.register_at_fork(after_in_child=lambda: faiss.omp_set_num_threads(1))

@@ -29,13 +29,11 @@ def unit_rows(vectors: NDArray[np.float32], *, rows: int, dim: int, source: str)
         raise EncoderError(
             f"{source} gave an array of shape {array.shape}, not ({rows}, {dim}): one row an input"
         )
-    array = array.astype(np.float64)
-    if not np.isfinite(array).all():
-        row = int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])
+    array = np.asarray(array, dtype=np.float64)
+    squares = np.einsum("nd,nd->n", array, array)
+    if rows and not (squares.min() > 0 and squares.max() < np.inf):  # false for NaN, too
+        row = int(np.flatnonzero(~((squares > 0) & (squares < np.inf)))[0])
+        if squares[row] == 0:
+            raise EncoderError(f"{source} gave a zero vector in row {row}: it has no direction")
         raise EncoderError(f"{source} gave NaN or infinity in row {row}: check that input")
-    length = np.linalg.norm(array, axis=1, keepdims=True)  # (rows, 1)
-    if not np.all(length > 0):
-        raise EncoderError(
-            f"{source} gave a zero vector in row {int(np.argmin(length))}: it has no direction"
-        )
-    return np.ascontiguousarray(array / length, dtype=np.float32)
+    return np.asarray(array / np.sqrt(squares)[:, None], dtype=np.float32)
