@@ -18,7 +18,7 @@ FLOORS = [
     {"types", "errors", "_installed"},
     {"recall", "store", "towers", "ingest"},
     {"ranking", "stats", "presets"},
-    {"corpus"},
+    {"corpus", "derived"},
     {"stored_corpus", "intake"},
     {"settings"},
     {"retriever"},

@@ -100,9 +100,8 @@ class Corpus:
         if items:
             with self._committing:
                 labels, dead = self.catalog.upsert(items, vectors)
-                self.index.update(
-                    dead, Segment.build(labels, items, vectors, graph_above=self.index.graph_above)
-                )
+                self.index.update(dead, Segment.fresh(labels, items, vectors))
+            self.index.throttle()
 
     def delete(self, item_ids: Iterable[str]) -> list[str]:
         """Remove the items that are indexed among these, all at once; returns their ids."""
@@ -119,8 +118,7 @@ class Corpus:
 
     def compact(self) -> None:
         """Drop what was deleted and replaced."""
-        with self._committing:
-            self.index.compact()
+        self.index.compact()
 
     def refresh(self) -> None:
         """Catch up with what another process wrote."""
@@ -135,6 +133,7 @@ class Corpus:
 
     def close(self) -> None:
         """Let go of files."""
+        self.index.stop()
         self.catalog.close()
 
     def _locate(self, item_ids: Sequence[str]) -> tuple[Snapshot, Rows]:

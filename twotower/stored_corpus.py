@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -13,37 +13,19 @@ from typing import Any
 
 import apsw
 import numpy as np
-from numpy.typing import NDArray
 
 from twotower.corpus import Corpus
+from twotower.derived import Derived, StoredDocuments, worth_writing
 from twotower.recall.item_index import ItemIndex
-from twotower.recall.segment import Labels, Part, Segment, days_of
-from twotower.recall.selection import Selection
+from twotower.recall.segment import Labels, Part, Segment
 from twotower.recall.snapshot import Snapshot
-from twotower.recall.vector_index import GraphIndex, build_index, read_index
 from twotower.stats import Stats, StoreStats
-from twotower.store.files import Sink, Write
 from twotower.store.folder import Store, is_store
-from twotower.store.generations import Generation, Generations
-from twotower.store.stored import Row, State, StoredCatalog
-from twotower.types import Item, Vectors, Where
+from twotower.store.stored import Row, State
+from twotower.types import Item, Where
 
 AT_ONCE = 1_000
 SAME = 0.99  # least inner product of a unit vector with itself in half precision
-
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredDocuments:
-    """The items of a segment in a catalog, read when they are needed."""
-
-    catalog: StoredCatalog
-    labels: Labels
-
-    def at(self, rows: Sequence[int]) -> list[Item]:
-        """See `Documents.at`."""
-        return self.catalog.items_at(self.labels[list(rows)].tolist())
 
 
 class StoredCorpus(Corpus):
@@ -60,11 +42,13 @@ class StoredCorpus(Corpus):
 
     def __init__(self, store: Store, dim: int, *, graph_above: int) -> None:
         self.store = store
-        self._dim = dim
-        self._graph_above = graph_above
-        self._derived: _Derived | None = None
-        self._state, index = self._restored()
+        self._derived: Derived | None = None  # the current generation
+        self._generating = threading.Lock()
+        documents = partial(StoredDocuments, store.catalog)
+        index = ItemIndex(dim, graph_above=graph_above, documents=documents, merged=self._after_merge)
         super().__init__(store.catalog, index)
+        with self._committing:
+            self._state = self._restore()
 
     def items(self, where: Where | None = None) -> Iterator[Item]:
         """See `Corpus.items`; reads the state of the moment in which the first item is asked for."""
@@ -80,9 +64,10 @@ class StoredCorpus(Corpus):
             yield snapshot, self.store.catalog.rows(connection)
 
     def refresh(self) -> None:
-        """Catch up with what another process wrote."""
-        with self._committing, self.store.database.view() as connection:
-            self._catch_up(connection)
+        """Catch up with what another process wrote; where this one writes, there is nothing."""
+        if not self.store.database.writable:
+            with self._committing, self.store.database.view() as connection:
+                self._catch_up(connection)
 
     def checkpoint(self) -> None:
         """Write the parts of the index that take long to build, so that opening the store is quick.
@@ -92,10 +77,11 @@ class StoredCorpus(Corpus):
         """
         with self._committing:
             snapshot, state = self.snapshot, self.store.catalog.state()
-        parts = _worth_writing(snapshot)
-        if parts and (derived := _Derived.of(parts, state)) != self._derived:
-            derived.write(parts, self.store.generations)
-            self._derived = derived
+        parts = worth_writing(snapshot)
+        with self._generating:
+            if parts and (derived := Derived.of(parts, state)) != self._derived:
+                derived.write(parts, self.store.generations)
+                self._derived = derived
         if state.death > state.forgotten:
             with self._committing:
                 self.store.catalog.forget_deaths(state.death)
@@ -107,8 +93,7 @@ class StoredCorpus(Corpus):
         Raises:
             StoreError: the files could not be written; nothing is lost.
         """
-        with self._committing:
-            self.index.compact()
+        self.index.compact()
         self.checkpoint()
         self.store.database.shrink()
 
@@ -145,8 +130,10 @@ class StoredCorpus(Corpus):
         """Write what makes opening quick, where something changed, and let go of the folder."""
         try:
             if self.store.read_only is None:
+                self.index.settle()
                 self.checkpoint()
         finally:
+            super().close()
             self.store.close()
 
     @contextmanager
@@ -155,7 +142,7 @@ class StoredCorpus(Corpus):
         with ExitStack() as stack:
             with self._committing:
                 connection = stack.enter_context(self.store.database.view())
-                if self.store.read_only is not None:
+                if not self.store.database.writable:
                     self._catch_up(connection)
                 snapshot = self.snapshot
             yield connection, snapshot
@@ -163,69 +150,40 @@ class StoredCorpus(Corpus):
     def _catch_up(self, connection: apsw.Connection) -> None:
         catalog = self.store.catalog
         state = catalog.state(connection)
-        if state == self._state:
-            return
-        if state.epoch == self._state.epoch and state.forgotten <= self._state.death:
+        if state.epoch != self._state.epoch or state.forgotten > self._state.death:
+            self._state = self._restore()
+        elif state != self._state:
             dead = catalog.deaths(connection, after=self._state.death)
             self.index.update(dead, self._segment(connection, after=self._state.label))
             self._state = state
-        else:
-            self._state, fresh = self._restored()
-            self.index.replace(fresh.snapshot)
 
-    def _restored(self) -> tuple[State, ItemIndex]:
-        """The catalog's state and an index of it."""
+    def _restore(self) -> State:
+        """Let the index be what the catalog says; returns the catalog's state."""
         generation = self.store.generations.read()  # before the state: a generation may not be ahead of it
         catalog = self.store.catalog
         with self.store.database.view() as connection:
             state = catalog.state(connection)
-            parts, label, death = self._parts(generation, state)
-            index = ItemIndex(
-                self._dim,
-                graph_above=self._graph_above,
-                parts=parts,
-                documents=partial(StoredDocuments, catalog),
-            )
-            dead = catalog.deaths(connection, after=death) if parts else np.zeros(0, dtype=np.int64)
-            index.update(dead, self._segment(connection, after=label))
-        return state, index
-
-    def _parts(self, generation: Generation | None, state: State) -> tuple[list[Part], int, int]:
-        """What a generation gives to start with, and the label and the death that it goes to."""
-        if generation is None:
-            return [], 0, 0
-        derived = _Derived(**generation.about)
-        if derived.epoch != state.epoch or not state.forgotten <= derived.death <= state.death:
-            logger.info("store '%s': derived files are of another state and made again", self.store.folder)
-            return [], 0, 0
-        self._derived = derived
-        parts = [self._read(generation.folder, number) for number in range(derived.parts)]
-        return parts, derived.label, derived.death
-
-    def _read(self, folder: Path, number: int) -> Part:
-        labels, days, alive = (
-            np.load(folder / f"{number}.{name}.npy", allow_pickle=False)
-            for name in ("labels", "days", "alive")
-        )
-        index = read_index(folder / f"{number}.faiss")
-        segment = Segment.of(labels, StoredDocuments(self.store.catalog, labels), index, days)
-        return Part(segment, Selection(alive))
+            self._derived = Derived.read(generation, state)
+            parts: list[Part] = []
+            if self._derived is not None and generation is not None:
+                dead = catalog.deaths(connection, after=self._derived.death)
+                parts = [part.without(dead) for part in self._derived.read_parts(generation, catalog)]
+            after = 0 if self._derived is None else self._derived.label
+            parts.append(Part.whole(self._segment(connection, after=after)))
+        self.index.replace(parts)
+        return state
 
     def _segment(self, connection: apsw.Connection, *, after: int) -> Segment:
         """All rows after a label as one segment."""
-        labels: list[int] = []
-        items: list[Item] = []
-        vectors: list[Vectors] = []
-        for label, item, vector in self.store.catalog.rows(connection, after=after):
-            labels.append(label)
-            items.append(item)
-            vectors.append(vector)
-        numbers = np.array(labels, dtype=np.int64)
-        table = np.stack(vectors) if vectors else np.zeros((0, self._dim), dtype=np.float32)
-        if len(labels) <= self._graph_above:
-            return Segment.build(numbers, items, table, graph_above=self._graph_above)
-        index = build_index(table, graph_above=self._graph_above)
-        return Segment.of(numbers, StoredDocuments(self.store.catalog, numbers), index, days_of(items))
+        rows = list(self.store.catalog.rows(connection, after=after))
+        labels = np.array([label for label, _, _ in rows], dtype=np.int64)
+        vectors = [np.zeros((0, self.index.snapshot.dim), dtype=np.float32)]
+        vectors += [vector[None, :] for _, _, vector in rows]
+        return Segment.fresh(labels, [item for _, item, _ in rows], np.concatenate(vectors))
+
+    def _after_merge(self) -> None:
+        if self.store.read_only is None:
+            self.checkpoint()
 
 
 def save_corpus(corpus: Corpus, folder: Path, settings: Mapping[str, Any]) -> None:
@@ -245,51 +203,14 @@ def save_corpus(corpus: Corpus, folder: Path, settings: Mapping[str, Any]) -> No
         with corpus.rows() as (snapshot, rows):
             moved = ((label + shift, item, vector) for label, item, vector in rows)
             store.catalog.replace_all(settings, moved, corpus.catalog.events())
-        if parts := _worth_writing(snapshot):
+        if parts := worth_writing(snapshot):
             shifted = [
                 Part(replace(part.segment, labels=part.segment.labels + shift), part.alive) for part in parts
             ]
-            _Derived.of(shifted, store.catalog.state()).write(shifted, store.generations)
+            Derived.of(shifted, store.catalog.state()).write(shifted, store.generations)
         store.database.tidy(whole=True)
     finally:
         store.close()
-
-
-@dataclass(frozen=True, slots=True)
-class _Derived:
-    """What a generation was derived from.
-
-    Args:
-        epoch: see `State`.
-        label: it holds the rows up to this label.
-        death: of which those that died up to this death are dead.
-        parts: how many parts it has.
-    """
-
-    epoch: str
-    label: int
-    death: int
-    parts: int
-
-    @classmethod
-    def of(cls, parts: Sequence[Part], state: State) -> _Derived:
-        """Of the oldest parts of an index in a state."""
-        return cls(state.epoch, int(parts[-1].segment.labels[-1]), state.death, len(parts))
-
-    def write(self, parts: Sequence[Part], generations: Generations) -> None:
-        """Write the parts as a generation."""
-        contents: dict[str, Write] = {}
-        for number, part in enumerate(parts):
-            contents |= _files(part, number)
-        generations.write(contents, asdict(self))
-
-
-def _worth_writing(snapshot: Snapshot) -> Sequence[Part]:
-    """The parts that take long to build, and those before them, so that one label tells which rows they hold."""
-    graphs = [
-        number for number, part in enumerate(snapshot.parts) if isinstance(part.segment.index, GraphIndex)
-    ]
-    return snapshot.parts[: graphs[-1] + 1] if graphs else ()
 
 
 def _differences(snapshot: Snapshot, labels: Labels, rows: Sequence[Row]) -> Iterator[str]:
@@ -299,17 +220,3 @@ def _differences(snapshot: Snapshot, labels: Labels, rows: Sequence[Row]) -> Ite
     near = np.einsum("nd,nd->n", snapshot.vectors_at(ordinals[here]), vectors[here])
     for place in here[near < SAME]:
         yield f"the index holds another vector for item '{rows[place][1].id}' than the catalog: open the store again"
-
-
-def _files(part: Part, number: int) -> dict[str, Write]:
-    segment = part.segment
-    return {
-        f"{number}.faiss": lambda sink: segment.index.write(sink.write),
-        f"{number}.labels.npy": partial(_write_array, segment.labels),
-        f"{number}.days.npy": partial(_write_array, segment.days),
-        f"{number}.alive.npy": partial(_write_array, part.alive.mask),
-    }
-
-
-def _write_array(array: NDArray[np.generic], sink: Sink) -> None:
-    np.lib.format.write_array(sink, array, allow_pickle=False)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from twotower.recall.selection import Selection
-from twotower.recall.vector_index import ExactIndex, GraphIndex, build_index
+from twotower.recall.vector_index import ExactIndex, GraphIndex
 
 DIM = 24
 
@@ -84,9 +84,3 @@ def test_the_graph_alone_would_come_short():
     assert (walked >= 0).sum() < 20
     _, rows = index.search(vectors[:1], 20, Selection(allowed))
     assert set(rows[0].tolist()) == set(far.tolist())
-
-
-def test_size_chooses_the_index():
-    vectors = clustered(300, seed=4)
-    assert isinstance(build_index(vectors, graph_above=300), ExactIndex)
-    assert isinstance(build_index(vectors, graph_above=299), GraphIndex)

@@ -77,6 +77,33 @@ class Ranks:
             wanted[low : bisect_right(self.values, key, lo=low)] = True
         return self._spread(wanted[self.codes])
 
+    def take(self, rows: NDArray[np.int64]) -> Ranks:
+        """Only some rows, ascending, which are numbered anew."""
+        places = np.full(self.size, -1, dtype=np.int32)
+        places[rows] = np.arange(len(rows), dtype=np.int32)
+        entries = places if self.rows is None else places[self.rows]
+        kept = entries >= 0
+        return _ranks(self.values, self.codes[kept], entries[kept], len(rows))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Ranks | None], sizes: Sequence[int]) -> Ranks:
+        """Rows of several columns behind each other.
+
+        Args:
+            parts: None where a column has no value of this kind.
+            sizes: how many rows each column has.
+        """
+        values = sorted(set[Any]().union(*(part.values for part in parts if part is not None)))
+        rank = {value: code for code, value in enumerate(values)}
+        codes, rows = [np.zeros(0, dtype=np.int32)], [np.zeros(0, dtype=np.int32)]
+        for part, start in zip(parts, np.cumsum([0, *sizes]).tolist(), strict=False):
+            if part is not None:
+                moved = np.array([rank[value] for value in part.values], dtype=np.int32)
+                codes.append(moved[part.codes])
+                own = np.arange(part.size, dtype=np.int32) if part.rows is None else part.rows
+                rows.append(own + np.int32(start))
+        return _ranks(values, np.concatenate(codes), np.concatenate(rows), sum(sizes))
+
     def _spread(self, entries: NDArray[np.bool_]) -> NDArray[np.bool_]:
         if self.rows is None:
             return entries
@@ -97,6 +124,18 @@ class Column:
     present: NDArray[np.bool_]
     ranks: Mapping[Kind, Ranks]
 
+    def take(self, rows: NDArray[np.int64]) -> Column:
+        """Only some rows, ascending."""
+        return Column(self.present[rows], {kind: ranks.take(rows) for kind, ranks in self.ranks.items()})
+
+    @classmethod
+    def joined(cls, parts: Sequence[Column]) -> Column:
+        """Several columns behind each other."""
+        sizes = [len(part.present) for part in parts]
+        kinds = sorted({kind for part in parts for kind in part.ranks})
+        ranks = {kind: Ranks.joined([part.ranks.get(kind) for part in parts], sizes) for kind in kinds}
+        return Column(np.concatenate([part.present for part in parts]), ranks)
+
 
 class Columns:
     """The columns of a batch of items, each built when a filter first reads it.
@@ -105,10 +144,11 @@ class Columns:
 
     Args:
         size: n, the number of rows.
-        read: gives the items of some rows, which passed `check_item` and must not change afterwards.
+        read: gives the items of some rows, which passed `check_item` and must not change afterwards; None for
+            rows that nobody can find any more.
     """
 
-    def __init__(self, size: int, read: Callable[[Sequence[int]], Sequence[Item]]) -> None:
+    def __init__(self, size: int, read: Callable[[Sequence[int]], Sequence[Item | None]]) -> None:
         self._size = size
         self._read = read
         self._built: dict[str, Column] = {}
@@ -118,6 +158,25 @@ class Columns:
         """The columns of items in memory."""
         return cls(len(items), lambda rows: [items[row] for row in rows])
 
+    @classmethod
+    def joined(
+        cls,
+        parts: Sequence[tuple[Columns, NDArray[np.int64]]],
+        read: Callable[[Sequence[int]], Sequence[Item | None]],
+    ) -> Columns:
+        """Some rows of several behind each other; what filters have read of any of them is ready here, too.
+
+        Args:
+            parts: columns and which rows of them, ascending.
+            read: as at construction, of the rows together.
+        """
+        made = cls(sum(len(rows) for _, rows in parts), read)
+        for name in sorted({name for columns, _ in parts for name in columns._built}):
+            made._built[name] = Column.joined([columns.column(name).take(rows) for columns, rows in parts])
+        if any("names" in vars(columns) for columns, _ in parts):
+            made.names = frozenset().union(*(columns.names for columns, _ in parts))
+        return made
+
     def __len__(self) -> int:
         return self._size
 
@@ -125,7 +184,13 @@ class Columns:
     def names(self) -> frozenset[str]:
         """Every name that a filter can find here: "id", "time", and each attribute that some item has."""
         items = self._read(range(self._size))
-        held = (name for item in items for name, value in item.attributes.items() if value is not None)
+        held = (
+            name
+            for item in items
+            if item is not None
+            for name, value in item.attributes.items()
+            if value is not None
+        )
         return frozenset(held).union(ITEM_FIELDS)
 
     def column(self, name: str) -> Column:
@@ -137,8 +202,8 @@ class Columns:
     def _values(self, name: str) -> list[object]:
         items = self._read(range(self._size))
         if name in ITEM_FIELDS:
-            return [getattr(item, name) for item in items]
-        return [item.attributes.get(name) for item in items]
+            return [None if item is None else getattr(item, name) for item in items]
+        return [None if item is None else item.attributes.get(name) for item in items]
 
 
 def _build(values: Sequence[object]) -> Column:
@@ -163,6 +228,9 @@ def _rank(keys: Sequence[Any], rows: Sequence[int], size: int) -> Ranks:
     values = sorted(set(keys))
     rank = {key: code for code, key in enumerate(values)}
     codes = np.fromiter((rank[key] for key in keys), dtype=np.int32, count=len(keys))
-    where = np.array(rows, dtype=np.int32)
-    every_row_once = len(where) == size and bool((where == np.arange(size)).all())
-    return Ranks(values, codes, None if every_row_once else where, size)
+    return _ranks(values, codes, np.array(rows, dtype=np.int32), size)
+
+
+def _ranks(values: Sequence[Any], codes: NDArray[np.int32], rows: NDArray[np.int32], size: int) -> Ranks:
+    every_row_once = len(rows) == size and bool((rows == np.arange(size)).all())
+    return Ranks(values, codes, None if every_row_once else rows, size)

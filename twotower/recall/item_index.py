@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import threading
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from twotower.recall.merging import Merged, large_merge, merge, small_merge
 from twotower.recall.segment import Documents, Labels, Part, Segment
+from twotower.recall.selection import Selection
 from twotower.recall.snapshot import Snapshot
-from twotower.recall.vector_index import GRAPH_ABOVE, build_index
+from twotower.recall.vector_index import GRAPH_ABOVE, ExactIndex
+
+MOST_WAITING_BYTES = 512 << 20  # vectors outside a graph; a write that brings more waits for the merge
+
+logger = logging.getLogger(__name__)
 
 
 class ItemIndex:
     """Items by label and by vector, of which some die and others come.
 
-    New items form a new segment; rows of replaced and deleted items die where they are. Neighbouring segments
-    merge when the older is no longer more than twice the younger, so there are O(log n) of them and every item
-    is rewritten O(log n) times; a segment with more dead than living rows is rewritten too.
+    New items form a new segment; rows of replaced and deleted items die where they are. Small segments are merged by
+    the write that makes them, large ones in the background; see `merging`.
 
     Args:
         dim: length of the vectors.
-        graph_above: segments with more rows are searched by a graph, smaller ones exactly.
+        graph_above: up to this many rows are searched exactly, more by a graph.
         parts: to start with.
         documents: where items of merged segments are read from; None keeps them in memory.
+        merged: called after each merge in the background, from there.
     """
 
     def __init__(
@@ -33,10 +41,18 @@ class ItemIndex:
         graph_above: int = GRAPH_ABOVE,
         parts: Sequence[Part] = (),
         documents: Callable[[Labels], Documents] | None = None,
+        merged: Callable[[], None] = lambda: None,
     ) -> None:
         self.graph_above = graph_above
         self._documents = documents
+        self._merged = merged
         self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._merging: frozenset[int] = (
+            frozenset()
+        )  # ids of the segments that are being merged in the background
+        self._merger: threading.Thread | None = None
+        self._stopped = False
         self.snapshot = Snapshot(dim, tuple(parts))
 
     def update(self, dead: Labels, fresh: Segment | None = None) -> None:
@@ -51,37 +67,115 @@ class ItemIndex:
             if fresh is not None and len(fresh):
                 parts.append(Part.whole(fresh))
             self._publish(parts)
+            self._merge_in_background()
+
+    def replace(self, parts: Sequence[Part]) -> None:
+        """Let searches see something else altogether."""
+        with self._lock:
+            self._publish(parts)
+            self._merge_in_background()
+
+    def throttle(self) -> None:
+        """Wait while too much has still to be merged."""
+        with self._lock:
+            self._changed.wait_for(
+                lambda: self._waiting_bytes() <= MOST_WAITING_BYTES or not self._is_merging()
+            )
 
     def compact(self) -> None:
         """Make one segment of all that is alive."""
+        self.settle()
         with self._lock:
             parts = self.snapshot.parts
             if len(parts) > 1 or any(part.size < len(part.segment) for part in parts):
-                self._publish([self._rewrite(parts)])
+                graph = self.snapshot.size > self.graph_above
+                living = [part for part in parts if part.size]
+                if living:
+                    self._put(living, merge(living, graph=graph, documents=self._documents, anew=True))
 
-    def replace(self, snapshot: Snapshot) -> None:
-        """Let searches see something else altogether."""
-        with self._lock:
-            self.snapshot = snapshot
+    def settle(self) -> None:
+        """Wait until nothing is left to merge."""
+        while (merger := self._merger) is not None and merger.is_alive():
+            merger.join()
+
+    def stop(self) -> None:
+        """Merge no more in the background."""
+        self._stopped = True
+        self.settle()
 
     def _publish(self, parts: Sequence[Part]) -> None:
-        """Tidy the parts, and let searches see them."""
-        tidy: list[Part] = []
-        for part in parts:
-            tidy.append(part)
-            while len(tidy) > 1 and tidy[-2].size <= 2 * tidy[-1].size:
-                tidy[-2:] = [self._rewrite(tidy[-2:])]
-        tidy = [self._rewrite([part]) if 2 * part.size < len(part.segment) else part for part in tidy]
-        self.snapshot = Snapshot(self.snapshot.dim, tuple(part for part in tidy if part.size))
+        """Merge what is quick to merge, and let searches see the parts."""
+        tidy = [part for part in parts if part.size or id(part.segment) in self._merging]
+        self.snapshot = Snapshot(self.snapshot.dim, tuple(tidy))
+        free = [part for part in tidy if id(part.segment) not in self._merging]
+        while (chosen := small_merge(free, self.graph_above)) is not None:
+            self._put(free[chosen], merge(free[chosen], graph=False, documents=self._documents))
+            free = [part for part in self.snapshot.parts if id(part.segment) not in self._merging]
 
-    def _rewrite(self, parts: Sequence[Part]) -> Part:
-        living = Snapshot(self.snapshot.dim, tuple(parts))
-        labels = living.labels()
-        if self._documents is None or len(labels) <= self.graph_above:
-            items = tuple(living.items())
-            return Part.whole(
-                Segment.build(labels, items, living.alive_vectors(), graph_above=self.graph_above)
-            )
-        index = build_index(living.alive_vectors(), graph_above=self.graph_above)
-        days = np.concatenate([part.segment.days[part.alive.rows] for part in parts])
-        return Part.whole(Segment.of(labels, self._documents(labels), index, days))
+    def _put(self, parts: Sequence[Part], merged: Merged | None) -> None:
+        """Let one segment take the place of several, in which rows may have died since."""
+        if merged is None:
+            return
+        current = {id(part.segment): part for part in self.snapshot.parts}
+        alive = [
+            current[id(part.segment)].alive.mask[rows]
+            if id(part.segment) in current
+            else np.zeros(len(rows), dtype=np.bool_)
+            for part, rows in zip(parts, merged.kept, strict=True)
+        ]
+        whole = Part(merged.segment, Selection(np.concatenate(alive)))
+        gone = {id(part.segment) for part in parts}
+        places = [place for place, part in enumerate(self.snapshot.parts) if id(part.segment) in gone]
+        rest = [part for part in self.snapshot.parts if id(part.segment) not in gone]
+        if places and whole.size:
+            rest.insert(places[0], whole)
+        self.snapshot = Snapshot(self.snapshot.dim, tuple(rest))
+
+    def _merge_in_background(self) -> None:
+        due = large_merge(self.snapshot.parts, self.graph_above) is not None
+        if due and not self._stopped and not self._is_merging():
+            self._merger = threading.Thread(target=self._merge_all, name="twotower-merge")
+            self._merger.start()
+
+    def _is_merging(self) -> bool:
+        return self._merger is not None and self._merger.is_alive()
+
+    def _waiting_bytes(self) -> int:
+        return sum(
+            part.segment.index.size_bytes
+            for part in self.snapshot.parts
+            if isinstance(part.segment.index, ExactIndex)
+        )
+
+    def _goes_on(self) -> bool:
+        """False when the process is about to end, which would wait for this thread."""
+        return not self._stopped and threading.main_thread().is_alive()
+
+    def _merge_all(self) -> None:
+        import faiss
+
+        faiss.omp_set_num_threads(max(1, (os.cpu_count() or 1) - 1))  # of this thread alone: searches go on
+        try:
+            while self._merge_once():
+                self._merged()
+        except Exception:  # searches and writes work without; the next write tries again
+            logger.exception("segments could not be merged")
+        with self._lock:
+            self._merging = frozenset()
+            self._changed.notify_all()
+
+    def _merge_once(self) -> bool:
+        with self._lock:
+            chosen = large_merge(self.snapshot.parts, self.graph_above)
+            if chosen is None or not self._goes_on():
+                return False
+            parts = self.snapshot.parts[chosen]
+            self._merging = frozenset(id(part.segment) for part in parts)
+        living = [part for part in parts if part.size]
+        merged = merge(living, graph=True, documents=self._documents, go_on=self._goes_on) if living else None
+        with self._lock:
+            self._put(living, merged)
+            self._merging = frozenset()
+            self._publish(self.snapshot.parts)
+            self._changed.notify_all()
+        return merged is not None

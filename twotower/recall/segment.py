@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from twotower.recall.columns import Columns
 from twotower.recall.predicates import Predicate
 from twotower.recall.selection import Rows, Selection
-from twotower.recall.vector_index import GRAPH_ABOVE, VectorIndex, build_index
+from twotower.recall.vector_index import ExactIndex, VectorIndex
 from twotower.types import Item, Scores, Vectors
 
 SECONDS_A_DAY = 86_400.0
@@ -26,7 +26,11 @@ class Documents(Protocol):
     """The items of a segment, in memory or where they can be read."""
 
     def at(self, rows: Sequence[int]) -> list[Item]:
-        """The items of m rows."""
+        """The items of m rows that were alive a moment ago."""
+        ...
+
+    def known(self, rows: Sequence[int]) -> Sequence[Item | None]:
+        """The items of m rows; None for those that are dead and forgotten."""
         ...
 
 
@@ -39,6 +43,10 @@ class Kept:
     def at(self, rows: Sequence[int]) -> list[Item]:
         """See `Documents.at`."""
         return [self.items[row] for row in rows]
+
+    def known(self, rows: Sequence[int]) -> Sequence[Item | None]:
+        """See `Documents.known`."""
+        return self.at(rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +68,11 @@ class Segment:
     columns: Columns
 
     @classmethod
-    def build(
-        cls, labels: Labels, items: Sequence[Item], vectors: Vectors, *, graph_above: int = GRAPH_ABOVE
-    ) -> Segment:
-        """Build from n labels, items and float32 vectors of shape (n, dim), and keep the items in memory."""
-        index = build_index(vectors, graph_above=graph_above)
-        return cls.of(labels, Kept(tuple(items)), index, days_of(items))
-
-    @classmethod
-    def of(
-        cls, labels: Labels, documents: Documents, index: VectorIndex, days: NDArray[np.float64]
-    ) -> Segment:
-        """Put together what was built; the columns are built when a filter reads them."""
-        return cls(labels, documents, index, days, Columns(len(labels), documents.at))
+    def fresh(cls, labels: Labels, items: Sequence[Item], vectors: Vectors) -> Segment:
+        """What was just written: n labels, items and float32 vectors of shape (n, dim); it is quick to make."""
+        documents = Kept(tuple(items))
+        columns = Columns(len(labels), documents.known)
+        return cls(labels, documents, ExactIndex.build(vectors), days_of(items), columns)
 
     def __len__(self) -> int:
         return len(self.labels)

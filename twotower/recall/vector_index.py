@@ -154,13 +154,9 @@ class GraphIndex:
     @classmethod
     def build(cls, vectors: Vectors) -> GraphIndex:
         """Index float32 of shape (n, dim), unit rows."""
-        import faiss
-
-        index = faiss.index_factory(vectors.shape[1], "HNSW32,SQfp16", faiss.METRIC_INNER_PRODUCT)
-        index.hnsw.efConstruction = CONSTRUCTION_DEPTH
-        index.train(vectors)
-        index.add(vectors)
-        return cls(index)
+        growing = GrowingGraph()
+        growing.add(vectors)
+        return growing.done()
 
     @property
     def size_bytes(self) -> int:
@@ -197,6 +193,12 @@ class GraphIndex:
         """See `VectorIndex.write`."""
         _write(self._index, write)
 
+    def copied(self) -> Any:
+        """FAISS's index once more, for `GrowingGraph`."""
+        import faiss
+
+        return faiss.clone_index(self._index)
+
     def _walk(self, queries: Vectors, k: int, chosen: Any, depth: int) -> tuple[Scores, Rows]:
         import faiss
 
@@ -216,15 +218,29 @@ class GraphIndex:
         return scores, rows
 
 
-def build_index(vectors: Vectors, *, graph_above: int = GRAPH_ABOVE) -> VectorIndex:
-    """Choose by size: exact up to `graph_above` rows, a graph above.
+class GrowingGraph:
+    """A graph that takes rows until it is done; nobody searches it before.
 
     Args:
-        vectors: float32 of shape (n, dim), unit rows.
-        graph_above: number of rows.
+        base: begin with a copy of this; None begins with nothing.
     """
-    make = ExactIndex.build if len(vectors) <= graph_above else GraphIndex.build
-    return make(vectors)
+
+    def __init__(self, base: GraphIndex | None = None) -> None:
+        self._index = None if base is None else base.copied()
+
+    def add(self, vectors: Vectors) -> None:
+        """Take float32 of shape (n, dim), unit rows; n is at least 1 the first time."""
+        import faiss
+
+        if self._index is None:
+            self._index = faiss.index_factory(vectors.shape[1], "HNSW32,SQfp16", faiss.METRIC_INNER_PRODUCT)
+            self._index.train(vectors)
+        self._index.hnsw.efConstruction = CONSTRUCTION_DEPTH
+        self._index.add(vectors)
+
+    def done(self) -> GraphIndex:
+        """The graph; nothing may be added any more."""
+        return GraphIndex(self._index)
 
 
 def read_index(path: Path) -> VectorIndex:

@@ -196,16 +196,20 @@ class StoredCatalog:
         Raises:
             Vanished: one of them was deleted.
         """
-        found: dict[int, bytes] = {}
-        for some in _chunks(labels):
-            marks = ", ".join("?" * len(some))
-            found.update(
-                self._database.rows(f"SELECT label, item FROM items WHERE label IN ({marks})", *some)
-            )
+        found = self.items_among(labels)
         try:
-            return [item_from_bytes(found[label]) for label in labels]
+            return [found[label] for label in labels]
         except KeyError as error:
             raise Vanished(f"the item with label {error} is gone from '{self._database.path}'") from None
+
+    def items_among(self, labels: Sequence[int]) -> dict[int, Item]:
+        """Those items with these labels that were not deleted, by label."""
+        found: dict[int, Item] = {}
+        for some in _chunks(labels):
+            marks = ", ".join("?" * len(some))
+            rows = self._database.rows(f"SELECT label, item FROM items WHERE label IN ({marks})", *some)
+            found.update((label, item_from_bytes(item)) for label, item in rows)
+        return found
 
     def rows(self, connection: apsw.Connection, *, after: int = 0) -> Iterator[Row]:
         """Labels, items and vectors, by label.
