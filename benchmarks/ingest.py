@@ -1,7 +1,8 @@
 """Items per second into the store: in memory, durably, and while another thread searches.
 
 No text is encoded: every item's vector is looked up. What is durable is what survives a loss of power once the call
-has returned. Today that is `Retriever.save`, which writes the whole store, so durable chunks are larger.
+has returned: for us every write, for the peers what they have saved, so durable chunks are larger. We go on merging
+after a write was acknowledged; `items_per_s` counts until that is over, `acknowledged_per_s` until the last call.
 """
 
 from __future__ import annotations
@@ -127,14 +128,18 @@ def measure_fill(
         ValueError: a store holds another number of items than was written.
     """
     filled: dict[str, Store] = {}
+    acknowledged: dict[str, list[float]] = {kind.name: [] for kind in kinds}
 
     def write(kind: Kind, count: int) -> None:
         filled.pop(kind.name, None)  # one store of a kind at a time
-        store = filled[kind.name] = kind.open(folder / kind.name)
+        store = filled[kind.name] = kind.open(folder / kind.name, durable)
+        began = clock()
         for start in range(0, count, chunk):
             store.upsert(range(start, min(start + chunk, count)))
             if durable:
                 store.save()
+        acknowledged[kind.name].append(clock() - began)
+        store.settle()
 
     for kind in kinds:
         write(kind, chunk)  # the warm-up
@@ -151,6 +156,7 @@ def measure_fill(
         params: dict[str, Parameter] = {"n": size, "dim": DIM, **kind.params, "mode": mode, "chunk": chunk}
         metrics = {
             "items_per_s": timing.rate(seconds[kind.name], size),
+            "acknowledged_per_s": timing.rate(np.array(acknowledged[kind.name][1:]), size),
             f"recall@{K}": _recall(filled[kind.name], size, queries, truth),
             **timing.percentiles(searches[kind.name]),
             "peak_rss_mb": peak_rss_mb(),  # of the process, with all systems in it
@@ -168,13 +174,14 @@ def measure_mixed(
     """
     stores: dict[str, tuple[Kind, Store]] = {}
     for kind in kinds:
-        store = kind.open(folder / kind.name)
+        store = kind.open(folder / kind.name, False)
         if store.delete is not None:
             store.upsert(range(size))
+            store.settle()
             stores[kind.name] = kind, store
     queries = range(points.size, len(points.table))
     idle = {
-        name: 1000 * float(np.median(timing.interleaved_calls({name: store.search}, queries)[name]))
+        name: timing.interleaved_calls({name: store.search}, queries)[name]
         for name, (_, store) in stores.items()
     }
     done: dict[str, list[Mixed]] = {name: [] for name in stores}
@@ -190,7 +197,10 @@ def measure_mixed(
     rows = []
     for name, (kind, _) in stores.items():
         params = {"n": size, "dim": DIM, **kind.params, "mode": "mixed", "chunk": effort.chunk}
-        rows.append(Row(name, params, {**_mixed_metrics(done[name]), "idle_p50_ms": idle[name]}))
+        quiet = {
+            f"idle_p{percent}_ms": 1000 * float(np.percentile(idle[name], percent)) for percent in (50, 99)
+        }
+        rows.append(Row(name, params, {**_mixed_metrics(done[name]), **quiet}))
     seconds = {name: np.array([each.write_s for each in mixed]) for name, mixed in done.items()}
     ratios = _ratios(f"items_per_s n={size} mixed", seconds)
     for percent in (50, 99):

@@ -18,6 +18,7 @@ from twotower.errors import QueryError
 from twotower.intake import check_events, check_items, encode_items
 from twotower.ranking import QUERY, Asked, Ranking, blend
 from twotower.recall.item_index import ItemIndex
+from twotower.recall.plan import Plan
 from twotower.recall.segment import SECONDS_A_DAY, Labels
 from twotower.recall.vector_index import GRAPH_ABOVE
 from twotower.recall.vectors import unit_rows
@@ -413,6 +414,23 @@ class Retriever:
         """
         with self._writing:
             self._corpus.compact()
+
+    def settle(self) -> None:
+        """Wait until segments that merge in the background have; searches find everything before that, too."""
+        self._corpus.index.settle()
+
+    def explain(self, k: int = 10, *, where: Where | None = None, words: bool = True) -> list[Plan]:
+        """How recall would go about a search: one plan for each segment of the index.
+
+        Args:
+            k: as in `search`.
+            where: as in `search`.
+            words: whether the query has words, beside which a reranker reads more candidates than k.
+
+        Raises:
+            FilterError: as in `search`.
+        """
+        return self._ranking.plans(self._corpus.snapshot, k, where=where, words=words)
 
     def refresh(self) -> None:
         """Catch up with the process that writes to a store; where this one does, there is nothing to catch up with.

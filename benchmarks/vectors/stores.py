@@ -29,6 +29,7 @@ class Store:
         upsert: writes the items of some rows.
         delete: removes them; None where the store cannot.
         save: puts all that was written so far where it survives a loss of power.
+        settle: waits for what goes on after writes.
         search: the K nearest items' rows to a row of the table.
         size: number of items.
     """
@@ -36,6 +37,7 @@ class Store:
     upsert: Callable[[Sequence[int]], object]
     delete: Callable[[Sequence[int]], object] | None
     save: Callable[[], object]
+    settle: Callable[[], object]
     search: Callable[[int], Sequence[int]]
     size: Callable[[], int]
 
@@ -48,17 +50,17 @@ class Kind:
         name: its fixed name.
         params: what its index is.
         durable: how it saves.
-        open: makes an empty one that saves to a folder.
+        open: makes an empty one that saves to a folder; the second argument is whether it will have to.
     """
 
     name: str
     params: Mapping[str, Parameter]
     durable: str
-    open: Callable[[Path], Store]
+    open: Callable[[Path, bool], Store]
 
 
 def retriever_store(table: Vectors, items: Sequence[Item], *, graph_above: int) -> Kind:
-    """The engine as a user gets it. Its one durable write today is `save`, which writes the whole store.
+    """The engine as a user gets it, in memory or in a store folder, where every write is durable.
 
     Args:
         table: float32 of shape (rows, dim): items, then queries.
@@ -66,20 +68,25 @@ def retriever_store(table: Vectors, items: Sequence[Item], *, graph_above: int) 
         graph_above: the retriever's parameter.
     """
 
-    def open_store(folder: Path) -> Store:
+    def open_store(folder: Path, durable: bool) -> Store:
         shutil.rmtree(folder, ignore_errors=True)
-        retriever = Retriever(LookupEncoder(table), graph_above=graph_above)
+        encoder = LookupEncoder(table)
+        if durable:
+            retriever = Retriever.open(folder, encoder=encoder, graph_above=graph_above)
+        else:
+            retriever = Retriever(encoder, graph_above=graph_above)
         return Store(
             upsert=lambda rows: retriever.upsert([items[row] for row in rows], progress=False),
             delete=lambda rows: retriever.delete([items[row].id for row in rows]),
-            save=lambda: retriever.save(folder),
+            save=lambda: None,
+            settle=retriever.settle,
             search=lambda row: [int(hit.id) for hit in retriever.search(str(row), K)],
             size=lambda: len(retriever),
         )
 
     # Segments of up to `graph_above` items stay flat: less work than a graph when writing, more when searching.
     params = {"index": f"segments of HNSW{LINKS} or Flat", "graph_above": graph_above, **_depths()}
-    return Kind("twotower", params, "Retriever.save after each chunk: the whole store anew", open_store)
+    return Kind("twotower", params, "Retriever.open: each write when its call returns", open_store)
 
 
 def faiss_store(table: Vectors, items: Sequence[Item]) -> Kind:
@@ -89,7 +96,7 @@ def faiss_store(table: Vectors, items: Sequence[Item]) -> Kind:
     """
     import faiss
 
-    def open_store(folder: Path) -> Store:
+    def open_store(folder: Path, durable: bool) -> Store:
         _empty(folder)
         index = faiss.index_factory(table.shape[1], f"HNSW{LINKS},SQfp16", faiss.METRIC_INNER_PRODUCT)
         index.hnsw.efConstruction = CONSTRUCTION_DEPTH
@@ -111,6 +118,7 @@ def faiss_store(table: Vectors, items: Sequence[Item]) -> Kind:
             upsert,
             None,
             save,
+            settle=lambda: None,
             search=lambda row: [
                 int(ids[place]) for place in index.search(table[row : row + 1], K)[1][0] if place >= 0
             ],
@@ -137,7 +145,7 @@ def hnswlib_store(
     """
     import hnswlib
 
-    def open_store(folder: Path) -> Store:
+    def open_store(folder: Path, durable: bool) -> Store:
         _empty(folder)
         index = hnswlib.Index(space="ip", dim=table.shape[1])
         index.init_index(len(items), M=LINKS, ef_construction=CONSTRUCTION_DEPTH, random_seed=seed)
@@ -168,7 +176,9 @@ def hnswlib_store(
             _replace(folder / "index", lambda path: index.save_index(str(path)))
             _replace(folder / "ids", lambda path: path.write_text(json.dumps(ids), encoding="utf-8"))
 
-        return Store(upsert, delete, save, search, size=lambda: int(index.element_count) - len(deleted))
+        return Store(
+            upsert, delete, save, lambda: None, search, size=lambda: int(index.element_count) - len(deleted)
+        )
 
     params = {"index": f"HNSW{LINKS}", "dtype": "float32", "locked": locked, **_depths()}
     return Kind("hnswlib", params, "save_index and fsync after each chunk: the whole index anew", open_store)

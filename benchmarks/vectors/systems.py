@@ -48,6 +48,7 @@ def build_retriever(points: Points, bucket: NDArray[np.int64], graph_above: int)
     """The engine as a user gets it, with all items in one upsert."""
     retriever = Retriever(LookupEncoder(points.table), graph_above=graph_above)
     retriever.upsert(make_items(bucket), progress=False)
+    retriever.settle()
     return retriever
 
 

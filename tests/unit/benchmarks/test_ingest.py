@@ -114,7 +114,7 @@ def test_every_store_holds_and_finds_what_was_written(tmp_path, durable):
     assert [row.system for row in measured.rows] == ["twotower", "faiss", "hnswlib"]
     assert all(row.metrics["recall@10"] > 0.97 for row in measured.rows)
     if durable:
-        reopened = Retriever.load(tmp_path / "twotower", encoder=_encoder())
+        reopened = Retriever.open(tmp_path / "twotower", encoder=_encoder(), read_only=True)
         assert len(reopened) == SIZE
 
 
@@ -125,8 +125,8 @@ def _encoder():
 
 
 def test_a_store_that_loses_items_is_no_result(tmp_path):
-    def open_store(folder):
-        store = kinds()[0].open(folder)
+    def open_store(folder, durable):
+        store = kinds()[0].open(folder, durable)
         return replace(store, upsert=lambda rows: store.upsert(rows[1:]))
 
     with pytest.raises(ValueError, match="holds 295 items after 300"):
@@ -137,7 +137,7 @@ def test_a_rate_is_items_over_seconds_of_the_whole_fill(tmp_path):
     now = [0.0]
 
     def open_store(seconds):
-        def store(folder):
+        def store(folder, durable):
             held = set()
 
             def upsert(rows):
@@ -147,7 +147,7 @@ def test_a_rate_is_items_over_seconds_of_the_whole_fill(tmp_path):
             def save():
                 now[0] += 0.5
 
-            return Store(upsert, None, save, lambda row: [], lambda: len(held))
+            return Store(upsert, None, save, lambda: None, lambda row: [], lambda: len(held))
 
         return store
 
@@ -174,9 +174,11 @@ def test_no_row_is_written_after_it_was_deleted():
 def test_the_mixed_part_finds_a_stale_store_and_clears_ours(tmp_path):
     effort = ingest.Effort(chunk=10, durable_chunk=10, rounds=2)
 
-    def open_stale(folder):
+    def open_stale(folder, durable):
         store = Exhaustive(broken=True)
-        return Store(store.upsert, store.delete, lambda: None, store.search, lambda: len(store.rows))
+        return Store(
+            store.upsert, store.delete, lambda: None, lambda: None, store.search, lambda: len(store.rows)
+        )
 
     stale = Kind("faiss", {}, "", open_stale)
     measured = ingest.measure_mixed([kinds()[0], stale], POINTS, SIZE, effort, tmp_path, seed=0)
