@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twotower.recall.columns import Columns
+from twotower.recall.postings import LexicalIndex
 from twotower.recall.segment import Labels, Part, Segment
 from twotower.recall.selection import Selection
 from twotower.recall.snapshot import Snapshot
@@ -107,5 +108,6 @@ def _part(generation: Generation, number: int, catalog: StoredCatalog) -> Part:
     labels, days, alive = (np.load(folder / f"{number}.{name}.npy", allow_pickle=False) for name in ARRAYS)
     documents = StoredDocuments(catalog, labels)
     columns = Columns(len(labels), documents.known)
+    lexical = LexicalIndex(len(labels), documents.known)
     index = read_index(folder / f"{number}.faiss")
-    return Part(Segment(labels, documents, index, days, columns), Selection(alive))
+    return Part(Segment(labels, documents, index, days, columns, lexical), Selection(alive))

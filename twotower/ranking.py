@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from twotower.errors import QueryError
 from twotower.recall.candidates import SLACK, Candidates, Clock, best_candidates, decayed
+from twotower.recall.hybrid import Fusion, hybrid_candidates
 from twotower.recall.plan import Plan
 from twotower.recall.segment import Labels
+from twotower.recall.selection import Selection
 from twotower.recall.snapshot import Snapshot
 from twotower.types import Decay, Hit, Reranker, Vectors, Where
 
@@ -57,9 +59,10 @@ class Ranking:
 
     score = ((1 - relevance_weight) * similarity + relevance_weight * relevance) * freshness
 
-    with the similarity of recall in [-1, 1], the reranker's relevance in [0, 1], and the decay's freshness in
-    (0, 1]; without reranker, or for a query without words, score = similarity * freshness. A score that is not
-    positive is left alone by freshness, which would raise it.
+    with the similarity of recall in [-1, 1] (under `hybrid`, what that makes of it and of the words, no larger), the
+    reranker's relevance in [0, 1], and the decay's freshness in (0, 1]; without reranker, or for a query without
+    words, score = similarity * freshness. A score that is not positive is left alone by freshness, which would raise
+    it.
 
     Args:
         reranker: None to rank by similarity.
@@ -68,6 +71,7 @@ class Ranking:
         relevance_weight: in [0, 1].
         blocks: columns of the vectors by name, to tell apart the parts of a similarity.
         modality: the one block whose similarity counts; None for all of them.
+        hybrid: how a query's words find items beside its vector; None recalls by vectors alone.
 
     Raises:
         ValueError: a number is out of its range, or there is no such block.
@@ -79,6 +83,7 @@ class Ranking:
     relevance_weight: float
     blocks: Mapping[str, slice] = field(default_factory=dict)
     modality: str | None = None
+    hybrid: Fusion | None = None
 
     def __post_init__(self) -> None:
         if self.modality is not None and self.modality not in self.blocks:
@@ -117,19 +122,14 @@ class Ranking:
         if self.modality is not None:
             asked = [query.within(self.blocks[self.modality]) for query in asked]
         hits: list[list[Hit]] = [[] for _ in asked]
-        for group, reads in self._groups(asked):
-            if group:
-                queries = [asked[number] for number in group]
-                depth = max(k, self.rerank_depth) if reads else k
-                vectors = np.array([query.vector for query in queries])
-                found = best_candidates(snapshot, vectors, depth, allowed=allowed, clock=clock)
-                answers = (
-                    self._reranked(snapshot, queries, found, k)
-                    if reads
-                    else self._as_recalled(snapshot, queries, found)
-                )
-                for number, answer in zip(group, answers, strict=True):
-                    hits[number] = answer
+        for group in self._groups(asked):
+            queries = [asked[number] for number in group]
+            reads = self.reranker is not None and bool(queries[0].words)
+            depth = max(k, self.rerank_depth) if reads else k
+            found = self._recalled(snapshot, queries, depth, allowed, clock)
+            rank = self._reranked if reads else self._as_recalled
+            for number, answer in zip(group, rank(snapshot, queries, found, k), strict=True):
+                hits[number] = answer
         return hits
 
     def plans(self, snapshot: Snapshot, k: int, *, where: Where | None, words: bool) -> list[Plan]:
@@ -144,45 +144,68 @@ class Ranking:
         depth = max(k, self.rerank_depth) if words and self.reranker is not None else k
         return snapshot.plans(depth + SLACK, snapshot.allowed(where))
 
-    def _groups(self, asked: Sequence[Asked]) -> Iterator[tuple[Sequence[int], bool]]:
-        """Queries that are answered alike, and whether the reranker reads them; none without a direction."""
+    def _groups(self, asked: Sequence[Asked]) -> Iterator[Sequence[int]]:
+        """Queries that are answered alike: with words, and without; none that has no direction."""
         searched = [number for number, query in enumerate(asked) if query.parts]
         if self.modality is not None:
             searched = [number for number in searched if asked[number].vector.any()]
-        if self.reranker is None:
-            yield searched, False
+        if self.reranker is None and self.hybrid is None:
+            groups = [searched]
         else:
-            yield [number for number in searched if asked[number].words], True
-            yield [number for number in searched if not asked[number].words], False
+            worded = [number for number in searched if asked[number].words]
+            groups = [worded, [number for number in searched if not asked[number].words]]
+        yield from filter(None, groups)
+
+    def _recalled(
+        self,
+        snapshot: Snapshot,
+        queries: Sequence[Asked],
+        depth: int,
+        allowed: Sequence[Selection],
+        clock: Clock,
+    ) -> list[Candidates]:
+        """Candidates of each query, best first."""
+        vectors = np.array([query.vector for query in queries])
+        if self.hybrid is not None and queries[0].words:
+            words = [query.words for query in queries]
+            return hybrid_candidates(
+                snapshot, words, vectors, depth, fusion=self.hybrid, allowed=allowed, clock=clock
+            )
+        found = best_candidates(snapshot, vectors, depth, allowed=allowed, clock=clock)
+        return [found[number] for number in range(len(queries))]
 
     def _as_recalled(
-        self, snapshot: Snapshot, queries: Sequence[Asked], found: Candidates
+        self, snapshot: Snapshot, queries: Sequence[Asked], found: Sequence[Candidates], k: int
     ) -> Iterator[list[Hit]]:
         """Hits in the order of recall."""
-        items = iter(snapshot.items_at(found.ordinals.ravel()))
-        for row, (query, scores) in enumerate(zip(queries, found.score.tolist(), strict=True)):
-            explained = self._explained(snapshot, query, found.of(row), None)
-            yield [Hit(next(items), score, parts) for score, parts in zip(scores, explained, strict=True)]
+        items = iter(snapshot.items_at(np.concatenate([each.ordinals for each in found])))
+        for query, each in zip(queries, found, strict=True):
+            explained = self._explained(snapshot, query, each, None)
+            yield [
+                Hit(next(items), score, parts)
+                for score, parts in zip(each.score.tolist(), explained, strict=True)
+            ]
 
     def _reranked(
-        self, snapshot: Snapshot, queries: Sequence[Asked], found: Candidates, k: int
+        self, snapshot: Snapshot, queries: Sequence[Asked], found: Sequence[Candidates], k: int
     ) -> Iterator[list[Hit]]:
-        """Hits in the order of similarity and relevance together; the reranker reads all pairs in one call."""
-        items = snapshot.items_at(found.ordinals.ravel())
-        words = (query.words for query in queries for _ in range(found.ordinals.shape[1]))
-        relevance = self._relevance([(word, item.words) for word, item in zip(words, items, strict=True)])
-        relevance = relevance.reshape(found.ordinals.shape)
-        total = (1 - self.relevance_weight) * found.similarity + self.relevance_weight * relevance
-        final = total if found.freshness is None else decayed(total, found.freshness)
-        best = np.lexsort((found.ordinals, -final))[:, :k]
-        for row, (query, order) in enumerate(zip(queries, best, strict=True)):
-            explained = self._explained(snapshot, query, found.of(row, order), relevance[row, order])
-            first = row * found.ordinals.shape[1]
+        """Hits in the order of recall and relevance together; the reranker reads all pairs in one call."""
+        items = iter(snapshot.items_at(np.concatenate([each.ordinals for each in found])))
+        read = [[next(items) for _ in each.ordinals] for each in found]
+        relevance = iter(
+            self._relevance(
+                [(query.words, item.words) for query, row in zip(queries, read, strict=True) for item in row]
+            )
+        )
+        for query, each, row in zip(queries, found, read, strict=True):
+            relevant = np.fromiter(relevance, dtype=np.float64, count=len(row))
+            total = (1 - self.relevance_weight) * each.recalled + self.relevance_weight * relevant
+            final = total if each.freshness is None else decayed(total, each.freshness)
+            order = np.lexsort((each.ordinals, -final))[:k]
+            explained = self._explained(snapshot, query, each[order], relevant[order])
             yield [
-                Hit(items[first + place], score, parts)
-                for place, score, parts in zip(
-                    order.tolist(), final[row, order].tolist(), explained, strict=True
-                )
+                Hit(row[place], score, parts)
+                for place, score, parts in zip(order.tolist(), final[order].tolist(), explained, strict=True)
             ]
 
     def _relevance(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
@@ -205,12 +228,12 @@ class Ranking:
             found: of this query alone, its arrays of shape (m,).
             relevance: shape (m,), or None where nothing was read.
         """
-        if not self.blocks and USER not in query.parts:
+        if not (self.blocks or found.channels or USER in query.parts):
             if relevance is None and found.freshness is None:
-                return [{SIMILARITY: score} for score in found.similarity.tolist()]
-            parts = {SIMILARITY: found.similarity.astype(np.float64)}
+                return [{SIMILARITY: score} for score in found.recalled.tolist()]
+            parts = {SIMILARITY: found.recalled.astype(np.float64)}
         else:
-            parts = self._parts(query, snapshot.vectors_at(found.ordinals))
+            parts = self._parts(query, snapshot, found)
         weight = 0.0 if relevance is None else self.relevance_weight
         explained = {name: (1 - weight) * part for name, part in parts.items()}
         if relevance is not None:
@@ -221,16 +244,18 @@ class Ranking:
         columns = [part.tolist() for part in explained.values()]
         return [dict(zip(explained, values, strict=True)) for values in zip(*columns, strict=True)]
 
-    def _parts(self, query: Asked, vectors: Vectors) -> dict[str, NDArray[np.float64]]:
-        """The similarity of m candidates, taken apart by part of the query and by block; each (m,)."""
-        wide = vectors.astype(np.float64)
+    def _parts(self, query: Asked, snapshot: Snapshot, found: Candidates) -> dict[str, NDArray[np.float64]]:
+        """What recall's score adds up from: parts of the query, blocks of the vectors, channels; each (m,)."""
         parts: dict[str, NDArray[np.float64]] = {}
-        for name, vector in query.parts.items():
-            if name == QUERY:
-                for block, columns in (self.blocks or {SIMILARITY: slice(None)}).items():
-                    parts[block] = wide[:, columns] @ vector[columns]
-            else:
-                parts[name] = wide @ vector
+        if found.vectors_share:
+            vectors = found.vectors_share * snapshot.vectors_at(found.ordinals).astype(np.float64)
+            for name, vector in query.parts.items():
+                if name == QUERY:
+                    for block, columns in (self.blocks or {SIMILARITY: slice(None)}).items():
+                        parts[block] = vectors[:, columns] @ vector[columns]
+                else:
+                    parts[name] = vectors @ vector
+        parts.update(found.channels)
         return parts
 
 

@@ -17,6 +17,7 @@ from twotower.corpus import Corpus
 from twotower.errors import QueryError
 from twotower.intake import check_events, check_items, encode_items
 from twotower.ranking import QUERY, Asked, Ranking, blend
+from twotower.recall.hybrid import Fusion
 from twotower.recall.item_index import ItemIndex
 from twotower.recall.plan import Plan
 from twotower.recall.segment import SECONDS_A_DAY, Labels
@@ -54,6 +55,7 @@ class RankingParts(TypedDict, total=False):
     relevance_weight: float
     rerank_depth: int
     modality: str | None
+    hybrid: Fusion | None
 
 
 class Retriever:
@@ -71,6 +73,8 @@ class Retriever:
         user_weight: share of the user's history beside a query, in [0, 1].
         relevance_weight: share of the reranker's relevance beside recall's similarity, in [0, 1].
         rerank_depth: how many candidates the reranker reads (k where that is more), at least 1.
+        hybrid: how a query's words find items beside its vector, such as `ReciprocalRank()` or `Convex(0.5)`; None
+            recalls by vectors alone.
         graph_above: up to this many items recall is exact, above it an HNSW graph serves.
 
     Raises:
@@ -87,6 +91,7 @@ class Retriever:
         user_weight: float = 0.3,
         relevance_weight: float = 0.7,
         rerank_depth: int = 100,
+        hybrid: Fusion | None = None,
         graph_above: int = GRAPH_ABOVE,
     ) -> None:
         if not 0 <= user_weight <= 1:
@@ -95,7 +100,7 @@ class Retriever:
         self._user_tower = UserTower() if user_tower is None else user_tower
         self._user_weight = user_weight
         blocks = encoder.blocks if isinstance(encoder, Blocked) else {}
-        self._ranking = Ranking(reranker, decay, rerank_depth, relevance_weight, blocks)
+        self._ranking = Ranking(reranker, decay, rerank_depth, relevance_weight, blocks, hybrid=hybrid)
         self._corpus = Corpus(MemoryCatalog(), ItemIndex(encoder.dim, graph_above=graph_above))
         self._writing = threading.Lock()
 
@@ -150,8 +155,8 @@ class Retriever:
             if read_only or is_store(folder):
                 store = Store.open(folder, read_only=read_only)
                 on_error.callback(store.close)
-                encoder, decay, kept = reopen(store, encoder, decay)
-                retriever = cls(encoder, reranker, decay, **(kept | settings))
+                encoder, decay, settings = reopen(store, encoder, decay, settings)
+                retriever = cls(encoder, reranker, decay, **settings)
             else:
                 encoder, decay = parts_of_new(encoder, decay)
                 retriever = cls(encoder, reranker, decay, **settings)
@@ -166,8 +171,8 @@ class Retriever:
         """The same index and histories ranked by other parts: a write through either is seen by both.
 
         Args:
-            parts: any of `reranker`, `decay`, `relevance_weight` and `rerank_depth`, as at construction, and
-                `modality`, one of `modalities`, to recall by that part of the vectors alone (None: by all).
+            parts: any of `reranker`, `decay`, `relevance_weight`, `rerank_depth` and `hybrid`, as at construction,
+                and `modality`, one of `modalities`, to recall by that part of the vectors alone (None: by all).
         """
         twin = copy(self)
         twin._ranking = replace(self._ranking, **parts)
@@ -479,6 +484,7 @@ class Retriever:
             "user_weight": self._user_weight,
             "relevance_weight": self._ranking.relevance_weight,
             "rerank_depth": self._ranking.rerank_depth,
+            "hybrid": describe(self._ranking.hybrid),
             "graph_above": self._corpus.index.graph_above,
             "dim": self._encoder.dim,
         }

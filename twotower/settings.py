@@ -8,6 +8,7 @@ from typing import Any, TypedDict
 
 from twotower import presets
 from twotower.errors import StoreError
+from twotower.recall.hybrid import Fusion, fusion_from
 from twotower.store.folder import Store
 from twotower.towers.user import UserTower
 from twotower.types import Decay, Describable, Encoder
@@ -20,6 +21,7 @@ class Settings(TypedDict, total=False):
     user_weight: float
     relevance_weight: float
     rerank_depth: int
+    hybrid: Fusion | None
     graph_above: int
 
 
@@ -41,14 +43,15 @@ def parts_of_new(encoder: Encoder | None, decay: Decay | None) -> tuple[Encoder,
 
 
 def reopen(
-    store: Store, encoder: Encoder | None, decay: Decay | None
+    store: Store, encoder: Encoder | None, decay: Decay | None, given: Settings
 ) -> tuple[Encoder, Decay | None, Settings]:
-    """What a store's retriever was put together from.
+    """What a store's retriever was put together from, with what the caller passed in its place.
 
     Args:
         store: open.
         encoder: what the caller passed, or None to build the store's.
         decay: what the caller passed, or None to build the store's.
+        given: the caller's settings.
 
     Raises:
         StoreError: another encoder was given, or a part is missing that the library cannot build.
@@ -56,7 +59,10 @@ def reopen(
     kept = dict(store.catalog.settings)
     encoder = reopen_encoder(kept.pop("encoder"), encoder, kept.pop("dim"), store.folder)
     decay = reopen_decay(kept.pop("decay"), decay, store.folder)
-    settings: Settings = {**kept, "user_tower": UserTower(**kept.pop("user_tower"))}  # type: ignore[typeddict-item]  # as `Retriever` wrote them
+    user_tower, hybrid = UserTower(**kept.pop("user_tower")), kept.pop("hybrid")
+    if "hybrid" not in given and hybrid is not None:
+        kept["hybrid"] = fusion_from(_required(hybrid, "hybrid", store.folder))
+    settings: Settings = {**kept, "user_tower": user_tower, **given}  # type: ignore[typeddict-item]  # as `Retriever` wrote them
     return encoder, decay, settings
 
 

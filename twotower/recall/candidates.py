@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from twotower.recall.segment import extremes
 from twotower.recall.selection import Rows, Selection
 from twotower.recall.snapshot import Snapshot
-from twotower.types import Decay, Scores, Vectors
+from twotower.types import Decay, Vectors
 
 GROWTH = 4
 SLACK = 16  # rows fetched beyond k, so that one fetch usually settles the order
@@ -20,27 +20,36 @@ ROUNDING = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """What recall found for q queries, best decayed similarity first.
+    """What recall found, best score first; arrays of shape (q, m) for q queries, or (m,) for one.
 
     Args:
-        ordinals: shape (q, m), rows of the snapshot.
-        similarity: shape (q, m), inner products before decay.
-        freshness: shape (q, m), what age multiplies a positive score with; None without decay.
+        ordinals: rows of the snapshot.
+        recalled: scores before decay: inner products, or what they add up to with the words' channel.
+        freshness: what age multiplies a positive score with; None without decay.
+        vectors_share: how much of the inner product is in the score, in [0, 1].
+        channels: what else the score adds up from, by name.
     """
 
     ordinals: Rows
-    similarity: Scores
+    recalled: NDArray[np.floating]
     freshness: NDArray[np.float64] | None
+    vectors_share: float = 1.0
+    channels: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @property
     def score(self) -> NDArray[np.floating]:
-        """Similarity as age leaves it, shape (q, m)."""
-        return self.similarity if self.freshness is None else decayed(self.similarity, self.freshness)
+        """The scores as age leaves them."""
+        return self.recalled if self.freshness is None else decayed(self.recalled, self.freshness)
 
-    def of(self, query: int, places: Rows | slice = slice(None)) -> Candidates:
-        """The candidates of one query, or some of them; the arrays have shape (m,) then."""
-        freshness = None if self.freshness is None else self.freshness[query, places]
-        return Candidates(self.ordinals[query, places], self.similarity[query, places], freshness)
+    def __getitem__(self, places: int | Rows) -> Candidates:
+        """Those of one of several queries, or some of one query's."""
+        return Candidates(
+            self.ordinals[places],
+            self.recalled[places],
+            None if self.freshness is None else self.freshness[places],
+            self.vectors_share,
+            {name: values[places] for name, values in self.channels.items()},
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +118,7 @@ def best_candidates(
         again = np.flatnonzero(worst <= unseen + ROUNDING)
         if again.size and fetch < matches:
             more = settled(queries[again], fetch * GROWTH)
-            ranked[again], near[again], fresh[again] = more.ordinals, more.similarity, more.freshness
+            ranked[again], near[again], fresh[again] = more.ordinals, more.recalled, more.freshness
         return Candidates(ranked, near, fresh)
 
     return settled(queries, k + SLACK)

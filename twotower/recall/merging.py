@@ -15,6 +15,7 @@ from itertools import chain
 import numpy as np
 
 from twotower.recall.columns import Columns
+from twotower.recall.postings import LexicalIndex
 from twotower.recall.segment import Documents, Kept, Labels, Part, Segment
 from twotower.recall.selection import Rows
 from twotower.recall.vector_index import ExactIndex, GraphIndex, GrowingGraph, VectorIndex
@@ -115,7 +116,16 @@ def merge(
         items = (part.segment.documents.at(rows.tolist()) for part, rows in zip(parts, kept, strict=True))
         read = Kept(tuple(chain.from_iterable(items)))
     columns = [(part.segment.columns, rows) for part, rows in zip(parts, kept, strict=True)]
-    return Merged(Segment(labels, read, index, days, Columns.joined(columns, read.known)), tuple(kept))
+    lexical = [(part.segment.lexical, rows) for part, rows in zip(parts, kept, strict=True)]
+    segment = Segment(
+        labels,
+        read,
+        index,
+        days,
+        Columns.joined(columns, read.known),
+        LexicalIndex.joined(lexical, read.known),
+    )
+    return Merged(segment, tuple(kept))
 
 
 def _base(part: Part) -> GraphIndex | None:

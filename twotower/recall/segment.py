@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twotower.recall.columns import Columns
+from twotower.recall.postings import LexicalIndex
 from twotower.recall.predicates import Predicate
 from twotower.recall.selection import Rows, Selection
 from twotower.recall.vector_index import ExactIndex, VectorIndex
@@ -59,6 +60,7 @@ class Segment:
         index: n vectors.
         days: float64 of shape (n,), days since 1970 of each item's time; NaN where it has none.
         columns: the attributes of the n items.
+        lexical: the words of the n items.
     """
 
     labels: Labels
@@ -66,13 +68,15 @@ class Segment:
     index: VectorIndex
     days: NDArray[np.float64]
     columns: Columns
+    lexical: LexicalIndex
 
     @classmethod
     def fresh(cls, labels: Labels, items: Sequence[Item], vectors: Vectors) -> Segment:
         """What was just written: n labels, items and float32 vectors of shape (n, dim); it is quick to make."""
         documents = Kept(tuple(items))
         columns = Columns(len(labels), documents.known)
-        return cls(labels, documents, ExactIndex.build(vectors), days_of(items), columns)
+        lexical = LexicalIndex(len(labels), documents.known)
+        return cls(labels, documents, ExactIndex.build(vectors), days_of(items), columns, lexical)
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -1,0 +1,171 @@
+"""The words of a segment's items turned on their side: for every word, which rows have it, and how often.
+
+BM25 is added up when a query asks, from numbers of the whole index, so that an item scores the same in whichever
+segment it happens to be.
+
+Source: Robertson and Zaragoza 2009, "The probabilistic relevance framework: BM25 and beyond", with the inverse
+document frequency of Lucene.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twotower.recall.lexical import words_of
+from twotower.types import Item, Scores
+
+K1 = 1.2  # how soon repeated words stop to count
+B = 0.75  # how much long texts are held back
+
+
+@dataclass(frozen=True)
+class Postings:
+    """How often which word is in which of n rows.
+
+    Args:
+        counts: scipy's compressed sparse columns of shape (n, words).
+        columns: the column of every word.
+        lengths: number of words of each row, shape (n,).
+    """
+
+    counts: Any
+    columns: Mapping[str, int]
+    lengths: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> Postings:
+        """Of n texts."""
+        from scipy.sparse import csc_matrix
+        from sklearn.feature_extraction.text import CountVectorizer
+
+        if not any(map(words_of, texts)):
+            empty = csc_matrix((len(texts), 0), dtype=np.float32)
+            return cls(empty, {}, np.zeros(len(texts), dtype=np.float32))
+        vectorizer = CountVectorizer(analyzer=words_of, dtype=np.float32)
+        counts = vectorizer.fit_transform(texts)
+        lengths = np.asarray(counts.sum(axis=1), dtype=np.float32).ravel()
+        columns = {word: int(column) for word, column in vectorizer.vocabulary_.items()}
+        return cls(counts.tocsc(), columns, lengths)
+
+    @classmethod
+    def joined(cls, parts: Sequence[tuple[Postings, NDArray[np.int64]]]) -> Postings:
+        """Some rows of several behind each other."""
+        from scipy.sparse import csr_matrix, vstack
+
+        columns: dict[str, int] = {}
+        for postings, _ in parts:
+            for word in postings.columns:
+                columns.setdefault(word, len(columns))
+        moved = []
+        for postings, rows in parts:
+            counts = postings.counts.tocsr()[rows]
+            places = np.array([columns[word] for word in _in_order(postings.columns)], dtype=np.int32)
+            indices = places[counts.indices] if len(places) else counts.indices
+            moved.append(csr_matrix((counts.data, indices, counts.indptr), (len(rows), len(columns))))
+        lengths = np.concatenate([postings.lengths[rows] for postings, rows in parts])
+        return cls(vstack(moved).tocsc(), columns, lengths)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @cached_property
+    def length(self) -> float:
+        """Number of words of all rows."""
+        return float(self.lengths.sum(dtype=np.float64))
+
+    def having(self, word: str) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """The rows that have a word, ascending, and how often."""
+        column = self.columns.get(word)
+        if column is None:
+            return np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32)
+        part = slice(self.counts.indptr[column], self.counts.indptr[column + 1])
+        return self.counts.indices[part], self.counts.data[part]
+
+
+def _in_order(columns: Mapping[str, int]) -> list[str]:
+    return sorted(columns, key=columns.__getitem__)
+
+
+class LexicalIndex:
+    """Postings that are made when they are first needed.
+
+    Two threads may make them at the same time; both make the same, and either is kept.
+
+    Args:
+        size: n, the number of rows.
+        read: as for `Columns`.
+    """
+
+    def __init__(self, size: int, read: Callable[[Sequence[int]], Sequence[Item | None]]) -> None:
+        self._size = size
+        self._read = read
+
+    @classmethod
+    def joined(
+        cls,
+        parts: Sequence[tuple[LexicalIndex, NDArray[np.int64]]],
+        read: Callable[[Sequence[int]], Sequence[Item | None]],
+    ) -> LexicalIndex:
+        """Some rows of several behind each other; ready if one of them is."""
+        made = cls(sum(len(rows) for _, rows in parts), read)
+        if any(index.is_ready for index, _ in parts):
+            made.postings = Postings.joined([(index.postings, rows) for index, rows in parts])
+        return made
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether `postings` costs nothing."""
+        return "postings" in vars(self)
+
+    @cached_property
+    def postings(self) -> Postings:
+        """The words of all rows."""
+        items = self._read(range(self._size))
+        return Postings.of(["" if item is None else item.words for item in items])
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What BM25 has to know of the whole index; dead rows count until their segment is merged, as in Lucene.
+
+    Args:
+        rows: how many rows there are.
+        mean_length: words in a row.
+        rarity: inverse document frequency of each word that some row has.
+    """
+
+    rows: int
+    mean_length: float
+    rarity: Mapping[str, float]
+
+    @classmethod
+    def of(cls, parts: Sequence[Postings], words: Iterable[str]) -> Statistics:
+        """Of all segments, for the words of a query."""
+        rows = sum(map(len, parts))
+        length = sum(part.length for part in parts)
+        rarity = {}
+        for word in words:
+            if having := sum(len(part.having(word)[0]) for part in parts):
+                rarity[word] = float(np.log(1 + (rows - having + 0.5) / (having + 0.5)))
+        return cls(rows, length / max(rows, 1), rarity)
+
+    def best(self, words: Iterable[str]) -> float:
+        """What no row's score for these words can reach."""
+        return sum(self.rarity.get(word, 0.0) for word in words)
+
+    def scores(self, part: Postings, words: Iterable[str]) -> Scores:
+        """BM25 of every row of a segment, shape (n,); 0 where a row has none of the words."""
+        scores = np.zeros(len(part), dtype=np.float32)
+        for word in words:
+            rows, frequency = part.having(word)
+            if rows.size:
+                length = part.lengths[rows] / np.float32(self.mean_length)
+                saturated = frequency / (frequency + K1 * (1 - B + B * length))
+                scores[rows] += np.float32(self.rarity[word]) * saturated
+        return scores
