@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 import numpy as np
 
-from twotower.errors import UnknownItemError
+from twotower.errors import StaleError, UnknownItemError
 from twotower.recall.item_index import ItemIndex
 from twotower.recall.segment import Labels, Segment
 from twotower.recall.selection import Rows
@@ -16,6 +18,9 @@ from twotower.recall.snapshot import Snapshot
 from twotower.stats import Stats
 from twotower.store.catalog import Catalog
 from twotower.types import Event, Item, Vectors, Where
+
+STALE_ATTEMPTS, STALE_SECONDS = 200, 0.005
+T = TypeVar("T")
 
 
 class Corpus:
@@ -44,6 +49,20 @@ class Corpus:
     def __contains__(self, item_id: object) -> bool:
         return isinstance(item_id, str) and bool(self.catalog.labels_of([item_id])[0] >= 0)
 
+    def answer(self, ask: Callable[[Snapshot], T]) -> T:
+        """Ask one state of the index; where a write was quicker, the state after it has the answer.
+
+        Raises:
+            StaleError: so it went every time.
+        """
+        for _ in range(STALE_ATTEMPTS):
+            try:
+                return ask(self.snapshot)
+            except StaleError:
+                time.sleep(STALE_SECONDS)
+                self.refresh()
+        return ask(self.snapshot)
+
     def items(self, where: Where | None = None) -> Iterator[Item]:
         """Items that pass a filter, in the order of their last writes; see `Retriever.items`."""
         snapshot = self.snapshot
@@ -62,10 +81,7 @@ class Corpus:
         Raises:
             UnknownItemError: it is not indexed.
         """
-        snapshot, ordinals = self._locate([item_id])
-        if ordinals[0] < 0:
-            raise UnknownItemError(f"no item with id '{item_id}' is indexed")
-        return snapshot.items_at(ordinals)[0]
+        return self.answer(lambda _: self._found(item_id, Snapshot.items_at)[0])
 
     def vector(self, item_id: str) -> Vectors:
         """The vector of the item with this id, float32 of shape (dim,).
@@ -73,10 +89,7 @@ class Corpus:
         Raises:
             UnknownItemError: it is not indexed.
         """
-        snapshot, ordinals = self._locate([item_id])
-        if ordinals[0] < 0:
-            raise UnknownItemError(f"no item with id '{item_id}' is indexed")
-        vector: Vectors = snapshot.vectors_at(ordinals)[0]
+        vector: Vectors = self._found(item_id, Snapshot.vectors_at)[0]
         return vector
 
     def history(self, events: Sequence[Event]) -> tuple[list[Event], Vectors]:
@@ -135,6 +148,12 @@ class Corpus:
         """Let go of files."""
         self.index.stop()
         self.catalog.close()
+
+    def _found(self, item_id: str, read: Callable[[Snapshot, Rows], T]) -> T:
+        snapshot, ordinals = self._locate([item_id])
+        if ordinals[0] < 0:
+            raise UnknownItemError(f"no item with id '{item_id}' is indexed")
+        return read(snapshot, ordinals)
 
     def _locate(self, item_ids: Sequence[str]) -> tuple[Snapshot, Rows]:
         """A state of the index, and where in it some items are; -1 for those that are not indexed."""

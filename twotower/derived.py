@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import load_file, save
 
-from twotower.recall.columns import Columns
+from twotower.recall.packing import Packed, pack_columns, pack_lexical, unpack_columns, unpack_lexical
 from twotower.recall.postings import LexicalIndex
 from twotower.recall.segment import Labels, Part, Segment
 from twotower.recall.selection import Selection
@@ -19,8 +22,6 @@ from twotower.store.files import Sink, Write
 from twotower.store.generations import Generation, Generations
 from twotower.store.stored import State, StoredCatalog
 from twotower.types import Item
-
-ARRAYS = ("labels", "days", "alive")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +69,8 @@ class Derived:
         if generation is None:
             return None
         derived = cls(**generation.about)
-        led_here = derived.epoch == state.epoch and state.forgotten <= derived.death <= state.death
-        return derived if led_here else None
+        led_here = derived.label <= state.label and state.forgotten <= derived.death <= state.death
+        return derived if led_here and derived.epoch == state.epoch else None
 
     def write(self, parts: Sequence[Part], generations: Generations) -> None:
         """Write the parts as a generation."""
@@ -94,20 +95,40 @@ def worth_writing(snapshot: Snapshot) -> Sequence[Part]:
 def _files(part: Part, number: int) -> dict[str, Write]:
     segment = part.segment
     files: dict[str, Write] = {f"{number}.faiss": lambda sink: segment.index.write(sink.write)}
-    for name, array in zip(ARRAYS, (segment.labels, segment.days, part.alive.mask), strict=True):
-        files[f"{number}.{name}.npy"] = partial(_write_array, array)
+    rows = Packed(None, {"labels": segment.labels, "days": segment.days, "alive": part.alive.mask})
+    packed = {
+        "rows": rows,
+        "columns": pack_columns(segment.columns),
+        "lexical": pack_lexical(segment.lexical),
+    }
+    for name, each in packed.items():
+        if each is not None:
+            files[f"{number}.{name}.safetensors"] = partial(_write_arrays, each.arrays)
+            files[f"{number}.{name}.json"] = partial(_write_values, each.values)
     return files
 
 
-def _write_array(array: NDArray[np.generic], sink: Sink) -> None:
-    np.lib.format.write_array(sink, array, allow_pickle=False)
+def _write_arrays(arrays: Mapping[str, NDArray[Any]], sink: Sink) -> None:
+    sink.write(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+
+
+def _write_values(values: Any, sink: Sink) -> None:
+    sink.write(json.dumps(values, ensure_ascii=False, allow_nan=False).encode())
 
 
 def _part(generation: Generation, number: int, catalog: StoredCatalog) -> Part:
-    folder = generation.folder
-    labels, days, alive = (np.load(folder / f"{number}.{name}.npy", allow_pickle=False) for name in ARRAYS)
+    rows = _packed(generation, number, "rows")
+    labels = rows.arrays["labels"]
     documents = StoredDocuments(catalog, labels)
-    columns = Columns(len(labels), documents.known)
+    columns = unpack_columns(_packed(generation, number, "columns"), len(labels), documents.known)
     lexical = LexicalIndex(len(labels), documents.known)
-    index = read_index(folder / f"{number}.faiss")
-    return Part(Segment(labels, documents, index, days, columns, lexical), Selection(alive))
+    if (generation.folder / f"{number}.lexical.json").exists():
+        lexical = unpack_lexical(_packed(generation, number, "lexical"), len(labels), documents.known)
+    index = read_index(generation.folder / f"{number}.faiss")
+    segment = Segment(labels, documents, index, rows.arrays["days"], columns, lexical)
+    return Part(segment, Selection(rows.arrays["alive"]))
+
+
+def _packed(generation: Generation, number: int, name: str) -> Packed:
+    values = json.loads((generation.folder / f"{number}.{name}.json").read_bytes())
+    return Packed(values, load_file(generation.folder / f"{number}.{name}.safetensors"))

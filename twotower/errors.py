@@ -12,6 +12,7 @@ TwoTowerError
   +- StoreError(OSError)          a store folder that cannot be read or written
        +- StoreVersionError       written by a newer version
        +- StoreDamagedError       a file is missing or is not what was written
+       +- StaleError              what a reader knew of was deleted; `Retriever.refresh` helps
 """
 
 from __future__ import annotations
@@ -74,6 +75,10 @@ class StoreError(TwoTowerError, OSError):
 
 class StoreVersionError(StoreError):
     """A store was written by a newer version of the library."""
+
+
+class StaleError(StoreError):
+    """Items that this process still knew of were deleted before it could read them; a newer state has the answer."""
 
 
 class StoreDamagedError(StoreError):

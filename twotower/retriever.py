@@ -25,7 +25,6 @@ from twotower.recall.vector_index import GRAPH_ABOVE
 from twotower.recall.vectors import unit_rows
 from twotower.settings import Settings, describe, parts_of_new, reopen
 from twotower.stats import Stats
-from twotower.store.catalog import Vanished
 from twotower.store.folder import Store, is_store
 from twotower.store.memory import MemoryCatalog
 from twotower.stored_corpus import StoredCorpus, save_corpus
@@ -518,13 +517,11 @@ class Retriever:
     ) -> list[list[Hit]]:
         if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
             raise QueryError(f"k={k!r} must be a whole number of at least 1")
-        while True:
-            try:
-                return self._ranking.rank(
-                    self._corpus.snapshot, asked, int(k), where=where, now_days=_days(now), exclude=exclude
-                )
-            except Vanished:  # a write was quicker: the state after it has an answer
-                self._corpus.refresh()
+        return self._corpus.answer(
+            lambda snapshot: self._ranking.rank(
+                snapshot, asked, int(k), where=where, now_days=_days(now), exclude=exclude
+            )
+        )
 
 
 def _moment(now: datetime | None) -> datetime:

@@ -146,12 +146,17 @@ class Columns:
         size: n, the number of rows.
         read: gives the items of some rows, which passed `check_item` and must not change afterwards; None for
             rows that nobody can find any more.
+
+    Attributes:
+        built: the columns so far, by name.
+        gone: rows whose items were not there any more, ascending; a state in which one of them is alive is stale.
     """
 
     def __init__(self, size: int, read: Callable[[Sequence[int]], Sequence[Item | None]]) -> None:
         self._size = size
         self._read = read
-        self._built: dict[str, Column] = {}
+        self.built: dict[str, Column] = {}
+        self.gone: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
 
     @classmethod
     def of(cls, items: Sequence[Item]) -> Columns:
@@ -171,9 +176,10 @@ class Columns:
             read: as at construction, of the rows together.
         """
         made = cls(sum(len(rows) for _, rows in parts), read)
-        for name in sorted({name for columns, _ in parts for name in columns._built}):
-            made._built[name] = Column.joined([columns.column(name).take(rows) for columns, rows in parts])
-        if any("names" in vars(columns) for columns, _ in parts):
+        for name in sorted({name for columns, _ in parts for name in columns.built}):
+            made.built[name] = Column.joined([columns.column(name).take(rows) for columns, rows in parts])
+        made.gone = moved_rows([(columns.gone, rows) for columns, rows in parts])
+        if any(columns.known_names is not None for columns, _ in parts):
             made.names = frozenset().union(*(columns.names for columns, _ in parts))
         return made
 
@@ -183,7 +189,7 @@ class Columns:
     @cached_property
     def names(self) -> frozenset[str]:
         """Every name that a filter can find here: "id", "time", and each attribute that some item has."""
-        items = self._read(range(self._size))
+        items = self._items()
         held = (
             name
             for item in items
@@ -193,17 +199,41 @@ class Columns:
         )
         return frozenset(held).union(ITEM_FIELDS)
 
+    @property
+    def known_names(self) -> list[str] | None:
+        """The names if they cost nothing, sorted."""
+        return sorted(self.names) if "names" in vars(self) else None
+
     def column(self, name: str) -> Column:
         """The column of one attribute, or of the items' own "id" or "time"; empty if no item has it."""
-        if name not in self._built:
-            self._built[name] = _build(self._values(name))
-        return self._built[name]
+        if name not in self.built:
+            self.built[name] = _build(self._values(name))
+        return self.built[name]
+
+    def _items(self) -> Sequence[Item | None]:
+        items = self._read(range(self._size))
+        self.gone = np.array([row for row, item in enumerate(items) if item is None], dtype=np.int64)
+        return items
 
     def _values(self, name: str) -> list[object]:
-        items = self._read(range(self._size))
+        items = self._items()
         if name in ITEM_FIELDS:
             return [None if item is None else getattr(item, name) for item in items]
         return [None if item is None else item.attributes.get(name) for item in items]
+
+
+def moved_rows(parts: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]) -> NDArray[np.int64]:
+    """Where rows are when some rows of several batches stand behind each other.
+
+    Args:
+        parts: of each batch, the rows that are looked for, and those that stand there, both ascending.
+    """
+    found = [np.zeros(0, dtype=np.int64)]
+    start = 0
+    for wanted, rows in parts:
+        found.append(np.flatnonzero(np.isin(rows, wanted)) + start)
+        start += len(rows)
+    return np.concatenate(found)
 
 
 def _build(values: Sequence[object]) -> Column:

@@ -171,7 +171,7 @@ def hybrid_candidates(
         nothing = Candidates(np.zeros(0, dtype=np.int64), np.zeros(0), None)
         return [nothing for _ in queries]
     _, found = snapshot.search(queries, fetch, allowed)
-    postings = [part.segment.lexical.postings for part in snapshot.parts]
+    postings = [part.postings for part in snapshot.parts]
     return [
         _best(
             snapshot,

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from twotower.recall.columns import moved_rows
 from twotower.recall.lexical import words_of
 from twotower.types import Item, Scores
 
@@ -100,11 +101,15 @@ class LexicalIndex:
     Args:
         size: n, the number of rows.
         read: as for `Columns`.
+
+    Attributes:
+        gone: as of `Columns`.
     """
 
     def __init__(self, size: int, read: Callable[[Sequence[int]], Sequence[Item | None]]) -> None:
         self._size = size
         self._read = read
+        self.gone: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
 
     @classmethod
     def joined(
@@ -116,6 +121,7 @@ class LexicalIndex:
         made = cls(sum(len(rows) for _, rows in parts), read)
         if any(index.is_ready for index, _ in parts):
             made.postings = Postings.joined([(index.postings, rows) for index, rows in parts])
+            made.gone = moved_rows([(index.gone, rows) for index, rows in parts])
         return made
 
     @property
@@ -127,6 +133,7 @@ class LexicalIndex:
     def postings(self) -> Postings:
         """The words of all rows."""
         items = self._read(range(self._size))
+        self.gone = np.array([row for row, item in enumerate(items) if item is None], dtype=np.int64)
         return Postings.of(["" if item is None else item.words for item in items])
 
 

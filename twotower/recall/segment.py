@@ -10,8 +10,9 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from twotower.errors import StaleError
 from twotower.recall.columns import Columns
-from twotower.recall.postings import LexicalIndex
+from twotower.recall.postings import LexicalIndex, Postings
 from twotower.recall.predicates import Predicate
 from twotower.recall.selection import Rows, Selection
 from twotower.recall.vector_index import ExactIndex, VectorIndex
@@ -152,11 +153,32 @@ class Part:
         alive = self.segment.leaving_out(self.alive, labels)
         return self if alive is self.alive else Part(self.segment, alive)
 
+    def check_current(self, gone: Rows) -> None:
+        """Refuse to go on where rows that are alive here were deleted since, and are gone from where they are read.
+
+        Raises:
+            StaleError: there is such a row.
+        """
+        if self.alive.mask[gone].any():
+            raise StaleError("items of this state of the index were deleted since: call `refresh`")
+
+    @property
+    def postings(self) -> Postings:
+        """The words of all rows.
+
+        Raises:
+            StaleError: see `check_current`.
+        """
+        postings = self.segment.lexical.postings
+        self.check_current(self.segment.lexical.gone)
+        return postings
+
     def passing(self, predicate: Predicate) -> Selection:
         """The rows that are alive and pass a filter."""
         found = self._passing.get(predicate)
         if found is None:
             mask = predicate.mask(self.segment.columns)
+            self.check_current(self.segment.columns.gone)
             found = Selection(mask) if self.size == len(mask) else self.alive.both(mask)
             if len(self._passing) >= MOST_FILTERS:
                 self._passing.clear()

@@ -55,7 +55,7 @@ class Snapshot:
             chosen = tuple(part.alive for part in self.parts)
         else:
             predicate = parse_where(where)
-            known = frozenset().union(*(part.segment.columns.names for part in self.parts))
+            known = frozenset[str]().union(*(part.segment.columns.names for part in self.parts))
             if self.parts and (missing := predicate.attributes() - known):
                 raise FilterError(
                     f"no item has the attribute {', '.join(map(repr, sorted(missing)))}: "

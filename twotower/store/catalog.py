@@ -13,14 +13,9 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from twotower.errors import StoreError
 from twotower.types import Event, Item, Vectors
 
 Labels: TypeAlias = NDArray[np.int64]
-
-
-class Vanished(StoreError):
-    """Items that a search found were deleted for good before it could read them; a newer state has an answer."""
 
 
 class Catalog(Protocol):

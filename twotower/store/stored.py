@@ -14,8 +14,8 @@ from uuid import uuid4
 import apsw
 import numpy as np
 
-from twotower.errors import StoreDamagedError, StoreError, StoreVersionError
-from twotower.store.catalog import Labels, Vanished
+from twotower.errors import StaleError, StoreDamagedError, StoreError, StoreVersionError
+from twotower.store.catalog import Labels
 from twotower.store.database import Database
 from twotower.store.receipt import Receipt
 from twotower.store.records import event_from_row, item_from_bytes, item_to_bytes
@@ -194,13 +194,13 @@ class StoredCatalog:
         """The items with these labels.
 
         Raises:
-            Vanished: one of them was deleted.
+            StaleError: one of them was deleted.
         """
         found = self.items_among(labels)
         try:
             return [found[label] for label in labels]
         except KeyError as error:
-            raise Vanished(f"the item with label {error} is gone from '{self._database.path}'") from None
+            raise StaleError(f"the item with label {error} is gone from '{self._database.path}'") from None
 
     def items_among(self, labels: Sequence[int]) -> dict[int, Item]:
         """Those items with these labels that were not deleted, by label."""

@@ -1,0 +1,97 @@
+"""Columns and postings as plain JSON values and arrays, and back, so that a store can keep what was built once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twotower.recall.columns import Column, Columns, Kind, Ranks
+from twotower.recall.postings import LexicalIndex, Postings
+from twotower.types import Item
+
+MICROSECOND = timedelta(microseconds=1)
+Read = Callable[[Sequence[int]], Sequence[Item | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Something in plain parts.
+
+    Args:
+        values: JSON values.
+        arrays: by name.
+    """
+
+    values: Any
+    arrays: Mapping[str, NDArray[Any]]
+
+
+def pack_columns(columns: Columns) -> Packed:
+    """What filters have read so far."""
+    values: list[Any] = []
+    arrays: dict[str, NDArray[Any]] = {}
+    for number, (name, column) in enumerate(columns.built.items()):
+        arrays[f"{number}.present"] = column.present
+        kinds = {}
+        for kind, ranks in column.ranks.items():
+            kinds[kind] = [value // MICROSECOND if kind == "time" else value for value in ranks.values]
+            arrays[f"{number}.{kind}.codes"] = ranks.codes
+            if ranks.rows is not None:
+                arrays[f"{number}.{kind}.rows"] = ranks.rows
+        values.append([name, kinds])
+    arrays["gone"] = columns.gone
+    return Packed({"names": columns.known_names, "columns": values}, arrays)
+
+
+def unpack_columns(packed: Packed, size: int, read: Read) -> Columns:
+    """The columns that `pack_columns` packed.
+
+    Args:
+        packed: what it gave.
+        size: number of rows.
+        read: as for `Columns`.
+    """
+    columns = Columns(size, read)
+    for number, (name, kinds) in enumerate(packed.values["columns"]):
+        ranks = {kind: _ranks(packed, number, kind, values, size) for kind, values in kinds.items()}
+        columns.built[name] = Column(packed.arrays[f"{number}.present"].astype(np.bool_), ranks)
+    columns.gone = packed.arrays["gone"].astype(np.int64)
+    if packed.values["names"] is not None:
+        columns.names = frozenset(packed.values["names"])
+    return columns
+
+
+def _ranks(packed: Packed, number: int, kind: Kind, values: Sequence[Any], size: int) -> Ranks:
+    keys = [value * MICROSECOND for value in values] if kind == "time" else values
+    rows = packed.arrays.get(f"{number}.{kind}.rows")
+    codes = packed.arrays[f"{number}.{kind}.codes"].astype(np.int32)
+    return Ranks(keys, codes, None if rows is None else rows.astype(np.int32), size)
+
+
+def pack_lexical(lexical: LexicalIndex) -> Packed | None:
+    """The words of all rows, if a search has asked for them."""
+    if not lexical.is_ready:
+        return None
+    postings = lexical.postings
+    counts = postings.counts
+    arrays = {"data": counts.data, "indices": counts.indices, "indptr": counts.indptr}
+    words = sorted(postings.columns, key=postings.columns.__getitem__)
+    return Packed(words, arrays | {"lengths": postings.lengths, "gone": lexical.gone})
+
+
+def unpack_lexical(packed: Packed, size: int, read: Read) -> LexicalIndex:
+    """The words that `pack_lexical` packed."""
+    from scipy.sparse import csc_matrix
+
+    arrays = packed.arrays
+    counts = csc_matrix((arrays["data"], arrays["indices"], arrays["indptr"]), (size, len(packed.values)))
+    columns = {word: column for column, word in enumerate(packed.values)}
+    lexical = LexicalIndex(size, read)
+    lexical.gone = arrays["gone"].astype(np.int64)
+    lexical.postings = Postings(counts, columns, arrays["lengths"].astype(np.float32))
+    return lexical
