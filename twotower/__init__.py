@@ -11,6 +11,7 @@ from twotower._installed import check_single_faiss
 
 if TYPE_CHECKING:
     from twotower.errors import TwoTowerError
+    from twotower.recall.hybrid import Convex, ReciprocalRank
     from twotower.retriever import Retriever
     from twotower.towers.dual_encoder import DualEncoder
     from twotower.towers.user import UserTower
@@ -18,11 +19,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BadItem",
+    "Convex",
     "DualEncoder",
     "Event",
     "Hit",
     "Item",
     "Query",
+    "ReciprocalRank",
     "Retriever",
     "TwoTowerError",
     "UpsertReport",
@@ -32,11 +35,13 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "BadItem": "twotower.types",
+    "Convex": "twotower.recall.hybrid",
     "DualEncoder": "twotower.towers.dual_encoder",
     "Event": "twotower.types",
     "Hit": "twotower.types",
     "Item": "twotower.types",
     "Query": "twotower.types",
+    "ReciprocalRank": "twotower.recall.hybrid",
     "Retriever": "twotower.retriever",
     "TwoTowerError": "twotower.errors",
     "UpsertReport": "twotower.types",
