@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import islice
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twotower.corpus import Corpus
+from twotower.errors import StoreError
 from twotower.recall.item_index import ItemIndex
 from twotower.recall.segment import Labels, Part, Segment, days_of
 from twotower.recall.snapshot import Snapshot
@@ -25,9 +26,10 @@ from twotower.store.files import Sink, Write
 from twotower.store.folder import Store, is_store
 from twotower.store.generations import Generation, Generations
 from twotower.store.stored import Row, State, StoredCatalog
-from twotower.types import Item, Vectors, Where
+from twotower.types import Event, Item, Vectors, Where
 
 AT_ONCE = 1_000
+GONE = Item("")
 SAME = 0.99  # least inner product of a unit vector with itself in half precision
 
 logger = logging.getLogger(__name__)
@@ -43,6 +45,12 @@ class StoredDocuments:
     def at(self, rows: Sequence[int]) -> list[Item]:
         """See `Documents.at`."""
         return self.catalog.items_at(self.labels[list(rows)].tolist())
+
+    def for_columns(self, rows: Sequence[int]) -> list[Item]:
+        """See `Documents.for_columns`."""
+        labels = self.labels[list(rows)].tolist()
+        found = self.catalog.find_items(labels)
+        return [found.get(label, GONE) for label in labels]
 
 
 class StoredCorpus(Corpus):
@@ -78,25 +86,44 @@ class StoredCorpus(Corpus):
         with self._seen() as (connection, snapshot):
             yield snapshot, self.store.catalog.rows(connection)
 
+    def upsert(self, items: Sequence[Item], vectors: Vectors) -> None:
+        """See `Corpus.upsert`."""
+        with self._in_step():
+            super().upsert(items, vectors)
+
+    def delete(self, item_ids: Iterable[str]) -> list[str]:
+        """See `Corpus.delete`."""
+        with self._in_step():
+            return super().delete(item_ids)
+
+    def record(self, events: Sequence[Event]) -> None:
+        """See `Corpus.record`."""
+        with self._in_step():
+            super().record(events)
+
     def refresh(self) -> None:
-        """Catch up with what another process wrote."""
-        with self._committing, self.store.database.view() as connection:
-            self._catch_up(connection)
+        """Catch up with what another process wrote, or with a write of this one that was interrupted."""
+        with self._committing:
+            if self.store.catalog.state() != self._state:
+                with self.store.database.view() as connection:
+                    self._catch_up(connection)
 
     def checkpoint(self) -> None:
         """Write the parts of the index that take long to build, so that opening the store is quick.
 
         Raises:
-            StoreError: they could not be written; nothing is lost.
+            StoreError: they could not be written, or the store takes no writes; nothing is lost.
         """
+        self._check_writable()
         with self._committing:
-            snapshot, state = self.snapshot, self.store.catalog.state()
+            self.refresh()
+            snapshot, state = self.snapshot, self._state
         parts = _worth_writing(snapshot)
         if parts and (derived := _Derived.of(parts, state)) != self._derived:
             derived.write(parts, self.store.generations)
             self._derived = derived
         if state.death > state.forgotten:
-            with self._committing:
+            with self._in_step():
                 self.store.catalog.forget_deaths(state.death)
         self.store.database.tidy(whole=True)
 
@@ -104,8 +131,9 @@ class StoredCorpus(Corpus):
         """Drop what was deleted and replaced from the index and from the files.
 
         Raises:
-            StoreError: the files could not be written; nothing is lost.
+            StoreError: the files could not be written, or the store takes no writes; nothing is lost.
         """
+        self._check_writable()
         with self._committing:
             self.index.compact()
         self.checkpoint()
@@ -154,10 +182,26 @@ class StoredCorpus(Corpus):
         with ExitStack() as stack:
             with self._committing:
                 connection = stack.enter_context(self.store.database.view())
-                if self.store.read_only is not None:
-                    self._catch_up(connection)
+                self._catch_up(connection)
                 snapshot = self.snapshot
             yield connection, snapshot
+
+    def _check_writable(self) -> None:
+        if self.store.read_only is not None:
+            raise StoreError(f"store '{self.store.folder}' takes no writes: {self.store.read_only}")
+
+    @contextmanager
+    def _in_step(self) -> Iterator[None]:
+        """Around a write: the index is of the catalog's state before and after it, however it ends."""
+        with self._committing:
+            self.refresh()
+            try:
+                yield
+            except StoreError:
+                with suppress(StoreError):
+                    self.refresh()  # the catalog may hold it all the same
+                raise
+            self._state = self.store.catalog.state()
 
     def _catch_up(self, connection: apsw.Connection) -> None:
         catalog = self.store.catalog
@@ -166,7 +210,8 @@ class StoredCorpus(Corpus):
             return
         if state.epoch == self._state.epoch and state.forgotten <= self._state.death:
             dead = catalog.deaths(connection, after=self._state.death)
-            self.index.update(dead, self._segment(connection, after=self._state.label))
+            here = [int(part.segment.labels[-1]) for part in self.index.snapshot.parts[-1:]]
+            self.index.update(dead, self._segment(connection, after=max([self._state.label, *here])))
             self._state = state
         else:
             self._state, fresh = self._restored()
@@ -193,12 +238,19 @@ class StoredCorpus(Corpus):
         """What a generation gives to start with, and the label and the death that it goes to."""
         if generation is None:
             return [], 0, 0
-        derived = _Derived(**generation.about)
+        try:
+            derived = _Derived(**generation.about)
+        except TypeError:  # another version's
+            return [], 0, 0
         if derived.epoch != state.epoch or not state.forgotten <= derived.death <= state.death:
             logger.info("store '%s': derived files are of another state and made again", self.store.folder)
             return [], 0, 0
+        try:
+            parts = [self._read(generation.folder, number) for number in range(derived.parts)]
+        except (OSError, RuntimeError, ValueError) as error:  # FAISS reports a missing file as a RuntimeError
+            logger.info("store '%s': derived files are made again (%s)", self.store.folder, error)
+            return [], 0, 0
         self._derived = derived
-        parts = [self._read(generation.folder, number) for number in range(derived.parts)]
         return parts, derived.label, derived.death
 
     def _read(self, folder: Path, number: int) -> Part:
@@ -262,17 +314,20 @@ class _Derived:
         label: it holds the rows up to this label.
         death: of which those that died up to this death are dead.
         parts: how many parts it has.
+        rows: how many rows those have, dead ones included.
     """
 
     epoch: str
     label: int
     death: int
     parts: int
+    rows: int
 
     @classmethod
     def of(cls, parts: Sequence[Part], state: State) -> _Derived:
         """Of the oldest parts of an index in a state."""
-        return cls(state.epoch, int(parts[-1].segment.labels[-1]), state.death, len(parts))
+        rows = sum(len(part.segment) for part in parts)
+        return cls(state.epoch, int(parts[-1].segment.labels[-1]), state.death, len(parts), rows)
 
     def write(self, parts: Sequence[Part], generations: Generations) -> None:
         """Write the parts as a generation."""

@@ -26,6 +26,10 @@ class Documents(Protocol):
         """The items of m rows."""
         ...
 
+    def for_columns(self, rows: Sequence[int]) -> list[Item]:
+        """The items of m rows, of which dead ones may be gone: an item without anything is as good for those."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:
@@ -36,6 +40,10 @@ class Kept:
     def at(self, rows: Sequence[int]) -> list[Item]:
         """See `Documents.at`."""
         return [self.items[row] for row in rows]
+
+    def for_columns(self, rows: Sequence[int]) -> list[Item]:
+        """See `Documents.for_columns`."""
+        return self.at(rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +77,7 @@ class Segment:
         cls, labels: Labels, documents: Documents, index: VectorIndex, days: NDArray[np.float64]
     ) -> Segment:
         """Put together what was built; the columns are built when a filter reads them."""
-        return cls(labels, documents, index, days, Columns(len(labels), documents.at))
+        return cls(labels, documents, index, days, Columns(len(labels), documents.for_columns))
 
     def __len__(self) -> int:
         return len(self.labels)
