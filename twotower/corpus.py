@@ -111,14 +111,14 @@ class Corpus:
             vectors: float32 of shape (n, dim), unit rows.
         """
         if items:
-            with self._committing:
+            with self._in_step():
                 labels, dead = self.catalog.upsert(items, vectors)
                 self.index.update(dead, Segment.fresh(labels, items, vectors))
             self.index.throttle()
 
     def delete(self, item_ids: Iterable[str]) -> list[str]:
         """Remove the items that are indexed among these, all at once; returns their ids."""
-        with self._committing:
+        with self._in_step():
             known, dead = self.catalog.delete(item_ids)
             if known:
                 self.index.update(dead)
@@ -126,7 +126,7 @@ class Corpus:
 
     def record(self, events: Sequence[Event]) -> None:
         """Keep what users did."""
-        with self._committing:
+        with self._in_step():
             self.catalog.record(events)
 
     def compact(self) -> None:
@@ -148,6 +148,12 @@ class Corpus:
         """Let go of files."""
         self.index.stop()
         self.catalog.close()
+
+    @contextmanager
+    def _in_step(self) -> Iterator[None]:
+        """Around a write: the index is of the catalog's state before it and after it."""
+        with self._committing:
+            yield
 
     def _found(self, item_id: str, read: Callable[[Snapshot, Rows], T]) -> T:
         snapshot, ordinals = self._locate([item_id])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -23,6 +24,8 @@ from twotower.store.generations import Generation, Generations
 from twotower.store.stored import State, StoredCatalog
 from twotower.types import Item
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class StoredDocuments:
@@ -38,7 +41,7 @@ class StoredDocuments:
     def known(self, rows: Sequence[int]) -> Sequence[Item | None]:
         """See `Documents.known`."""
         labels = self.labels[list(rows)].tolist()
-        items = self.catalog.items_among(labels)
+        items = self.catalog.find_items(labels)
         return [items.get(label) for label in labels]
 
 
@@ -51,26 +54,44 @@ class Derived:
         label: it holds the rows up to this label.
         death: of which those that died up to this death are dead.
         parts: how many parts it has.
+        rows: how many rows those have, dead ones included.
     """
 
     epoch: str
     label: int
     death: int
     parts: int
+    rows: int
 
     @classmethod
     def of(cls, parts: Sequence[Part], state: State) -> Derived:
         """Of the oldest parts of an index in a state."""
-        return cls(state.epoch, int(parts[-1].segment.labels[-1]), state.death, len(parts))
+        rows = sum(len(part.segment) for part in parts)
+        return cls(state.epoch, int(parts[-1].segment.labels[-1]), state.death, len(parts), rows)
 
     @classmethod
-    def read(cls, generation: Generation | None, state: State) -> Derived | None:
-        """Of a generation; None if there is none, or if it is of another state than one that led to this."""
+    def read(
+        cls, generation: Generation | None, state: State, catalog: StoredCatalog
+    ) -> tuple[Derived, list[Part]] | None:
+        """A generation and its parts; items are read from the catalog.
+
+        Returns:
+            None if there is no generation, if it is of another state than one that led to this, or if it cannot be
+            read any more.
+        """
         if generation is None:
             return None
-        derived = cls(**generation.about)
-        led_here = derived.label <= state.label and state.forgotten <= derived.death <= state.death
-        return derived if led_here and derived.epoch == state.epoch else None
+        try:
+            derived = cls(**generation.about)
+            led_here = derived.label <= state.label and state.forgotten <= derived.death <= state.death
+            if not led_here or derived.epoch != state.epoch:
+                logger.info("'%s' is of another state and made again", generation.folder)
+                return None
+            return derived, [_part(generation, number, catalog) for number in range(derived.parts)]
+        except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+            # Another version's, or removed meanwhile: FAISS reports a missing file as a RuntimeError.
+            logger.info("'%s' cannot be read and is made again (%s)", generation.folder, error)
+            return None
 
     def write(self, parts: Sequence[Part], generations: Generations) -> None:
         """Write the parts as a generation."""
@@ -78,10 +99,6 @@ class Derived:
         for number, part in enumerate(parts):
             contents |= _files(part, number)
         generations.write(contents, asdict(self))
-
-    def read_parts(self, generation: Generation, catalog: StoredCatalog) -> list[Part]:
-        """The parts as they were written; items are read from the catalog."""
-        return [_part(generation, number, catalog) for number in range(self.parts)]
 
 
 def worth_writing(snapshot: Snapshot) -> Sequence[Part]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -16,6 +16,7 @@ import numpy as np
 
 from twotower.corpus import Corpus
 from twotower.derived import Derived, StoredDocuments, worth_writing
+from twotower.errors import StoreError
 from twotower.recall.item_index import ItemIndex
 from twotower.recall.segment import Labels, Part, Segment
 from twotower.recall.snapshot import Snapshot
@@ -64,26 +65,29 @@ class StoredCorpus(Corpus):
             yield snapshot, self.store.catalog.rows(connection)
 
     def refresh(self) -> None:
-        """Catch up with what another process wrote; where this one writes, there is nothing."""
-        if not self.store.database.writable:
-            with self._committing, self.store.database.view() as connection:
-                self._catch_up(connection)
+        """Catch up with what another process wrote, or with a write of this one that was interrupted."""
+        with self._committing:
+            if self.store.catalog.state() != self._state:
+                with self.store.database.view() as connection:
+                    self._catch_up(connection)
 
     def checkpoint(self) -> None:
         """Write the parts of the index that take long to build, so that opening the store is quick.
 
         Raises:
-            StoreError: they could not be written; nothing is lost.
+            StoreError: they could not be written, or the store takes no writes; nothing is lost.
         """
+        self._check_writable()
         with self._committing:
-            snapshot, state = self.snapshot, self.store.catalog.state()
+            self.refresh()
+            snapshot, state = self.snapshot, self._state
         parts = worth_writing(snapshot)
         with self._generating:
             if parts and (derived := Derived.of(parts, state)) != self._derived:
                 derived.write(parts, self.store.generations)
                 self._derived = derived
         if state.death > state.forgotten:
-            with self._committing:
+            with self._in_step():
                 self.store.catalog.forget_deaths(state.death)
         self.store.database.tidy(whole=True)
 
@@ -91,8 +95,9 @@ class StoredCorpus(Corpus):
         """Drop what was deleted and replaced from the index and from the files.
 
         Raises:
-            StoreError: the files could not be written; nothing is lost.
+            StoreError: the files could not be written, or the store takes no writes; nothing is lost.
         """
+        self._check_writable()
         self.index.compact()
         self.checkpoint()
         self.store.database.shrink()
@@ -142,10 +147,26 @@ class StoredCorpus(Corpus):
         with ExitStack() as stack:
             with self._committing:
                 connection = stack.enter_context(self.store.database.view())
-                if not self.store.database.writable:
-                    self._catch_up(connection)
+                self._catch_up(connection)
                 snapshot = self.snapshot
             yield connection, snapshot
+
+    def _check_writable(self) -> None:
+        if self.store.read_only is not None:
+            raise StoreError(f"store '{self.store.folder}' takes no writes: {self.store.read_only}")
+
+    @contextmanager
+    def _in_step(self) -> Iterator[None]:
+        """See `Corpus`; however the write ends."""
+        with self._committing:
+            self.refresh()
+            try:
+                yield
+            except StoreError:
+                with suppress(StoreError):
+                    self.refresh()  # the catalog may hold it all the same
+                raise
+            self._state = self.store.catalog.state()
 
     def _catch_up(self, connection: apsw.Connection) -> None:
         catalog = self.store.catalog
@@ -154,7 +175,8 @@ class StoredCorpus(Corpus):
             self._state = self._restore()
         elif state != self._state:
             dead = catalog.deaths(connection, after=self._state.death)
-            self.index.update(dead, self._segment(connection, after=self._state.label))
+            here = [int(part.segment.labels[-1]) for part in self.snapshot.parts[-1:]]
+            self.index.update(dead, self._segment(connection, after=max([self._state.label, *here])))
             self._state = state
 
     def _restore(self) -> State:
@@ -163,11 +185,11 @@ class StoredCorpus(Corpus):
         catalog = self.store.catalog
         with self.store.database.view() as connection:
             state = catalog.state(connection)
-            self._derived = Derived.read(generation, state)
-            parts: list[Part] = []
-            if self._derived is not None and generation is not None:
+            kept = Derived.read(generation, state, catalog)
+            self._derived, parts = (None, []) if kept is None else kept
+            if self._derived is not None:
                 dead = catalog.deaths(connection, after=self._derived.death)
-                parts = [part.without(dead) for part in self._derived.read_parts(generation, catalog)]
+                parts = [part.without(dead) for part in parts]
             after = 0 if self._derived is None else self._derived.label
             parts.append(Part.whole(self._segment(connection, after=after)))
         self.index.replace(parts)

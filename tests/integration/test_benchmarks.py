@@ -20,6 +20,7 @@ SYSTEMS = {
     "pipeline": {"twotower", "sentence-transformers"},
     "recall": {"twotower", "faiss", "hnswlib", "usearch"},
     "ingest": {"twotower", "faiss", "hnswlib"},
+    "crash": {"twotower"},
     "rerank": {"twotower", "sentence-transformers"},
     "encode": {"twotower", "sentence-transformers", "open_clip"},
     "train": {"random", "bm25", "untrained", "twotower", "sentence-transformers"},
@@ -52,7 +53,7 @@ def test_quick_run_keeps_the_contract(name, tmp_path):
                 assert value["min"] <= value["median"] <= value["max"], metric
             else:
                 assert math.isfinite(value), metric
-    assert found["ratios"]
+    assert found["ratios"] or SYSTEMS[name] == {"twotower"}  # alone: a count of faults has no peer
     for ratio, value in found["ratios"].items():
         ours, _, rest = ratio.partition(" / ")
         peer, _, metric = rest.partition(" : ")

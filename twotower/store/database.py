@@ -55,8 +55,19 @@ class Database:
 
     @property
     def page_checksums(self) -> bool:
-        """Whether pages carry checksums; without the extension they could not."""
-        return bool(self.reader.reserve_bytes("main") == CHECKSUM_BYTES and _vfs() is not None)
+        """Whether the checksums of pages are read; without the extension they could not be."""
+        return _vfs() is not None
+
+    def check_header(self) -> None:
+        """Make sure that the pages have room for checksums: a header that says otherwise turns them off.
+
+        Raises:
+            StoreDamagedError: they have not.
+        """
+        with self.translated():
+            reserved = self.reader.reserve_bytes("main")
+        if reserved != CHECKSUM_BYTES:
+            raise StoreDamagedError(f"file '{self.path}' is damaged (its header): restore it from a backup")
 
     @property
     def reader(self) -> apsw.Connection:
@@ -107,7 +118,7 @@ class Database:
             raise StoreError(
                 f"store '{self.path.parent}' takes no more writes after a failure ({self.failure}): open it again"
             )
-        with self._writing, self.translated(self._fail):
+        with self._writing, self.translated(self.fail):
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield self._writer
@@ -127,13 +138,13 @@ class Database:
         if self._writer is None or not (whole or (wal.exists() and wal.stat().st_size > MOST_WAL_BYTES)):
             return
         mode = apsw.SQLITE_CHECKPOINT_TRUNCATE if whole else apsw.SQLITE_CHECKPOINT_PASSIVE
-        with self._writing, self.translated(self._fail), suppress(apsw.BusyError):
+        with self._writing, self.translated(self.fail), suppress(apsw.BusyError):
             self._writer.wal_checkpoint(mode=mode)
 
     def shrink(self) -> None:
         """Give the space of deleted rows back to the file system."""
         if self._writer is not None:
-            with self._writing, self.translated(self._fail):
+            with self._writing, self.translated(self.fail):
                 self._writer.execute("VACUUM")
             self.tidy(whole=True)
 
@@ -148,9 +159,26 @@ class Database:
         if self.page_checksums:
             yield from self._damaged_pages()
 
-    def close(self) -> None:
-        """Close every connection."""
-        for connection in list(self._connections):
+    def fail(self, reason: str) -> None:
+        """Take no more writes."""
+        self.failure = reason
+        logger.error(
+            "store '%s': %s; it takes no more writes until it is opened again", self.path.parent, reason
+        )
+
+    def close(self, *, untouched: bool = False) -> None:
+        """Close every connection.
+
+        Args:
+            untouched: leave the write-ahead log as it is; after a failure it is left in any case.
+        """
+        if self._writer is not None and (untouched or self.failure is not None):
+            with suppress(apsw.Error):
+                self._writer.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        self.failure = self.failure or "it was closed"
+        readers = [connection for connection in self._connections if connection is not self._writer]
+        writers = [] if self._writer is None else [self._writer]
+        for connection in readers + writers:  # the last to go removes the log, which a reader may not
             with suppress(apsw.Error):
                 connection.close()
 
@@ -159,22 +187,36 @@ class Database:
         wal = self.path.with_name(f"{self.path.name}-wal")
         if wal.exists() and wal.stat().st_size:
             return  # a page may be written half by the copying of the log
-        with self.path.open("rb") as file:
-            number = 0
-            while page := file.read(PAGE_SIZE):
-                number += 1
+        # Not `open`: closing any other descriptor of a file drops the locks that SQLite holds on it in this process.
+        flags = [apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READONLY, 0]
+        file = apsw.VFSFile("unix", str(self.path), flags)
+        try:
+            for number in range(-(-file.xFileSize() // PAGE_SIZE)):
+                page = file.xRead(min(PAGE_SIZE, file.xFileSize() - number * PAGE_SIZE), number * PAGE_SIZE)
                 if any(page) and not self._is_whole(page):
-                    yield f"file '{self.path}': page {number} is not what was written"
+                    yield f"file '{self.path}': page {number + 1} is not what was written"
+        finally:
+            file.xClose()
 
     def _is_whole(self, page: bytes) -> bool:
         return bool(len(page) == PAGE_SIZE and self.rows("SELECT verify_checksum(?)", page)[0][0])
 
     def _connect(self, *, create: bool) -> apsw.Connection:
         flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
-        is_new = create and not self.path.exists()
         connection = apsw.Connection(str(self.path), flags=flags, vfs=_vfs())
+        self._connections.add(connection)
+        try:
+            self._prepare(connection, create=create)
+        except BaseException:
+            with suppress(apsw.Error):
+                connection.close()
+            raise
+        return connection
+
+    @staticmethod
+    def _prepare(connection: apsw.Connection, *, create: bool) -> None:
         connection.set_busy_timeout(BUSY_MS)
-        if is_new:
+        if create and not connection.pragma("page_count"):  # new, or killed while it was made
             connection.pragma("page_size", PAGE_SIZE)
             connection.reserve_bytes("main", CHECKSUM_BYTES)
         if create:
@@ -186,14 +228,6 @@ class Database:
         else:
             connection.pragma("query_only", True)
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        self._connections.add(connection)
-        return connection
-
-    def _fail(self, reason: str) -> None:
-        self.failure = reason
-        logger.error(
-            "store '%s': %s; it takes no more writes until it is opened again", self.path.parent, reason
-        )
 
     @contextmanager
     def translated(self, on_failure: Callable[[str], None] | None = None) -> Iterator[None]:

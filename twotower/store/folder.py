@@ -11,6 +11,7 @@ Nothing here is ever unpickled or executed.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ from twotower.store.stored import StoredCatalog
 CATALOG = "catalog.sqlite"
 RECEIPT = "receipt"
 LOCK = "LOCK"
-UNFINISHED = frozenset({LOCK, CATALOG, f"{CATALOG}-wal", f"{CATALOG}-shm"})  # a creation that was interrupted
+# What a creation that was interrupted leaves.
+UNFINISHED = frozenset({LOCK, *(f"{CATALOG}{end}" for end in ("", "-wal", "-shm", "-journal"))})
 
 
 class Store:
@@ -86,9 +88,12 @@ class Store:
 
     @classmethod
     def _opened(cls, folder: Path, settings: Mapping[str, Any] | None, *, read_only: bool) -> Store:
-        lock = None if read_only else _locked(folder)
-        try:
+        with ExitStack() as on_error:
+            lock = None if read_only else _locked(folder)
+            if lock is not None:
+                on_error.callback(lock.release)
             database = Database(folder / CATALOG, writable=not read_only)
+            on_error.callback(database.close, untouched=True)
             receipt = Receipt(folder / RECEIPT)
             if not _is_empty(database):
                 catalog = StoredCatalog(database, receipt)
@@ -96,10 +101,7 @@ class Store:
                 catalog = StoredCatalog.create(database, receipt, settings)
             else:
                 raise _missing(folder)
-        except BaseException:
-            if lock is not None:
-                lock.release()
-            raise
+            on_error.pop_all()
         return cls(folder, database, catalog, lock)
 
     @property

@@ -27,6 +27,7 @@ FORMAT = 2
 CURRENT = "CURRENT"
 MANIFEST = "manifest.json"
 NAME = re.compile(r"generation-(\d{6,})")
+POINTER = re.compile(rb"(generation-[0-9]{6,}) ([0-9a-f]{64})\n")
 FILE_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
 logger = logging.getLogger(__name__)
@@ -108,12 +109,12 @@ class Generations:
         return None
 
     def _checked(self) -> Generation:
-        words = (self._folder / CURRENT).read_text(encoding="utf-8").split()
-        if len(words) != 2 or not NAME.fullmatch(words[0]):
+        pointer = POINTER.fullmatch((self._folder / CURRENT).read_bytes())
+        if pointer is None:
             raise ValueError(f"file '{self._folder / CURRENT}' is not what was written")
-        folder = self._folder / words[0]
+        folder = self._folder / pointer[1].decode()
         raw = (folder / MANIFEST).read_bytes()
-        if hashlib.sha256(raw).hexdigest() != words[1]:
+        if hashlib.sha256(raw).hexdigest() != pointer[2].decode():
             raise ValueError(f"file '{folder / MANIFEST}' is not what was written")
         manifest = json.loads(raw)
         if manifest["format"] != FORMAT:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from heapq import merge
 from itertools import islice
-from operator import attrgetter
+from typing import Any
 
 from twotower.types import Event
 
-# By time; the rest makes the order of acts of one moment the same whatever order they were recorded in.
-CHRONOLOGICAL = attrgetter("time", "user", "item", "kind", "value")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class History:
@@ -34,7 +33,7 @@ class History:
         for event in events:
             added.setdefault(event.user, []).append(event)
         for user, new in added.items():
-            self._events[user] = tuple(sorted([*self._events.get(user, ()), *new], key=CHRONOLOGICAL))
+            self._events[user] = tuple(sorted([*self._events.get(user, ()), *new], key=_chronological))
 
     def of(self, user: str, *, until: datetime, newest: int) -> Sequence[Event]:
         """A user's last events up to and including a moment, oldest first; nothing later is visible.
@@ -45,11 +44,21 @@ class History:
             newest: how many at most.
         """
         events = self._events.get(user, ())
-        end = bisect_right(events, until, key=attrgetter("time"))
+        end = bisect_right(events, until - EPOCH, key=_moment)
         return events[max(0, end - newest) : end]
 
     def of_all(self, *, until: datetime, newest: int) -> Sequence[Event]:
         """Everybody's last events up to and including a moment, oldest first."""
         backwards = (reversed(self.of(user, until=until, newest=newest)) for user in list(self._events))
-        latest = islice(merge(*backwards, key=CHRONOLOGICAL, reverse=True), newest)
+        latest = islice(merge(*backwards, key=_chronological, reverse=True), newest)
         return list(latest)[::-1]
+
+
+def _moment(event: Event) -> timedelta:
+    """Since 1970: datetimes of one zone compare by their clocks, which say the same twice when summer time ends."""
+    return event.time - EPOCH
+
+
+def _chronological(event: Event) -> tuple[Any, ...]:
+    """By time; the rest makes the order of acts of one moment the same whatever order they were recorded in."""
+    return _moment(event), event.user, event.item, event.kind, event.value

@@ -6,6 +6,7 @@ The number here is written after each commit, so a catalog that knows of fewer c
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import zlib
@@ -26,20 +27,26 @@ class Receipt:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._descriptor: int | None = None
 
     def write(self, commits: int) -> None:
-        """Note how many commits there were."""
+        """Note how many commits there were.
+
+        Raises:
+            OSError: it cannot be written.
+        """
         if self._descriptor is None:
-            self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o644)
+            self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o644)
         number = _NUMBER.pack(commits)
-        os.pwrite(self._descriptor, number + struct.pack("<I", zlib.crc32(number)), 0)
+        written = os.pwrite(self._descriptor, number + struct.pack("<I", zlib.crc32(number)), 0)
+        if written != _RECORD.size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
 
     def read(self) -> int | None:
         """The number; None where the file is missing or damaged."""
         try:
-            commits, checksum = _RECORD.unpack(self._path.read_bytes())
+            commits, checksum = _RECORD.unpack(self.path.read_bytes())
         except (OSError, struct.error):
             return None
         return int(commits) if zlib.crc32(_NUMBER.pack(commits)) == checksum else None

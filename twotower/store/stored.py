@@ -146,8 +146,7 @@ class StoredCatalog:
             return [], np.zeros(0, dtype=np.int64)
         with self._writing() as connection:
             dead = self._kill(connection, known)
-            for some in _chunks(known):
-                connection.execute("DELETE FROM ids WHERE id IN carray(?)", (apsw.carray(some),))
+            connection.executemany("DELETE FROM ids WHERE id = ?", ((item_id,) for item_id in known))
         return known, dead
 
     def record(self, events: Sequence[Event]) -> None:
@@ -196,14 +195,14 @@ class StoredCatalog:
         Raises:
             StaleError: one of them was deleted.
         """
-        found = self.items_among(labels)
+        found = self.find_items(labels)
         try:
             return [found[label] for label in labels]
         except KeyError as error:
             raise StaleError(f"the item with label {error} is gone from '{self._database.path}'") from None
 
-    def items_among(self, labels: Sequence[int]) -> dict[int, Item]:
-        """Those items with these labels that were not deleted, by label."""
+    def find_items(self, labels: Sequence[int]) -> dict[int, Item]:
+        """The items with these labels that there still are, by label."""
         found: dict[int, Item] = {}
         for some in _chunks(labels):
             marks = ", ".join("?" * len(some))
@@ -254,6 +253,7 @@ class StoredCatalog:
         self._database.close()
 
     def _check_format(self) -> None:
+        self._database.check_header()
         try:
             found = self._meta(self._database.reader)["format"]
         except (KeyError, StoreError) as error:
@@ -278,14 +278,19 @@ class StoredCatalog:
         with self._database.transaction() as connection:
             _set(connection, "commits", commits := int(self._meta(connection)["commits"]) + 1)
             yield connection
-        self._receipt.write(commits)
+        try:
+            self._receipt.write(commits)
+        except OSError as error:
+            self._database.fail(str(error))
+            raise StoreError(f"file '{self._receipt.path}' cannot be written ({error})") from error
         self._database.tidy()
 
     def _kill(self, connection: apsw.Connection, ids: Sequence[str]) -> Labels:
         """Forget the current versions of some ids; returns their labels."""
         dead: list[int] = []
         for some in _chunks(ids):
-            found = connection.execute("SELECT label FROM ids WHERE id IN carray(?)", (apsw.carray(some),))
+            marks = ", ".join("?" * len(some))
+            found = connection.execute(f"SELECT label FROM ids WHERE id IN ({marks})", some)
             dead += [label for (label,) in found]
         labels = sorted(dead)
         rows = [(label,) for label in labels]

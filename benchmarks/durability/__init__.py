@@ -1,0 +1,1 @@
+"""Parts of the benchmark of crashes: a process that writes until it is killed, and what is checked afterwards."""

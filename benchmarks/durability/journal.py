@@ -1,0 +1,84 @@
+"""What a process was about to do and what it was told is done, kept outside of the store.
+
+Each line is one unbuffered write, so the operating system has it when the process is killed. A line that the kill
+tore is of an operation that had not begun, or the end of one that may or may not be there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from twotower.types import Event
+
+DONE = b"done\n"
+ItemRecord: TypeAlias = tuple[str, str]
+"""Id and title; a title is never used twice."""
+EventRecord: TypeAlias = tuple[str, str, str, str, float]
+"""User, item, kind, time in ISO 8601, value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One call, or close and open together.
+
+    Args:
+        kind: such as "upsert" or "compact".
+        items: what it writes.
+        deleted: ids of items that it deletes, there or not.
+        events: what it records.
+    """
+
+    kind: str
+    items: Sequence[ItemRecord] = ()
+    deleted: Sequence[str] = ()
+    events: Sequence[EventRecord] = ()
+
+
+def event_record(event: Event) -> EventRecord:
+    """An event as the journal has it."""
+    return event.user, event.item, event.kind, event.time.isoformat(), event.value
+
+
+class Journal:
+    """A file that operations are written to, before and after.
+
+    Args:
+        path: appended to.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+
+    @contextmanager
+    def around(self, operation: Operation) -> Iterator[None]:
+        """Note the intent before, and the acknowledgement after."""
+        os.write(self._descriptor, json.dumps(asdict(operation)).encode() + b"\n")
+        yield
+        os.write(self._descriptor, DONE)
+
+
+def read_journal(path: Path) -> tuple[list[Operation], Operation | None]:
+    """The operations that were acknowledged, in order, and the one that was begun only, if any."""
+    acknowledged: list[Operation] = []
+    pending = None
+    for line in path.read_bytes().splitlines(keepends=True) if path.exists() else ():
+        if not line.endswith(b"\n"):
+            break  # torn by the kill
+        if line != DONE:
+            pending = _operation(json.loads(line))
+        elif pending is not None:
+            acknowledged.append(pending)
+            pending = None
+    return acknowledged, pending
+
+
+def _operation(content: Any) -> Operation:
+    items = [(item_id, title) for item_id, title in content["items"]]
+    events = [(user, item, kind, time, value) for user, item, kind, time, value in content["events"]]
+    return Operation(content["kind"], tuple(items), tuple(content["deleted"]), tuple(events))
