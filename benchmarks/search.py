@@ -21,15 +21,14 @@ from benchmarks.common.quality import (
 )
 from benchmarks.retrieval.straight import StraightRecipe
 from multimodal import WeightedConcat
-from twotower import DualEncoder, Retriever
+from twotower import DualEncoder, ReciprocalRank, Retriever
 from twotower.evaluation import bm25_run, random_run, search_run, write_run
 from twotower.evaluation.metrics import Run
 from twotower.presets import IMAGE_WEIGHT, TEXT_WEIGHT, default_decay
-from twotower.recall.rank_fusion import reciprocal_rank_fusion
 
 DEPTH = 100
 QUICK_QUERIES, QUICK_ITEMS = 15, 200
-OURS = ("dense", "fused", "hybrid", "reranked", "reranked+decay")
+OURS = ("dense", "fused", "hybrid", "reranked", "hybrid+reranked", "reranked+decay")
 PEERS = ("bm25", "sentence-transformers", "txtai")
 
 
@@ -95,23 +94,19 @@ def our_runs(data: Dataset, options: argparse.Namespace) -> dict[str, Run]:
     retriever = Retriever(DualEncoder(text))
     retriever.upsert(data.items, on_error="skip")
     runs: dict[str, Run] = {"dense": search_run(retriever, data.worded, DEPTH)}
-    recalled = "dense"
     if _has_photos(data):
         fusion = WeightedConcat(text=TEXT_WEIGHT, image=IMAGE_WEIGHT)
         retriever = Retriever(DualEncoder(text, models.image_encoder(options), fusion))
         retriever.upsert(data.items, on_error="skip")
         runs["fused"] = search_run(retriever, data.queries, DEPTH)
-        recalled = "fused"
-    lexical = bm25_run(data.queries, data.items, DEPTH)
-    runs["hybrid"] = {
-        query: reciprocal_rank_fusion([list(lexical[query]), list(runs[recalled].get(query, {}))], DEPTH)
-        for query in data.queries
-    }
+    hybrid = retriever.using(hybrid=ReciprocalRank(depth=DEPTH))
+    runs["hybrid"] = search_run(hybrid, data.queries, DEPTH)
     reranker = models.reranker(options)
     if reranker is None:
         return runs
     retriever = retriever.using(reranker=reranker)
     runs["reranked"] = search_run(retriever, data.queries, DEPTH)
+    runs["hybrid+reranked"] = search_run(hybrid.using(reranker=reranker), data.queries, DEPTH)
     if (newest := _newest(data)) is not None:
         decaying = retriever.using(decay=default_decay())
         runs["reranked+decay"] = search_run(decaying, data.queries, DEPTH, now=newest)
@@ -162,6 +157,8 @@ def parameters_of(name: str, data: Dataset, options: argparse.Namespace) -> dict
             return {"fused_rankings": f"bm25, {recall}", "reciprocal_rank_constant": 60}
         case "reranked":
             return {"candidates": recall, "reranker": reranker, "relevance_weight": 0.7}
+        case "hybrid+reranked":
+            return {"candidates": "hybrid", "reranker": reranker, "relevance_weight": 0.7}
         case "reranked+decay":
             newest = _newest(data)
             return {"candidates": recall, "now": newest.isoformat() if newest else None, "half_life_days": 90}

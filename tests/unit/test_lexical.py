@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from twotower.recall.lexical import BM25, words_of
-from twotower.recall.rank_fusion import reciprocal_rank_fusion
 
 TEXTS = ["Red running shoes", "Blue shoe, shoe polish", "红色运动鞋 跑步", "Lamp", ""]
 
@@ -64,12 +63,3 @@ def test_building_says_nothing():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout + done.stderr == ""
-
-
-def test_reciprocal_rank_fusion_by_hand():
-    fused = reciprocal_rank_fusion([["a", "b", "c"], ["c", "a"]])
-    assert fused == pytest.approx({"a": 1 / 61 + 1 / 62, "c": 1 / 63 + 1 / 61, "b": 1 / 62})
-    assert list(fused) == ["a", "c", "b"]
-    assert list(reciprocal_rank_fusion([["a"], ["b"]])) == ["b", "a"]  # as ties break everywhere here
-    assert list(reciprocal_rank_fusion([["a", "b"], []], 1)) == ["a"]
-    assert reciprocal_rank_fusion([]) == {}
