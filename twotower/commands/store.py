@@ -14,6 +14,7 @@ from twotower.retriever import Retriever
 from twotower.store.folder import Store, is_store
 from twotower.store.records import item_to_row
 from twotower.stored_corpus import StoredCorpus
+from twotower.types import Vectors
 
 
 def open_existing(folder: Path) -> Retriever:
@@ -73,12 +74,17 @@ def export(folder: Path, catalog: Path, vectors: Path | None) -> int:
     """
     from safetensors.numpy import save_file
 
-    written, rows = 0, []
+    targets = [catalog] if vectors is None else [catalog, vectors]
+    if taken := [path for path in targets if path.exists()]:
+        raise StoreError(f"file '{taken[0]}' exists: pass another name")
+    parts = [path.with_name(f"{path.name}.part") for path in targets]
+    rows: list[Vectors] = []
+    written = 0
     try:
         with (
             opened(folder) as corpus,
             corpus.rows() as (_, found),
-            catalog.open("x", encoding="utf-8") as file,
+            parts[0].open("w", encoding="utf-8") as file,
         ):
             for _, item, vector in found:
                 file.write(json.dumps(item_to_row(item), ensure_ascii=False) + "\n")
@@ -86,8 +92,14 @@ def export(folder: Path, catalog: Path, vectors: Path | None) -> int:
                 if vectors is not None:
                     rows.append(vector)
         if vectors is not None:
-            table = np.stack(rows) if rows else np.zeros((0, 0), dtype=np.float32)
-            save_file({"vectors": table}, vectors)
-    except FileExistsError:
-        raise StoreError(f"file '{catalog}' exists: pass another name") from None
+            save_file({"vectors": np.stack(rows) if rows else np.zeros((0, 0), dtype=np.float32)}, parts[1])
+        for part, path in zip(parts, targets, strict=True):
+            part.replace(path)
+    except OSError as error:
+        if isinstance(error, StoreError):
+            raise
+        raise StoreError(f"store '{folder}' cannot be exported to '{catalog}' ({error})") from error
+    finally:
+        for part in parts:
+            part.unlink(missing_ok=True)
     return written

@@ -66,8 +66,8 @@ def test_search_reports_what_its_runs_say_and_ir_measures_agrees(options, folder
     options.runs, options.queries = tmp_path / "runs", None
     options.reranker = models.cross_encoder_folder(options)
     result = search.run(options)
-    systems = ["random", "bm25", "dense", "fused", "hybrid", "reranked", "reranked+decay"]
-    systems += ["sentence-transformers", "txtai"]
+    systems = ["random", "bm25", "dense", "fused", "hybrid", "reranked", "hybrid+reranked"]
+    systems += ["reranked+decay", "sentence-transformers", "txtai"]
     assert [row.system for row in result.rows] == systems
     qrels = read_qrels(folder, "dev")
     for row in result.rows:
@@ -82,7 +82,7 @@ def test_search_reports_what_its_runs_say_and_ir_measures_agrees(options, folder
     assert ratio.median == pytest.approx(
         by_name["hybrid"].metrics["ndcg@10"] / by_name["bm25"].metrics["ndcg@10"]
     )
-    assert result.headline.startswith("reranked / bm25 : ndcg@10: ")
+    assert result.headline.startswith("hybrid+reranked / bm25 : ndcg@10: ")
 
 
 def test_without_a_reranker_the_reranked_rows_are_left_out_and_the_file_says_so(options):
