@@ -127,8 +127,13 @@ class Ranking:
             reads = self.reranker is not None and bool(queries[0].words)
             depth = max(k, self.rerank_depth) if reads else k
             found = self._recalled(snapshot, queries, depth, allowed, clock)
-            rank = self._reranked if reads else self._as_recalled
-            for number, answer in zip(group, rank(snapshot, queries, found, k), strict=True):
+            if reads:
+                answers = self._reranked(snapshot, queries, found, k)
+            elif isinstance(found, Candidates) and (name := self._undivided(queries)):
+                answers = _plain(name, snapshot, found)
+            else:
+                answers = self._as_recalled(snapshot, queries, found)
+            for number, answer in zip(group, answers, strict=True):
                 hits[number] = answer
         return hits
 
@@ -163,21 +168,27 @@ class Ranking:
         depth: int,
         allowed: Sequence[Selection],
         clock: Clock,
-    ) -> list[Candidates]:
-        """Candidates of each query, best first."""
+    ) -> Candidates | list[Candidates]:
+        """Candidates of each query, best first: as one of many queries where all have equally many."""
         vectors = np.array([query.vector for query in queries])
         if self.hybrid is not None and queries[0].words:
             words = [query.words for query in queries]
             return hybrid_candidates(
                 snapshot, words, vectors, depth, fusion=self.hybrid, allowed=allowed, clock=clock
             )
-        found = best_candidates(snapshot, vectors, depth, allowed=allowed, clock=clock)
-        return [found[number] for number in range(len(queries))]
+        return best_candidates(snapshot, vectors, depth, allowed=allowed, clock=clock)
+
+    def _undivided(self, queries: Sequence[Asked]) -> str | None:
+        """What the score is called where it is one similarity, of which nothing is to be told apart."""
+        if self.decay is not None or len(self.blocks) > 1 or any(USER in query.parts for query in queries):
+            return None
+        return next(iter(self.blocks), SIMILARITY)
 
     def _as_recalled(
-        self, snapshot: Snapshot, queries: Sequence[Asked], found: Sequence[Candidates], k: int
+        self, snapshot: Snapshot, queries: Sequence[Asked], recalled: Candidates | Sequence[Candidates]
     ) -> Iterator[list[Hit]]:
         """Hits in the order of recall."""
+        found = [recalled[number] for number in range(len(queries))]
         items = iter(snapshot.items_at(np.concatenate([each.ordinals for each in found])))
         for query, each in zip(queries, found, strict=True):
             explained = self._explained(snapshot, query, each, None)
@@ -187,9 +198,14 @@ class Ranking:
             ]
 
     def _reranked(
-        self, snapshot: Snapshot, queries: Sequence[Asked], found: Sequence[Candidates], k: int
+        self,
+        snapshot: Snapshot,
+        queries: Sequence[Asked],
+        recalled: Candidates | Sequence[Candidates],
+        k: int,
     ) -> Iterator[list[Hit]]:
         """Hits in the order of recall and relevance together; the reranker reads all pairs in one call."""
+        found = [recalled[number] for number in range(len(queries))]
         items = iter(snapshot.items_at(np.concatenate([each.ordinals for each in found])))
         read = [[next(items) for _ in each.ordinals] for each in found]
         relevance = iter(
@@ -228,12 +244,7 @@ class Ranking:
             found: of this query alone, its arrays of shape (m,).
             relevance: shape (m,), or None where nothing was read.
         """
-        if not (self.blocks or found.channels or USER in query.parts):
-            if relevance is None and found.freshness is None:
-                return [{SIMILARITY: score} for score in found.recalled.tolist()]
-            parts = {SIMILARITY: found.recalled.astype(np.float64)}
-        else:
-            parts = self._parts(query, snapshot, found)
+        parts = self._parts(query, snapshot, found)
         weight = 0.0 if relevance is None else self.relevance_weight
         explained = {name: (1 - weight) * part for name, part in parts.items()}
         if relevance is not None:
@@ -257,6 +268,15 @@ class Ranking:
                     parts[name] = vectors @ vector
         parts.update(found.channels)
         return parts
+
+
+def _plain(name: str, snapshot: Snapshot, found: Candidates) -> Iterator[list[Hit]]:
+    """Hits whose score is one similarity."""
+    items = snapshot.items_at(found.ordinals.ravel())
+    width = found.ordinals.shape[1]
+    for row, scores in enumerate(found.recalled.tolist()):
+        parts = [{name: score} for score in scores]
+        yield list(map(Hit, items[row * width : (row + 1) * width], scores, parts))
 
 
 def blend(query: Vectors | None, user: Vectors | None, user_weight: float) -> dict[str, Vectors]:

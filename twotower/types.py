@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,9 +95,8 @@ class Query(str):
         return query
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One result.
+class Hit(NamedTuple):
+    """One result. A tuple, because a batch of searches makes thousands of them.
 
     Args:
         item: the item as it was indexed.

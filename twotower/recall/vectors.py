@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,10 +32,12 @@ def unit_rows(vectors: NDArray[np.float32], *, rows: int, dim: int, source: str)
             f"{source} gave an array of shape {array.shape}, not ({rows}, {dim}): one row an input"
         )
     array = np.asarray(array, dtype=np.float64)
-    squares = np.einsum("nd,nd->n", array, array)
-    if rows and not (squares.min() > 0 and squares.max() < np.inf):  # false for NaN, too
-        row = int(np.flatnonzero(~((squares > 0) & (squares < np.inf)))[0])
-        if squares[row] == 0:
+    lengths = np.sqrt(np.einsum("nd,nd->n", array, array))
+    for row, length in enumerate(lengths.tolist()):
+        if length == 0:
             raise EncoderError(f"{source} gave a zero vector in row {row}: it has no direction")
-        raise EncoderError(f"{source} gave NaN or infinity in row {row}: check that input")
-    return np.asarray(array / np.sqrt(squares)[:, None], dtype=np.float32)
+        if not length < math.inf:  # NaN, too
+            raise EncoderError(f"{source} gave NaN or infinity in row {row}: check that input")
+    unit: Vectors = np.empty(array.shape, dtype=np.float32)
+    np.divide(array, lengths[:, None], out=unit, casting="same_kind")
+    return unit
