@@ -144,8 +144,8 @@ class Corpus:
         """How large everything is."""
         return Stats.of(self.snapshot)
 
-    def close(self) -> None:
-        """Let go of files."""
+    def close(self, *, settle: bool = True) -> None:
+        """See `Retriever.close`."""
         self.index.stop()
         self.catalog.close()
 

@@ -186,8 +186,8 @@ class Retriever:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        self.close(settle=kind is None)
 
     @property
     def encoder(self) -> Encoder:
@@ -456,10 +456,15 @@ class Retriever:
         """How large the corpus is, and what it is kept in."""
         return self._corpus.stats()
 
-    def close(self) -> None:
-        """Write what makes opening a store quick, and let go of it; nothing can be asked afterwards."""
+    def close(self, *, settle: bool = True) -> None:
+        """Let go of a store, or of memory; nothing can be asked afterwards.
+
+        Args:
+            settle: finish what merges in the background and write what makes opening quick; False, as after an
+                error in a `with`, leaves that to the next opening. Nothing is lost either way.
+        """
         with self._writing:
-            self._corpus.close()
+            self._corpus.close(settle=settle)
 
     def save(self, folder: str | Path) -> None:
         """Write a copy of everything to a folder; a store that was there stays whole until it is replaced.

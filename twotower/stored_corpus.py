@@ -131,10 +131,10 @@ class StoredCorpus(Corpus):
         )
         return Stats.of(self.snapshot, store)
 
-    def close(self) -> None:
-        """Write what makes opening quick, where something changed, and let go of the folder."""
+    def close(self, *, settle: bool = True) -> None:
+        """See `Retriever.close`."""
         try:
-            if self.store.read_only is None:
+            if settle and self.store.read_only is None:
                 self.index.settle()
                 self.checkpoint()
         finally:
