@@ -147,7 +147,7 @@ class Ranking:
             words: whether the query has words, which a reranker would read beside more candidates.
         """
         depth = max(k, self.rerank_depth) if words and self.reranker is not None else k
-        return snapshot.plans(depth + SLACK, snapshot.allowed(where))
+        return snapshot.plans(depth if self.decay is None else depth + SLACK, snapshot.allowed(where))
 
     def _groups(self, asked: Sequence[Asked]) -> Iterator[Sequence[int]]:
         """Queries that are answered alike: with words, and without; none that has no direction."""

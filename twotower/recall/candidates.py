@@ -14,7 +14,7 @@ from twotower.recall.snapshot import Snapshot
 from twotower.types import Decay, Vectors
 
 GROWTH = 4
-SLACK = 16  # rows fetched beyond k, so that one fetch usually settles the order
+SLACK = 16  # rows fetched beyond k under decay, so that one fetch usually settles the order
 ROUNDING = 1e-6
 
 
@@ -101,8 +101,8 @@ def best_candidates(
         nothing = np.zeros((len(queries), 0))
         return Candidates(nothing.astype(np.int64), nothing.astype(np.float32), nothing)
     if clock.decay is None:
-        similarity, ordinals = snapshot.search(queries, min(k + SLACK, matches), allowed)
-        return Candidates(ordinals[:, :k], similarity[:, :k], None)
+        similarity, ordinals = snapshot.search(queries, k, allowed)
+        return Candidates(ordinals, similarity, None)
     ceiling = clock.ceiling(snapshot, allowed)
 
     def settled(queries: Vectors, fetch: int) -> Candidates:

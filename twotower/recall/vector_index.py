@@ -22,6 +22,7 @@ from twotower.types import Scores, Vectors
 
 GRAPH_ABOVE = 20_000  # rows; below, an exhaustive scan is as fast as a graph and exact
 CONSTRUCTION_DEPTH = 100
+TIES = 16  # rows that an exact search fetches beyond k, among which ties at the cut are settled by row
 
 
 class VectorIndex(Protocol):
@@ -54,8 +55,9 @@ class VectorIndex(Protocol):
             selection: of the n rows, or None for all rows.
 
         Returns:
-            Inner products and rows, each (q, k), best first; where fewer than k rows are selected, the rest has
-            row -1. Never fewer than min(k, selected rows), never a row that is not selected.
+            Inner products and rows, each (q, k), best first (an exact index: the lower row first among equals);
+            where fewer than k rows are selected, the rest has row -1. Never fewer than min(k, selected rows),
+            never a row that is not selected.
         """
         ...
 
@@ -115,12 +117,14 @@ class ExactIndex:
             chosen = None
         else:  # FAISS reads an array of rows directly here, and only here
             chosen = faiss.IDSelectorArray(selection.rows) if method == "subset" else selection.bitmap
-        _, rows = _scan(self._index, queries, k, chosen)
+        _, rows = _scan(self._index, queries, min(k + TIES, len(self)), chosen)
         # FAISS's sums depend on the size of the batch; these do not, so a batch scores as its queries would alone.
-        found = self._table[np.maximum(rows, 0)]  # (q, k, dim)
+        found = self._table[np.maximum(rows, 0)]  # (q, k + TIES, dim)
         scores = np.einsum("qkd,qd->qk", found, queries, dtype=np.float64).astype(np.float32)
         scores[rows < 0] = -np.inf
-        return scores, rows
+        best = np.lexsort((rows, -scores))[:, :k]
+        queried = np.arange(len(queries))[:, None]
+        return _padded(scores[queried, best], rows[queried, best], k)
 
     def vectors(self, rows: Rows) -> Vectors:
         """See `VectorIndex.vectors`."""
@@ -211,11 +215,7 @@ class GraphIndex:
     def _pick(self, queries: Vectors, k: int, selected: Rows) -> tuple[Scores, Rows]:
         found = queries @ self.vectors(selected).T  # (q, selected)
         order = np.argsort(-found, axis=1, kind="stable")[:, :k]
-        scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
-        rows = np.full((len(queries), k), -1, dtype=np.int64)
-        scores[:, : order.shape[1]] = np.take_along_axis(found, order, axis=1)
-        rows[:, : order.shape[1]] = selected[order]
-        return scores, rows
+        return _padded(np.take_along_axis(found, order, axis=1), selected[order], k)
 
 
 class GrowingGraph:
@@ -266,6 +266,13 @@ def _write(index: Any, write: Callable[[bytes], object]) -> None:
     import faiss
 
     faiss.write_index(index, faiss.PyCallbackIOWriter(write))
+
+
+def _padded(scores: Scores, rows: Rows, k: int) -> tuple[Scores, Rows]:
+    missing = ((0, 0), (0, k - scores.shape[1]))
+    if not missing[1][1]:
+        return scores, rows
+    return np.pad(scores, missing, constant_values=-np.inf), np.pad(rows, missing, constant_values=-1)
 
 
 def _scan(index: Any, queries: Vectors, k: int, chosen: Any) -> tuple[Scores, Rows]:
