@@ -80,7 +80,8 @@ def killed(tmp_path_factory):
     with filled(folder / "open") as retriever:
         retriever._corpus.checkpoint()
         retriever.upsert(made([5, 300, 301], "fifth"))
-        retriever.delete(["i7"])
+        retriever.settle()
+        retriever.delete(["i7"])  # from here on only in the write-ahead log
         retriever.record([Event("u", "i300", "view", NOW)])
         expected = answers(retriever)
         shutil.copytree(folder / "open", folder / "store")

@@ -86,6 +86,7 @@ def test_a_write_is_there_without_close(tmp_path):
     for step in range(3):
         retriever.upsert(made(range(30 * step, 30 * step + 30)))
         retriever.delete([f"i{30 * step}"])
+        retriever.settle()  # a folder that is being written cannot be copied
         retriever.record([Event("u", f"i{30 * step + 1}", "view", NOW)])
         expected |= {f"i{number}" for number in range(30 * step + 1, 30 * step + 30)}
         shutil.copytree(tmp_path / "s", tmp_path / f"{step}")
@@ -99,6 +100,7 @@ def test_a_write_is_there_without_close(tmp_path):
 def test_dead_rows_of_a_graph_stay_dead_for_filters_too(tmp_path):
     with opened(tmp_path / "s") as retriever:
         retriever.upsert(made(range(60), "old"))
+        retriever.settle()
         retriever._corpus.checkpoint()
         retriever.delete([f"i{number}" for number in range(5)])
         retriever.upsert(made(range(5, 10), "new"))

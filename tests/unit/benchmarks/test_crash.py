@@ -54,6 +54,7 @@ def test_a_store_that_was_left_alone_has_no_faults(store):
     retriever, known = store
     assert len(known.items) > 150
     assert known.events.total() > 40
+    retriever.settle()
     assert any(part.segment.index.kind == "graph" for part in retriever._corpus.snapshot.parts)
     assert check(retriever, known, None) == (Faults(), known)
 
@@ -95,7 +96,7 @@ def test_an_item_that_the_index_has_still_is_a_ghost(store):
     retriever.upsert(items_of(NEW[:1]))
     stale = retriever._corpus.snapshot
     retriever.delete([NEW[0][0]])
-    stored(retriever).index.replace(stale)
+    stored(retriever).index.replace(stale.parts)
     assert check(retriever, known, None)[0] == Faults(ghosts=1, problems=1)
 
 
