@@ -30,6 +30,8 @@ NAME = re.compile(r"generation-(\d{6,})")
 POINTER = re.compile(rb"(generation-[0-9]{6,}) ([0-9a-f]{64})\n")
 FILE_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
+DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError)  # what reading a damaged file may raise
+
 logger = logging.getLogger(__name__)
 
 
@@ -90,26 +92,34 @@ class Generations:
 
     def read(self) -> Generation | None:
         """The current generation, after checking every file; None, and a logged warning, if one is damaged."""
-        if not (self._folder / CURRENT).exists():
-            return None
         try:
             return self._checked()
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except DAMAGE as error:
             logger.warning("store '%s': derived files are damaged and made again (%s)", self._folder, error)
             return None
 
     def problem(self) -> str | None:
         """What is wrong with the current generation, in one sentence; None if nothing is."""
-        if not (self._folder / CURRENT).exists():
-            return None
         try:
             self._checked()
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except DAMAGE as error:
             return f"derived files are damaged and will be made again ({error})"
         return None
 
-    def _checked(self) -> Generation:
-        pointer = POINTER.fullmatch((self._folder / CURRENT).read_bytes())
+    def _checked(self) -> Generation | None:
+        """The current generation, if there is one; a newer one if that one was removed while it was read."""
+        current = self._folder / CURRENT
+        while current.exists():
+            pointer = current.read_bytes()
+            try:
+                return self._named(pointer)
+            except DAMAGE:
+                if current.exists() and current.read_bytes() == pointer:
+                    raise
+        return None
+
+    def _named(self, content: bytes) -> Generation:
+        pointer = POINTER.fullmatch(content)
         if pointer is None:
             raise ValueError(f"file '{self._folder / CURRENT}' is not what was written")
         folder = self._folder / pointer[1].decode()
