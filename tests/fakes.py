@@ -40,6 +40,23 @@ class HashEncoder:
         )
 
 
+class PlaneEncoder:
+    """Items and queries lie at the angle (in degrees) that their words are, in planes that turn 1, 2, ... times."""
+
+    def __init__(self, waves: int = 1) -> None:
+        self.dim = 2 * waves
+
+    def encode_items(self, items: Sequence[Item]) -> NDArray[np.float32]:
+        return self._encode([item.title for item in items])
+
+    def encode_queries(self, queries: Sequence[Query]) -> NDArray[np.float32]:
+        return self._encode(queries)
+
+    def _encode(self, angles: Sequence[str]) -> NDArray[np.float32]:
+        turns = np.outer(np.radians([float(angle) for angle in angles]), 1 + np.arange(self.dim // 2))
+        return np.concatenate([np.cos(turns), np.sin(turns)], axis=1).astype(np.float32)
+
+
 class OverlapReranker:
     """Relevance is the share of the query's words that the text has."""
 

@@ -93,17 +93,14 @@ def _parser() -> ArgumentParser:
     _store(record)
     record.set_defaults(run=_record)
 
-    stats = commands.add_parser("stats", help="how large a store is, and what it is kept in")
-    _store(stats)
-    stats.set_defaults(run=_stats)
-
-    verify = commands.add_parser("verify", help="read every byte of a store and say what is wrong")
-    _store(verify)
-    verify.set_defaults(run=_verify)
-
-    compact = commands.add_parser("compact", help="drop what was deleted and replaced from a store's files")
-    _store(compact)
-    compact.set_defaults(run=_compact)
+    for name, run, told in (
+        ("stats", _stats, "how large a store is, and what it is kept in"),
+        ("verify", _verify, "read every byte of a store and say what is wrong"),
+        ("compact", _compact, "drop what was deleted and replaced from a store's files"),
+    ):
+        command = commands.add_parser(name, help=told)
+        _store(command)
+        command.set_defaults(run=run)
 
     export = commands.add_parser("export", help="write a store's items as a catalogue")
     _store(export)

@@ -78,11 +78,11 @@ class StoredCorpus(Corpus):
             StoreError: they could not be written, or the store takes no writes; nothing is lost.
         """
         self._check_writable()
-        with self._committing:
-            self.refresh()
-            snapshot, state = self.snapshot, self._state
-        parts = worth_writing(snapshot)
-        with self._generating:
+        with self._generating:  # from the state on: an older one must not be written after a newer one
+            with self._committing:
+                self.refresh()
+                snapshot, state = self.snapshot, self._state
+            parts = worth_writing(snapshot)
             if parts and (derived := Derived.of(parts, state)) != self._derived:
                 derived.write(parts, self.store.generations)
                 self._derived = derived
@@ -219,6 +219,7 @@ def save_corpus(corpus: Corpus, folder: Path, settings: Mapping[str, Any]) -> No
     Raises:
         StoreError: it cannot be written, or holds something else.
     """
+    corpus.index.settle()  # so that what takes long to build is among what is written
     store = Store.open(folder) if is_store(folder) else Store.create(folder, settings)
     try:
         shift = store.catalog.state().label + 1  # labels of the folder go on where they were

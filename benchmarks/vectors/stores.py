@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from benchmarks.vectors.systems import LINKS, K
 from twotower import Item, Retriever
 from twotower.recall.plan import SEARCH_DEPTH
 from twotower.recall.vector_index import CONSTRUCTION_DEPTH
+from twotower.store.files import sync
 from twotower.types import Vectors
 
 
@@ -197,14 +197,6 @@ def _replace(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file whole or not at all, and onto the disk."""
     partial = path.with_name(f"{path.name}.partial")
     write(partial)
-    _sync(partial)
+    sync(partial)
     partial.replace(path)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(path.parent)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from fakes import HashEncoder
+from fakes import HashEncoder, PlaneEncoder
 
 from twotower import Event, Item, Retriever
 
@@ -18,25 +18,8 @@ SIZE = 3_000
 GRAPH_ABOVE = 500
 
 
-class Angles:
-    """Items and queries lie at the angle (in degrees) that their title or words are, in 16 dimensions."""
-
-    dim = 16
-
-    def encode_items(self, items):
-        return self._encode([item.title for item in items])
-
-    def encode_queries(self, queries):
-        return self._encode(queries)
-
-    def _encode(self, angles):
-        radians = np.radians([float(angle) for angle in angles])
-        waves = [np.stack([np.cos(n * radians), np.sin(n * radians)]) for n in range(1, 9)]
-        return np.concatenate(waves).T.astype(np.float32)
-
-
 def shop(size=SIZE, **settings):
-    retriever = Retriever(Angles(), graph_above=GRAPH_ABOVE, **settings)
+    retriever = Retriever(PlaneEncoder(waves=8), graph_above=GRAPH_ABOVE, **settings)
     retriever.upsert(
         Item(f"sku-{n}", str(n * 300 / size), attributes={"n": n, "shop": n % 1000}) for n in range(size)
     )
@@ -177,7 +160,7 @@ def test_a12_new_items_are_found_without_a_rebuild():
 def test_a13_nothing_in_a_store_is_pickled_or_run(tmp_path, monkeypatch):
     """langchain-community#92, langchain#22861: the sidecar is a pickle, which runs code."""
     folder = tmp_path / "store"
-    with Retriever.open(folder, encoder=Angles(), graph_above=50) as retriever:
+    with Retriever.open(folder, encoder=PlaneEncoder(waves=8), graph_above=50) as retriever:
         retriever.upsert([Item(str(n), str(n)) for n in range(200)])
     monkeypatch.setattr(pickle, "loads", _forbidden)
     monkeypatch.setattr(pickle, "load", _forbidden)
@@ -185,11 +168,15 @@ def test_a13_nothing_in_a_store_is_pickled_or_run(tmp_path, monkeypatch):
     assert len(files) > 5
     for path in files:
         assert not path.read_bytes().startswith((b"\x80\x04", b"\x80\x05"))
-    assert ids(Retriever.open(folder, encoder=Angles(), read_only=True).search("7", k=1)) == ["7"]
+    assert ids(Retriever.open(folder, encoder=PlaneEncoder(waves=8), read_only=True).search("7", k=1)) == [
+        "7"
+    ]
     for path in folder.glob("generation-*/*.npy"):
         np.save(path, np.array([Bomb()], dtype=object), allow_pickle=True)
     # Damaged, so made again from the catalog, and nothing was run.
-    assert ids(Retriever.open(folder, encoder=Angles(), read_only=True).search("7", k=1)) == ["7"]
+    assert ids(Retriever.open(folder, encoder=PlaneEncoder(waves=8), read_only=True).search("7", k=1)) == [
+        "7"
+    ]
 
 
 class Bomb:

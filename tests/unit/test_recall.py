@@ -3,37 +3,24 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from fakes import HashEncoder, OverlapReranker
+from fakes import HashEncoder, OverlapReranker, PlaneEncoder
 
 from rerank import Decay
 from twotower import Event, Item, Retriever
 from twotower.corpus import Corpus
+from twotower.recall import item_index
 from twotower.recall.item_index import ItemIndex
+from twotower.recall.merging import large_merge
 from twotower.recall.vectors import unit_rows
 from twotower.store.memory import MemoryCatalog
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
-
-
-class PlaneEncoder:
-    """Items lie at the angle (in degrees) that is their title; queries too."""
-
-    dim = 2
-
-    def encode_items(self, items):
-        return self._encode([item.title for item in items])
-
-    def encode_queries(self, queries):
-        return self._encode(queries)
-
-    def _encode(self, angles):
-        radians = np.radians([float(angle) for angle in angles])
-        return np.stack([np.cos(radians), np.sin(radians)], axis=1).astype(np.float32)
 
 
 @pytest.mark.parametrize("graph_above", [100, 20_000])
@@ -147,6 +134,52 @@ def test_many_small_writes_keep_few_segments():
         assert len(corpus.snapshot.parts) <= 10
     assert sorted(item.id for item in corpus.items()) == sorted(map(str, range(500)))
     np.testing.assert_allclose(corpus.vector("123"), vectors[123], atol=1e-6)
+
+
+def plane_corpus(graph_above):
+    corpus = Corpus(MemoryCatalog(), ItemIndex(2, graph_above=graph_above))
+    encoder = PlaneEncoder()
+
+    def write(numbers):
+        items = [Item(str(number), str(number % 360)) for number in numbers]
+        corpus.upsert(items, encoder.encode_items(items))
+
+    return corpus, write
+
+
+def test_a_write_that_comes_while_the_merger_ends_is_merged(monkeypatch):
+    corpus, write = plane_corpus(graph_above=4)
+    ending = threading.Event()
+
+    def due(parts, graph_above):
+        chosen = large_merge(parts, graph_above)
+        if chosen is None and threading.current_thread().name == "twotower-merge":
+            ending.set()
+            time.sleep(0.05)  # the write below waits for the lock by now
+        return chosen
+
+    monkeypatch.setattr(item_index, "large_merge", due)
+    write(range(20))
+    assert ending.wait(10)
+    write(range(20, 40))
+    corpus.index.settle()
+    assert large_merge(corpus.snapshot.parts, 4) is None
+    assert len(corpus) == 40
+
+
+@pytest.mark.parametrize("left", [10, 60])
+@pytest.mark.parametrize("graph", [True, False])
+def test_dead_rows_are_dropped_when_there_are_many(left, graph):
+    """Also where so few are left that no graph is needed any more."""
+    corpus, write = plane_corpus(graph_above=50 if graph else 1_000)
+    write(range(300))
+    corpus.index.settle()
+    corpus.delete([str(number) for number in range(left, 300)])
+    corpus.index.settle()
+    (part,) = corpus.snapshot.parts
+    assert len(part.segment) == left
+    assert part.segment.index.kind == ("graph" if graph and left > 50 else "exact")
+    assert sorted(int(item.id) for item in corpus.items()) == list(range(left))
 
 
 def test_searches_beside_writes_see_whole_states():

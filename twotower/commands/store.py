@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +32,12 @@ def open_existing(folder: Path) -> Retriever:
 def opened(folder: Path, *, read_only: bool = True) -> Iterator[StoredCorpus]:
     """The corpus of a store, without the encoder that it was made with."""
     store = Store.open(folder, read_only=read_only)
-    try:
+    with ExitStack() as closing:
+        closing.callback(store.close)
         settings = store.catalog.settings
-        yield StoredCorpus(store, settings["dim"], graph_above=settings["graph_above"])
-    finally:
-        store.close()
+        corpus = StoredCorpus(store, settings["dim"], graph_above=settings["graph_above"])
+        closing.callback(corpus.close, settle=False)  # before the store: it may be merging
+        yield corpus
 
 
 def stats(folder: Path) -> Iterator[str]:

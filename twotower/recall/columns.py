@@ -212,7 +212,8 @@ class Columns:
 
     def _items(self) -> Sequence[Item | None]:
         items = self._read(range(self._size))
-        self.gone = np.array([row for row, item in enumerate(items) if item is None], dtype=np.int64)
+        gone = np.array([row for row, item in enumerate(items) if item is None], dtype=np.int64)
+        self.gone = np.union1d(self.gone, gone)  # another thread may have read before this one, or after
         return items
 
     def _values(self, name: str) -> list[object]:

@@ -29,7 +29,6 @@ class ItemIndex:
     Args:
         dim: length of the vectors.
         graph_above: up to this many rows are searched exactly, more by a graph.
-        parts: to start with.
         documents: where items of merged segments are read from; None keeps them in memory.
         merged: called after each merge in the background, from there.
     """
@@ -39,7 +38,6 @@ class ItemIndex:
         dim: int,
         *,
         graph_above: int = GRAPH_ABOVE,
-        parts: Sequence[Part] = (),
         documents: Callable[[Labels], Documents] | None = None,
         merged: Callable[[], None] = lambda: None,
     ) -> None:
@@ -48,12 +46,10 @@ class ItemIndex:
         self._merged = merged
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
-        self._merging: frozenset[int] = (
-            frozenset()
-        )  # ids of the segments that are being merged in the background
-        self._merger: threading.Thread | None = None
+        self._merging: frozenset[int] = frozenset()  # ids of the segments that the merger has in hand
+        self._merger: threading.Thread | None = None  # set and cleared under the lock
         self._stopped = False
-        self.snapshot = Snapshot(dim, tuple(parts))
+        self.snapshot = Snapshot(dim)
 
     def update(self, dead: Labels, fresh: Segment | None = None) -> None:
         """Let rows die and others come, all at once.
@@ -89,9 +85,7 @@ class ItemIndex:
             parts = self.snapshot.parts
             if len(parts) > 1 or any(part.size < len(part.segment) for part in parts):
                 graph = self.snapshot.size > self.graph_above
-                living = [part for part in parts if part.size]
-                if living:
-                    self._put(living, merge(living, graph=graph, documents=self._documents, anew=True))
+                self._put(parts, merge(parts, graph=graph, documents=self._documents, anew=True))
 
     def settle(self) -> None:
         """Wait until nothing is left to merge."""
@@ -113,7 +107,7 @@ class ItemIndex:
             free = [part for part in self.snapshot.parts if id(part.segment) not in self._merging]
 
     def _put(self, parts: Sequence[Part], merged: Merged | None) -> None:
-        """Let one segment take the place of several, in which rows may have died since."""
+        """Let one segment take the place of several, in which rows may have died since; None leaves them."""
         if merged is None:
             return
         current = {id(part.segment): part for part in self.snapshot.parts}
@@ -156,26 +150,33 @@ class ItemIndex:
 
         faiss.omp_set_num_threads(max(1, (os.cpu_count() or 1) - 1))  # of this thread alone: searches go on
         try:
-            while self._merge_once():
-                self._merged()
+            while (parts := self._taken()) is not None:
+                graph = self.snapshot.size > self.graph_above
+                merged = merge(parts, graph=graph, documents=self._documents, go_on=self._goes_on)
+                with self._lock:
+                    self._put(parts, merged)
+                    self._merging = frozenset()
+                    self._publish(self.snapshot.parts)
+                    self._changed.notify_all()
+                if merged is not None:
+                    self._merged()
         except Exception:  # searches and writes work without; the next write tries again
             logger.exception("segments could not be merged")
-        with self._lock:
-            self._merging = frozenset()
-            self._changed.notify_all()
+            with self._lock:
+                self._ended()
 
-    def _merge_once(self) -> bool:
+    def _taken(self) -> Sequence[Part] | None:
+        """What the merger merges next; None ends it, so that the next write starts another."""
         with self._lock:
             chosen = large_merge(self.snapshot.parts, self.graph_above)
             if chosen is None or not self._goes_on():
-                return False
+                self._ended()
+                return None
             parts = self.snapshot.parts[chosen]
             self._merging = frozenset(id(part.segment) for part in parts)
-        living = [part for part in parts if part.size]
-        merged = merge(living, graph=True, documents=self._documents, go_on=self._goes_on) if living else None
-        with self._lock:
-            self._put(living, merged)
-            self._merging = frozenset()
-            self._publish(self.snapshot.parts)
-            self._changed.notify_all()
-        return merged is not None
+            return parts
+
+    def _ended(self) -> None:
+        self._merger = None
+        self._merging = frozenset()
+        self._changed.notify_all()

@@ -41,11 +41,15 @@ class Merged:
 
 
 def small_merge(parts: Sequence[Part], graph_above: int) -> slice | None:
-    """Neighbours that are quick to merge and should be, so that few parts are scanned.
+    """What is quick to merge and should be, so that few parts are scanned, and few rows that are dead.
 
-    The older of two is merged with the younger unless it is more than twice as large, so there are O(log n) of them.
+    The older of two is merged with the younger unless it is more than twice as large, so there are O(log n) of them;
+    a part with more dead than living rows is made anew.
     """
     most = graph_above if sum(part.size for part in parts) <= graph_above else min(FLUSH, graph_above)
+    for number, part in enumerate(parts):
+        if isinstance(part.segment.index, ExactIndex) and 2 * part.size < len(part.segment):
+            return slice(number, number + 1)
     for older in range(len(parts) - 2, -1, -1):
         pair = parts[older : older + 2]
         exact = all(isinstance(part.segment.index, ExactIndex) for part in pair)
@@ -55,22 +59,20 @@ def small_merge(parts: Sequence[Part], graph_above: int) -> slice | None:
 
 
 def large_merge(parts: Sequence[Part], graph_above: int) -> slice | None:
-    """Parts that should move into a graph, or into one graph."""
+    """Parts that should move into a graph, or into one graph, or a graph with too many dead rows."""
     total = sum(part.size for part in parts)
     flush = min(FLUSH, graph_above)
+    graphs = sum(isinstance(part.segment.index, GraphIndex) for part in parts)
+    for number, part in enumerate(parts[:graphs]):
+        if not _may_grow(part):
+            return slice(number, number + 1)
     if total <= graph_above:
         return None
-    graphs = sum(isinstance(part.segment.index, GraphIndex) for part in parts)
     waiting = sum(part.size for part in parts[graphs:])
     beside = sum(part.size for part in parts[1:])
     if not graphs or beside > max(flush, SMALL_SHARE * total):
         return slice(0, len(parts))
-    if waiting > flush:
-        return slice(1, len(parts))
-    for number, part in enumerate(parts[:graphs]):
-        if part.size < (1 - DEAD_SHARE) * len(part.segment):
-            return slice(number, number + 1)
-    return None
+    return slice(1, len(parts)) if waiting > flush else None
 
 
 def merge(
@@ -93,7 +95,8 @@ def merge(
     Returns:
         None where it should not go on.
     """
-    base = _base(parts[0]) if graph and not anew else None
+    first = parts[0].segment.index
+    base = first if isinstance(first, GraphIndex) and graph and not anew and _may_grow(parts[0]) else None
     kept = [part.alive.rows for part in parts]
     if base is not None:
         kept[0] = np.arange(len(base))
@@ -128,11 +131,9 @@ def merge(
     return Merged(segment, tuple(kept))
 
 
-def _base(part: Part) -> GraphIndex | None:
-    """The graph that a copy may grow from, unless too many of its rows are dead."""
-    index = part.segment.index
-    alive = part.size >= (1 - DEAD_SHARE) * len(part.segment)
-    return index if isinstance(index, GraphIndex) and alive else None
+def _may_grow(part: Part) -> bool:
+    """Whether few enough of its rows are dead."""
+    return part.size >= (1 - DEAD_SHARE) * len(part.segment)
 
 
 def _vectors(parts: Sequence[Part]) -> Iterator[Vectors]:

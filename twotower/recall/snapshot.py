@@ -150,11 +150,6 @@ class Snapshot:
             vectors[places] = part.segment.index.vectors(rows)
         return vectors
 
-    def alive_vectors(self) -> Vectors:
-        """The vectors of the items that are alive, in the order of `items`, float32 of shape (size, dim)."""
-        rows = [np.zeros((0, self.dim), dtype=np.float32)]
-        return np.concatenate([*rows, *(part.vectors() for part in self.parts)])
-
     def _by_part(self, ordinals: Rows) -> Iterator[tuple[Part, Rows, Rows]]:
         """Each part that owns some of the ordinals, their places among them, and their rows in its segment."""
         owners = np.searchsorted(self.starts, ordinals, side="right") - 1

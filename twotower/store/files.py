@@ -49,20 +49,18 @@ def replace(path: Path, data: bytes) -> None:
     fresh = path.with_name(f"{path.name}.tmp")
     write_synced(fresh, lambda sink: sink.write(data))
     fresh.replace(path)
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
-def rename(path: Path, name: str) -> Path:
+def rename(path: Path, name: str) -> None:
     """Give a complete folder its name, and make that last."""
-    target = path.with_name(name)
-    path.replace(target)
-    sync_folder(path.parent)
-    return target
+    path.replace(path.with_name(name))
+    sync(path.parent)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder last."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Make a file, or the names in a folder, last."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -83,7 +83,7 @@ class Generations:
         sums = {file: files.write_synced(growing / file, write) for file, write in contents.items()}
         manifest = json.dumps({"format": FORMAT, "files": sums, "about": about}, indent=2).encode()
         digest = files.write_synced(growing / MANIFEST, lambda sink: sink.write(manifest))
-        files.sync_folder(growing)
+        files.sync(growing)
         files.rename(growing, name)
         files.replace(self._folder / CURRENT, f"{name} {digest}\n".encode())
         for path in self._folder.iterdir():

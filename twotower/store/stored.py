@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, TypeAlias, TypeVar
 from uuid import uuid4
@@ -17,6 +17,7 @@ import numpy as np
 from twotower.errors import StaleError, StoreDamagedError, StoreError, StoreVersionError
 from twotower.store.catalog import Labels
 from twotower.store.database import Database
+from twotower.store.history import EPOCH
 from twotower.store.receipt import Receipt
 from twotower.store.records import event_from_row, item_from_bytes, item_to_bytes
 from twotower.types import Event, Item, Vectors
@@ -38,7 +39,6 @@ CREATE INDEX events_by_moment ON events (moment);
 """
 EVENT = "user, item, kind, time, value"
 LATEST = "moment DESC, user DESC, item DESC, kind DESC, value DESC"
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 AT_ONCE = 1_000  # labels or ids in one statement
 T = TypeVar("T")
