@@ -30,7 +30,7 @@ from benchmarks.common.table import print_rows
 from benchmarks.durability.check import check
 from benchmarks.durability.journal import read_journal
 from benchmarks.durability.model import Contents, Faults
-from benchmarks.durability.worker import DIM, GRAPH_ABOVE, KINDS, OPENED, open_store
+from benchmarks.durability.worker import DIM, EXACT_UP_TO, KINDS, OPENED, open_store
 from twotower.store.folder import is_store
 
 LONGEST_S = 0.3  # of work before a kill
@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> Result:
     shutil.rmtree(folder)
     metrics = {"kills": kills, "operations": tally.operations.total(), **asdict(tally.faults)}
     metrics |= {f"interrupted_{kind}": tally.interrupted[kind] for kind in (*KINDS, NOTHING)}
-    row = Row("twotower", {"dim": DIM, "graph_above": GRAPH_ABOVE}, metrics)
+    row = Row("twotower", {"dim": DIM, "exact_up_to": EXACT_UP_TO}, metrics)
     print_rows([row], ())
     return Result("crash", options.seed, [row], _headline(kills, tally))
 

@@ -28,7 +28,7 @@ from benchmarks.vectors.points import DIM, Points, buckets, clustered, exact, ma
 from benchmarks.vectors.stores import Kind, Store, faiss_store, hnswlib_store, retriever_store
 from benchmarks.vectors.systems import K
 from twotower.recall.selection import Rows
-from twotower.recall.vector_index import GRAPH_ABOVE
+from twotower.recall.vectors.policy import EXACT_UP_TO
 
 QUERIES = 200
 LOCKED = 64  # items that hnswlib adds while searches wait for it
@@ -42,17 +42,17 @@ class Effort:
         chunk: items a call.
         durable_chunk: items a call where each call is made durable.
         rounds: of the mixed part, in each repetition: one chunk upserted, half of it new, and half a chunk deleted.
-        graph_above: the retriever's parameter.
+        exact_up_to: of the retriever's `IndexPolicy`.
     """
 
     chunk: int
     durable_chunk: int
     rounds: int
-    graph_above: int = GRAPH_ABOVE
+    exact_up_to: int = EXACT_UP_TO
 
 
 FULL = Effort(chunk=1_000, durable_chunk=10_000, rounds=10)
-QUICK = Effort(chunk=250, durable_chunk=500, rounds=1, graph_above=400)  # so that it builds graphs too
+QUICK = Effort(chunk=250, durable_chunk=500, rounds=1, exact_up_to=400)  # so that it builds graphs too
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> Result:
     reserve = timing.REPETITIONS * effort.rounds * effort.chunk // 2  # new items of the mixed part
     points = clustered(size + reserve, QUERIES, seed=options.seed)
     items = list(make_items(buckets(points.size, options.seed)))
-    ours = retriever_store(points.table, items, graph_above=effort.graph_above)
+    ours = retriever_store(points.table, items, exact_up_to=effort.exact_up_to)
     hnswlib = partial(hnswlib_store, points.table, items, threads=options.threads, seed=options.seed)
     kinds = [ours, faiss_store(points.table, items), *_installed(hnswlib)]
     with TemporaryDirectory(prefix="twotower-ingest-") as folder:

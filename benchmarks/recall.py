@@ -39,7 +39,7 @@ from benchmarks.vectors.points import (
 )
 from benchmarks.vectors.systems import ALL, K, Share, System
 from twotower.recall.selection import Rows
-from twotower.recall.vector_index import GRAPH_ABOVE
+from twotower.recall.vectors.policy import EXACT_UP_TO
 
 BATCH = 256
 
@@ -52,17 +52,17 @@ class Effort:
         queries: in batches and by two threads.
         single: of them one by one.
         filtered: of them one by one under each filter.
-        graph_above: the retriever's parameter; up to so many items its index is flat.
+        exact_up_to: up to so many items the retriever's index is flat.
     """
 
     queries: int
     single: int
     filtered: int
-    graph_above: int = GRAPH_ABOVE
+    exact_up_to: int = EXACT_UP_TO
 
 
 FULL = Effort(queries=1024, single=500, filtered=30)
-QUICK = Effort(queries=128, single=40, filtered=5, graph_above=3_000)  # a graph of 20,000 takes too long
+QUICK = Effort(queries=128, single=40, filtered=5, exact_up_to=3_000)  # a graph of 20,000 takes too long
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def measure_size(size: int, effort: Effort, *, seed: int, threads: int) -> list[
     """Build every system over the same vectors, then let them take turns at every kind of search."""
     points = clustered(size, effort.queries, seed=seed)
     bucket = buckets(size, seed)
-    systems, built = _build(points, bucket, effort.graph_above, seed=seed, threads=threads)
+    systems, built = _build(points, bucket, effort.exact_up_to, seed=seed, threads=threads)
     truth = exact(points.items, points.queries, K)
     measured = [
         built,
@@ -199,19 +199,19 @@ def measure_two_threads(
 
 
 def _build(
-    points: Points, bucket: NDArray[np.int64], graph_above: int, *, seed: int, threads: int
+    points: Points, bucket: NDArray[np.int64], exact_up_to: int, *, seed: int, threads: int
 ) -> tuple[list[System], Measured]:
     """Every system; ours first, so that its peak of memory has no peer in it, then what shares its index."""
-    params = {"mode": "build", "threads": threads, "graph_above": graph_above}
+    params = {"mode": "build", "threads": threads, "exact_up_to": exact_up_to}
     before = held_mb(), time.perf_counter()
-    retriever = peers.build_retriever(points, bucket, graph_above)
+    retriever = peers.build_retriever(points, bucket, exact_up_to)
     metrics = _cost(*before)
     ours, index = peers.twotower(retriever, points), peers.index_of(retriever)
     metrics |= {"first_filter_ms": _first_filter_ms(ours)}
     systems = [ours, peers.index_alone(index, points, bucket), peers.raw_faiss(index, points, bucket)]
     systems += [peers.faiss_array(points, bucket), *peers.faiss_walk(index, points, bucket)]
     rows = _rows([ours], points.size, params, {ours.name: metrics})
-    del params["graph_above"]  # ours alone
+    del params["exact_up_to"]  # ours alone
     for build in (
         partial(peers.hnswlib_graph, points, bucket, threads=threads, seed=seed),
         partial(peers.usearch_graph, points, threads=threads),

@@ -12,6 +12,7 @@ from twotower._installed import check_single_faiss
 if TYPE_CHECKING:
     from twotower.errors import TwoTowerError
     from twotower.recall.hybrid import Convex, ReciprocalRank
+    from twotower.recall.vectors.policy import IndexPolicy
     from twotower.retriever import Retriever
     from twotower.towers.dual_encoder import DualEncoder
     from twotower.towers.user import UserTower
@@ -23,6 +24,7 @@ __all__ = [
     "DualEncoder",
     "Event",
     "Hit",
+    "IndexPolicy",
     "Item",
     "Query",
     "ReciprocalRank",
@@ -39,6 +41,7 @@ _HOMES = {
     "DualEncoder": "twotower.towers.dual_encoder",
     "Event": "twotower.types",
     "Hit": "twotower.types",
+    "IndexPolicy": "twotower.recall.vectors.policy",
     "Item": "twotower.types",
     "Query": "twotower.types",
     "ReciprocalRank": "twotower.recall.hybrid",

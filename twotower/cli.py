@@ -102,6 +102,14 @@ def _parser() -> ArgumentParser:
         _store(command)
         command.set_defaults(run=run)
 
+    calibrate = commands.add_parser(
+        "calibrate",
+        help="measure how much a store's index finds of what is there, and let it try hard enough",
+    )
+    calibrate.add_argument("queries", type=Path, help="a BEIR folder, for its queries.jsonl")
+    _store(calibrate)
+    calibrate.set_defaults(run=_calibrate)
+
     export = commands.add_parser("export", help="write a store's items as a catalogue")
     _store(export)
     export.add_argument("catalog", type=Path, help="a new .jsonl file")
@@ -192,6 +200,15 @@ def _compact(given: Namespace) -> None:
     from twotower.commands.store import compact
 
     print(*compact(given.store), sep="\n")
+
+
+def _calibrate(given: Namespace) -> None:
+    from twotower.commands.store import open_existing
+    from twotower.ingest.beir import read_queries
+
+    queries = list(read_queries(given.queries).values())
+    with open_existing(given.store) as retriever:
+        print(*retriever.calibrate(queries).lines(), sep="\n")
 
 
 def _export(given: Namespace) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -132,6 +132,10 @@ class Corpus:
     def compact(self) -> None:
         """Drop what was deleted and replaced."""
         self.index.compact()
+
+    def calibrate(self, queries: Mapping[str, Vectors]) -> None:
+        """See `ItemIndex.calibrate`."""
+        self.index.calibrate(queries)
 
     def refresh(self) -> None:
         """Catch up with what another process wrote."""

@@ -13,16 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save
 
+from twotower.recall.merging import is_exact
 from twotower.recall.packing import Packed, pack_columns, pack_lexical, unpack_columns, unpack_lexical
 from twotower.recall.postings import LexicalIndex
 from twotower.recall.segment import Labels, Part, Segment
 from twotower.recall.selection import Selection
 from twotower.recall.snapshot import Snapshot
-from twotower.recall.vector_index import GraphIndex, read_index
+from twotower.recall.vectors.build import read_index
+from twotower.recall.vectors.calibration import Calibration
+from twotower.recall.vectors.compressed import CompressedIndex
+from twotower.recall.vectors.index import Kind
 from twotower.store.files import Sink, Write
 from twotower.store.generations import Generation, Generations
 from twotower.store.stored import State, StoredCatalog
-from twotower.types import Item
+from twotower.types import Item, Vectors
+
+QUERIES = "queries.safetensors"
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +52,25 @@ class StoredDocuments:
 
 
 @dataclass(frozen=True, slots=True)
+class DerivedIndex:
+    """What a generation says of the index of one part.
+
+    Args:
+        kind: see `Choice`.
+        calibration: what the index achieves, described; None where nobody has measured.
+    """
+
+    kind: Kind
+    calibration: Mapping[str, Any] | None
+
+    @classmethod
+    def of(cls, part: Part) -> DerivedIndex:
+        """Of a part."""
+        index = part.segment.index
+        return cls(index.kind, None if index.calibration is None else index.calibration.described())
+
+
+@dataclass(frozen=True, slots=True)
 class Derived:
     """What a generation was derived from.
 
@@ -53,27 +78,28 @@ class Derived:
         epoch: see `State`.
         label: it holds the rows up to this label.
         death: of which those that died up to this death are dead.
-        parts: how many parts it has.
-        rows: how many rows those have, dead ones included.
+        rows: how many rows it has, dead ones included.
+        indexes: of its parts.
     """
 
     epoch: str
     label: int
     death: int
-    parts: int
     rows: int
+    indexes: tuple[DerivedIndex, ...]
 
     @classmethod
     def of(cls, parts: Sequence[Part], state: State) -> Derived:
         """Of the oldest parts of an index in a state."""
         rows = sum(len(part.segment) for part in parts)
-        return cls(state.epoch, int(parts[-1].segment.labels[-1]), state.death, len(parts), rows)
+        indexes = tuple(map(DerivedIndex.of, parts))
+        return cls(state.epoch, int(parts[-1].segment.labels[-1]), state.death, rows, indexes)
 
     @classmethod
     def read(
         cls, generation: Generation | None, state: State, catalog: StoredCatalog
-    ) -> tuple[Derived, list[Part]] | None:
-        """A generation and its parts; items are read from the catalog.
+    ) -> tuple[Derived, list[Part], Mapping[str, Vectors]] | None:
+        """A generation, its parts and the queries that they are calibrated on; items are read from the catalog.
 
         Returns:
             None if there is no generation, if it is of another state than one that led to this, or if it cannot be
@@ -82,20 +108,24 @@ class Derived:
         if generation is None:
             return None
         try:
-            derived = cls(**generation.about)
+            indexes = tuple(DerivedIndex(**each) for each in generation.about["indexes"])
+            derived = cls(**{**generation.about, "indexes": indexes})
             led_here = derived.label <= state.label and state.forgotten <= derived.death <= state.death
             if not led_here or derived.epoch != state.epoch:
                 logger.info("'%s' is of another state and made again", generation.folder)
                 return None
-            return derived, [_part(generation, number, catalog) for number in range(derived.parts)]
+            parts = [
+                _part(generation, number, about, catalog) for number, about in enumerate(derived.indexes)
+            ]
+            return derived, parts, load_file(generation.folder / QUERIES)
         except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
             # Another version's, or removed meanwhile: FAISS reports a missing file as a RuntimeError.
             logger.info("'%s' cannot be read and is made again (%s)", generation.folder, error)
             return None
 
-    def write(self, parts: Sequence[Part], generations: Generations) -> None:
-        """Write the parts as a generation."""
-        contents: dict[str, Write] = {}
+    def write(self, parts: Sequence[Part], queries: Mapping[str, Vectors], generations: Generations) -> None:
+        """Write the parts as a generation, with the queries that their indexes are calibrated on."""
+        contents: dict[str, Write] = {QUERIES: partial(_write_arrays, queries)}
         for number, part in enumerate(parts):
             contents |= _files(part, number)
         generations.write(contents, asdict(self))
@@ -103,15 +133,16 @@ class Derived:
 
 def worth_writing(snapshot: Snapshot) -> Sequence[Part]:
     """The parts that take long to build, and those before them, so that one label tells which rows they hold."""
-    graphs = [
-        number for number, part in enumerate(snapshot.parts) if isinstance(part.segment.index, GraphIndex)
-    ]
+    graphs = [number for number, part in enumerate(snapshot.parts) if not is_exact(part)]
     return snapshot.parts[: graphs[-1] + 1] if graphs else ()
 
 
 def _files(part: Part, number: int) -> dict[str, Write]:
     segment = part.segment
     files: dict[str, Write] = {f"{number}.faiss": lambda sink: segment.index.write(sink.write)}
+    if isinstance(segment.index, CompressedIndex):
+        table = segment.index.table
+        files[f"{number}.vectors"] = lambda sink: table.write(sink.write)
     rows = Packed(None, {"labels": segment.labels, "days": segment.days, "alive": part.alive.mask})
     packed = {
         "rows": rows,
@@ -133,7 +164,7 @@ def _write_values(values: Any, sink: Sink) -> None:
     sink.write(json.dumps(values, ensure_ascii=False, allow_nan=False).encode())
 
 
-def _part(generation: Generation, number: int, catalog: StoredCatalog) -> Part:
+def _part(generation: Generation, number: int, about: DerivedIndex, catalog: StoredCatalog) -> Part:
     rows = _packed(generation, number, "rows")
     labels = rows.arrays["labels"]
     documents = StoredDocuments(catalog, labels)
@@ -141,7 +172,9 @@ def _part(generation: Generation, number: int, catalog: StoredCatalog) -> Part:
     lexical = LexicalIndex(len(labels), documents.known)
     if (generation.folder / f"{number}.lexical.json").exists():
         lexical = unpack_lexical(_packed(generation, number, "lexical"), len(labels), documents.known)
-    index = read_index(generation.folder / f"{number}.faiss")
+    achieved = None if about.calibration is None else Calibration.from_description(about.calibration)
+    files = generation.folder / f"{number}.faiss", generation.folder / f"{number}.vectors"
+    index = read_index(files[0], about.kind, files[1], achieved)
     segment = Segment(labels, documents, index, rows.arrays["days"], columns, lexical)
     return Part(segment, Selection(rows.arrays["alive"]))
 

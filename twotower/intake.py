@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 from twotower.corpus import Corpus
 from twotower.errors import EventError, ItemError
 from twotower.ingest.validate import check_event, check_item
-from twotower.recall.vectors import unit_rows
+from twotower.recall.vectors.unit import unit_rows
 from twotower.types import BadItem, Encoder, Event, Item, Vectors
 
 CHUNK = 256  # items encoded at a time: what a progress bar moves by, and what is held in memory

@@ -21,8 +21,8 @@ from twotower.recall.hybrid import Fusion
 from twotower.recall.item_index import ItemIndex
 from twotower.recall.plan import Plan
 from twotower.recall.segment import SECONDS_A_DAY, Labels
-from twotower.recall.vector_index import GRAPH_ABOVE
-from twotower.recall.vectors import unit_rows
+from twotower.recall.vectors.policy import IndexPolicy
+from twotower.recall.vectors.unit import unit_rows
 from twotower.settings import Settings, describe, parts_of_new, reopen
 from twotower.stats import Stats
 from twotower.store.folder import Store, is_store
@@ -74,7 +74,8 @@ class Retriever:
         rerank_depth: how many candidates the reranker reads (k where that is more), at least 1.
         hybrid: how a query's words find items beside its vector, such as `ReciprocalRank()` or `Convex(0.5)`; None
             recalls by vectors alone.
-        graph_above: up to this many items recall is exact, above it an HNSW graph serves.
+        index: what the index of vectors shall achieve, in recall and in memory; it chooses itself accordingly.
+            None is `IndexPolicy()`.
 
     Raises:
         ValueError: a parameter is out of its range.
@@ -91,7 +92,7 @@ class Retriever:
         relevance_weight: float = 0.7,
         rerank_depth: int = 100,
         hybrid: Fusion | None = None,
-        graph_above: int = GRAPH_ABOVE,
+        index: IndexPolicy | None = None,
     ) -> None:
         if not 0 <= user_weight <= 1:
             raise ValueError(f"user_weight={user_weight} must be a share in [0, 1]")
@@ -100,7 +101,9 @@ class Retriever:
         self._user_weight = user_weight
         blocks = encoder.blocks if isinstance(encoder, Blocked) else {}
         self._ranking = Ranking(reranker, decay, rerank_depth, relevance_weight, blocks, hybrid=hybrid)
-        self._corpus = Corpus(MemoryCatalog(), ItemIndex(encoder.dim, graph_above=graph_above))
+        self._corpus = Corpus(
+            MemoryCatalog(), ItemIndex(encoder.dim, IndexPolicy() if index is None else index)
+        )
         self._writing = threading.Lock()
 
     @classmethod
@@ -161,8 +164,7 @@ class Retriever:
                 retriever = cls(encoder, reranker, decay, **settings)
                 store = Store.create(folder, retriever._settings())
                 on_error.callback(store.close)
-            graph_above = retriever._corpus.index.graph_above
-            retriever._corpus = StoredCorpus(store, retriever.encoder.dim, graph_above=graph_above)
+            retriever._corpus = StoredCorpus(store, retriever.encoder.dim, retriever._corpus.index.policy)
             on_error.pop_all()
         return retriever
 
@@ -436,6 +438,33 @@ class Retriever:
         """
         return self._ranking.plans(self._corpus.snapshot, k, where=where, words=words)
 
+    def calibrate(self, queries: Sequence[str | Query] = ()) -> Stats:
+        """Find out how hard the index must try to reach the recall that was asked for, on real queries.
+
+        An index that was just built was measured on made-up queries in the neighbourhood of items; what people type
+        may lie elsewhere, and words that shall find photos do. Queries of each kind (words, photo, both) are measured
+        by themselves, against exhaustive search. They are kept, in a store too, for the indexes that come after.
+
+        Args:
+            queries: what shoppers asked, some 250 of each kind; none makes some up again.
+
+        Returns:
+            With the recall that was achieved for each kind of query.
+
+        Raises:
+            QueryError: a query is empty.
+            StoreError: a store could not be written; the index is calibrated all the same.
+        """
+        asked = [query if isinstance(query, Query) else Query(query) for query in queries]
+        kinds: dict[str, list[Vectors]] = {}
+        for query, vector in zip(asked, self._encode_queries(asked), strict=True):
+            if vector is None:
+                raise QueryError("a query to calibrate with is empty: pass words or an image")
+            kinds.setdefault(query.kind, []).append(vector)
+        with self._writing:
+            self._corpus.calibrate({kind: np.stack(vectors) for kind, vectors in kinds.items()})
+        return self.stats()
+
     def refresh(self) -> None:
         """Catch up with the process that writes to a store; where this one does, there is nothing to catch up with.
 
@@ -489,7 +518,7 @@ class Retriever:
             "relevance_weight": self._ranking.relevance_weight,
             "rerank_depth": self._ranking.rerank_depth,
             "hybrid": describe(self._ranking.hybrid),
-            "graph_above": self._corpus.index.graph_above,
+            "index": self._corpus.index.policy.describe(),
             "dim": self._encoder.dim,
         }
 

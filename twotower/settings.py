@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 from twotower import presets
 from twotower.errors import StoreError
 from twotower.recall.hybrid import Fusion, fusion_from
+from twotower.recall.vectors.policy import IndexPolicy
 from twotower.store.folder import Store
 from twotower.towers.user import UserTower
 from twotower.types import Decay, Describable, Encoder
@@ -22,7 +23,7 @@ class Settings(TypedDict, total=False):
     relevance_weight: float
     rerank_depth: int
     hybrid: Fusion | None
-    graph_above: int
+    index: IndexPolicy
 
 
 OWN = "own"  # in place of the description of a part that cannot describe itself
@@ -60,6 +61,7 @@ def reopen(
     encoder = reopen_encoder(kept.pop("encoder"), encoder, kept.pop("dim"), store.folder)
     decay = reopen_decay(kept.pop("decay"), decay, store.folder)
     user_tower, hybrid = UserTower(**kept.pop("user_tower")), kept.pop("hybrid")
+    kept["index"] = IndexPolicy.from_description(kept["index"])
     if "hybrid" not in given and hybrid is not None:
         kept["hybrid"] = fusion_from(_required(hybrid, "hybrid", store.folder))
     settings: Settings = {**kept, "user_tower": user_tower, **given}  # type: ignore[typeddict-item]  # as `Retriever` wrote them

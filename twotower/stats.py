@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from twotower.recall.snapshot import Snapshot
+from twotower.recall.vectors.calibration import Calibration
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,16 +14,18 @@ class PartStats:
     """One segment of the index.
 
     Args:
-        index: what searches it: "exact" or "graph".
+        index: what searches it; see `Choice`.
         rows: how many it has.
         alive: how many of them are current; the others were deleted or replaced.
-        index_bytes: memory of its vectors and graph.
+        index_bytes: memory of its vectors, codes and graph.
+        calibration: what it achieves; None for an exact index.
     """
 
     index: str
     rows: int
     alive: int
     index_bytes: int
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,9 @@ class Stats:
     def of(cls, snapshot: Snapshot, store: StoreStats | None = None) -> Stats:
         """The numbers of one state of an index."""
         parts = (
-            PartStats(part.segment.index.kind, len(part.segment), part.size, part.segment.index.size_bytes)
+            PartStats(index.kind, len(index), part.size, index.size_bytes, index.calibration)
             for part in snapshot.parts
+            for index in [part.segment.index]
         )
         return cls(snapshot.size, snapshot.dim, tuple(parts), store)
 
@@ -75,6 +79,8 @@ class Stats:
         for part in self.parts:
             dead = f", {part.rows - part.alive:,} dead" if part.rows > part.alive else ""
             yield f"  {part.index}: {part.rows:,} rows{dead}, {part.index_bytes / 1e6:,.1f} MB"
+            if part.calibration is not None:
+                yield from part.calibration.lines()
         if self.store is not None:
             yield f"catalog: {self.store.catalog_bytes / 1e6:,.1f} MB in {self.store.folder}"
             checked = "every page has a checksum" if self.store.page_checksums else "pages have no checksums"

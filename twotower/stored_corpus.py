@@ -20,10 +20,11 @@ from twotower.errors import StoreError
 from twotower.recall.item_index import ItemIndex
 from twotower.recall.segment import Labels, Part, Segment
 from twotower.recall.snapshot import Snapshot
+from twotower.recall.vectors.policy import IndexPolicy
 from twotower.stats import Stats, StoreStats
 from twotower.store.folder import Store, is_store
 from twotower.store.stored import Row, State
-from twotower.types import Item, Where
+from twotower.types import Item, Vectors, Where
 
 AT_ONCE = 1_000
 SAME = 0.99  # least inner product of a unit vector with itself in half precision
@@ -35,18 +36,24 @@ class StoredCorpus(Corpus):
     Args:
         store: open.
         dim: length of the vectors.
-        graph_above: see `ItemIndex`.
+        policy: see `ItemIndex`.
 
     Raises:
         StoreDamagedError: the catalog is damaged.
     """
 
-    def __init__(self, store: Store, dim: int, *, graph_above: int) -> None:
+    def __init__(self, store: Store, dim: int, policy: IndexPolicy) -> None:
         self.store = store
         self._derived: Derived | None = None  # the current generation
         self._generating = threading.Lock()
         documents = partial(StoredDocuments, store.catalog)
-        index = ItemIndex(dim, graph_above=graph_above, documents=documents, merged=self._after_merge)
+        index = ItemIndex(
+            dim,
+            policy,
+            documents=documents,
+            merged=self._after_merge,
+            scratch=None if store.read_only else store.folder,
+        )
         super().__init__(store.catalog, index)
         with self._committing:
             self._state = self._restore()
@@ -84,7 +91,7 @@ class StoredCorpus(Corpus):
                 snapshot, state = self.snapshot, self._state
             parts = worth_writing(snapshot)
             if parts and (derived := Derived.of(parts, state)) != self._derived:
-                derived.write(parts, self.store.generations)
+                derived.write(parts, self.index.queries, self.store.generations)
                 self._derived = derived
         if state.death > state.forgotten:
             with self._in_step():
@@ -101,6 +108,16 @@ class StoredCorpus(Corpus):
         self.index.compact()
         self.checkpoint()
         self.store.database.shrink()
+
+    def calibrate(self, queries: Mapping[str, Vectors]) -> None:
+        """See `Corpus.calibrate`; a store that takes writes remembers it.
+
+        Raises:
+            StoreError: it could not be written; the index is calibrated all the same.
+        """
+        super().calibrate(queries)
+        if self.store.read_only is None:
+            self.checkpoint()
 
     def problems(self) -> Iterator[str]:
         """What is wrong with the store, one sentence each; every byte of it is read.
@@ -186,7 +203,7 @@ class StoredCorpus(Corpus):
         with self.store.database.view() as connection:
             state = catalog.state(connection)
             kept = Derived.read(generation, state, catalog)
-            self._derived, parts = (None, []) if kept is None else kept
+            self._derived, parts, self.index.queries = (None, [], {}) if kept is None else kept
             if self._derived is not None:
                 dead = catalog.deaths(connection, after=self._derived.death)
                 parts = [part.without(dead) for part in parts]
@@ -230,7 +247,7 @@ def save_corpus(corpus: Corpus, folder: Path, settings: Mapping[str, Any]) -> No
             shifted = [
                 Part(replace(part.segment, labels=part.segment.labels + shift), part.alive) for part in parts
             ]
-            Derived.of(shifted, store.catalog.state()).write(shifted, store.generations)
+            Derived.of(shifted, store.catalog.state()).write(shifted, corpus.index.queries, store.generations)
         store.database.tidy(whole=True)
     finally:
         store.close()

@@ -94,6 +94,14 @@ class Query(str):
         query.image = image
         return query
 
+    @property
+    def kind(self) -> str:
+        """Of what it is made: "words", "photo", "words and photo" or "nothing"."""
+        made_of = [
+            name for name, there in (("words", self.strip()), ("photo", self.image is not None)) if there
+        ]
+        return " and ".join(made_of) or "nothing"
+
 
 class Hit(NamedTuple):
     """One result. A tuple, because a batch of searches makes thousands of them.

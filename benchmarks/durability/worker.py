@@ -16,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.durability.journal import Journal, Operation, event_record
+from twotower.recall.vectors.policy import IndexPolicy
 from twotower.retriever import Retriever
 from twotower.store.folder import is_store
 from twotower.stored_corpus import StoredCorpus
 from twotower.types import Event, Item, Query
 
 DIM = 32
-GRAPH_ABOVE = 60  # so low that graphs, merges and generations are made all the time
+EXACT_UP_TO = 60  # so low that graphs, merges and generations are made all the time
 IDS = 600  # upserts and deletes draw from the same, so about half of them are there
 USERS = 50
 BATCH = 20
@@ -52,7 +53,9 @@ def _digests(texts: Sequence[str]) -> NDArray[np.float32]:
 
 def open_store(folder: Path, *, read_only: bool = False) -> Retriever:
     """Open the store that is written to, or make it."""
-    return Retriever.open(folder, encoder=DigestEncoder(), read_only=read_only, graph_above=GRAPH_ABOVE)
+    return Retriever.open(
+        folder, encoder=DigestEncoder(), read_only=read_only, index=IndexPolicy(exact_up_to=EXACT_UP_TO)
+    )
 
 
 def stored(retriever: Retriever) -> StoredCorpus:

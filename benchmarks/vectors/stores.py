@@ -13,10 +13,9 @@ import numpy as np
 
 from benchmarks.common.contract import Parameter
 from benchmarks.vectors.points import LookupEncoder
-from benchmarks.vectors.systems import LINKS, K
-from twotower import Item, Retriever
-from twotower.recall.plan import SEARCH_DEPTH
-from twotower.recall.vector_index import CONSTRUCTION_DEPTH
+from benchmarks.vectors.systems import K
+from twotower import IndexPolicy, Item, Retriever
+from twotower.recall.vectors.graph import CONSTRUCTION_DEPTH, LINKS, SEARCH_DEPTH
 from twotower.store.files import sync
 from twotower.types import Vectors
 
@@ -59,22 +58,22 @@ class Kind:
     open: Callable[[Path, bool], Store]
 
 
-def retriever_store(table: Vectors, items: Sequence[Item], *, graph_above: int) -> Kind:
+def retriever_store(table: Vectors, items: Sequence[Item], *, exact_up_to: int) -> Kind:
     """The engine as a user gets it, in memory or in a store folder, where every write is durable.
 
     Args:
         table: float32 of shape (rows, dim): items, then queries.
         items: the item of each row.
-        graph_above: the retriever's parameter.
+        exact_up_to: of the retriever's `IndexPolicy`.
     """
 
     def open_store(folder: Path, durable: bool) -> Store:
         shutil.rmtree(folder, ignore_errors=True)
         encoder = LookupEncoder(table)
         if durable:
-            retriever = Retriever.open(folder, encoder=encoder, graph_above=graph_above)
+            retriever = Retriever.open(folder, encoder=encoder, index=IndexPolicy(exact_up_to=exact_up_to))
         else:
-            retriever = Retriever(encoder, graph_above=graph_above)
+            retriever = Retriever(encoder, index=IndexPolicy(exact_up_to=exact_up_to))
         return Store(
             upsert=lambda rows: retriever.upsert([items[row] for row in rows], progress=False),
             delete=lambda rows: retriever.delete([items[row].id for row in rows]),
@@ -84,8 +83,8 @@ def retriever_store(table: Vectors, items: Sequence[Item], *, graph_above: int) 
             size=lambda: len(retriever),
         )
 
-    # Segments of up to `graph_above` items stay flat: less work than a graph when writing, more when searching.
-    params = {"index": f"segments of HNSW{LINKS} or Flat", "graph_above": graph_above, **_depths()}
+    # Segments of up to `exact_up_to` items stay flat: less work than a graph when writing, more when searching.
+    params = {"index": f"segments of HNSW{LINKS} or Flat", "exact_up_to": exact_up_to, **_depths()}
     return Kind("twotower", params, "Retriever.open: each write when its call returns", open_store)
 
 

@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 
 from benchmarks.common.contract import Parameter
 from benchmarks.vectors.points import SELECTIVITIES, LookupEncoder, Points, allowed_rows, cut, make_items
-from twotower import Retriever
-from twotower.recall.plan import SEARCH_DEPTH, plan_graph
+from twotower import IndexPolicy, Retriever
 from twotower.recall.selection import Mask, Selection
-from twotower.recall.vector_index import CONSTRUCTION_DEPTH, VectorIndex
+from twotower.recall.vectors.graph import CONSTRUCTION_DEPTH, LINKS, SEARCH_DEPTH, GraphIndex
+from twotower.recall.vectors.index import VectorIndex
 
 K = 10
-LINKS = 32  # M of every graph, 2 M on the lowest floor in all three libraries
 ARRAY_UP_TO = 0.01  # share of allowed rows up to which a list of rows is shorter than a scan of all
 
 ALL = 1.0  # the selectivity of no filter
@@ -44,9 +43,9 @@ class System:
     batch: Callable[[slice], Any] | None = None
 
 
-def build_retriever(points: Points, bucket: NDArray[np.int64], graph_above: int) -> Retriever:
+def build_retriever(points: Points, bucket: NDArray[np.int64], exact_up_to: int) -> Retriever:
     """The engine as a user gets it, with all items in one upsert."""
-    retriever = Retriever(LookupEncoder(points.table), graph_above=graph_above)
+    retriever = Retriever(LookupEncoder(points.table), index=IndexPolicy(exact_up_to=exact_up_to))
     retriever.upsert(make_items(bucket), progress=False)
     retriever.settle()
     return retriever
@@ -106,14 +105,12 @@ def raw_faiss(index: VectorIndex, points: Points, bucket: NDArray[np.int64]) -> 
 
     native = _native(index)
     graph = isinstance(native, faiss.IndexHNSW)
-    if graph:
-        native.hnsw.efSearch = SEARCH_DEPTH  # for calls without parameters; our index passes its own
     queries = points.queries
 
     def under(share: Share) -> Callable[[int], Any]:
         allowed = allowed_rows(bucket, share)
         selector = _bitmap(allowed)
-        plan = plan_graph(points.size, int(np.count_nonzero(allowed)), K)
+        plan = index.plan(K, Selection(allowed))
         if not graph or plan.method != "graph":
             flat = faiss.downcast_index(native.storage) if graph else native
             scan = faiss.SearchParameters(sel=selector)
@@ -121,7 +118,9 @@ def raw_faiss(index: VectorIndex, points: Points, bucket: NDArray[np.int64]) -> 
         walk = faiss.SearchParametersHNSW(sel=selector, efSearch=plan.depth)
         return lambda row: native.search(queries[row : row + 1], K, params=walk)
 
-    everything = {ALL: lambda row: native.search(queries[row : row + 1], K)}
+    depth = index.plan(K).depth
+    usual = faiss.SearchParametersHNSW(efSearch=depth) if graph and depth != native.hnsw.efSearch else None
+    everything = {ALL: lambda row: native.search(queries[row : row + 1], K, params=usual)}
     return System(
         "faiss",
         _params(index),
@@ -240,7 +239,7 @@ def usearch_graph(points: Points, *, threads: int) -> list[System]:
 
 def _native(index: VectorIndex) -> Any:
     """Our index's FAISS index, which is private to it; see `index_of`."""
-    return index._index  # type: ignore[attr-defined]
+    return index.graph.native if isinstance(index, GraphIndex) else index._index  # type: ignore[attr-defined]
 
 
 def _params(index: VectorIndex) -> dict[str, Parameter]:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from twotower.recall.selection import Selection
-from twotower.recall.vector_index import ExactIndex, GraphIndex
+from twotower.recall.vectors.build import build_index
+from twotower.recall.vectors.calibration import calibrated
 
 DIM = 24
 
@@ -28,16 +29,19 @@ def oracle(vectors: np.ndarray, queries: np.ndarray, k: int, allowed: np.ndarray
 
 # What each index promises: the largest error of a score, and the least share of exact results.
 INDEXES = [
-    pytest.param((ExactIndex, 1e-5, 1.0), id="exact"),
-    pytest.param((GraphIndex, 2e-3, 0.95), id="graph"),
+    pytest.param(("exact", 1e-5, 1.0), id="exact"),
+    *(pytest.param((kind, 2e-3, 0.95), id=kind) for kind in ("graph", "graph-8bit", "ivf-pq", "ivf-rabitq")),
 ]
 
 
 @pytest.fixture(scope="module", params=INDEXES)
 def case(request):
-    make, tolerance, recall = request.param
+    kind, tolerance, recall = request.param
     vectors = clustered(6_000, seed=1)
-    return make.build(vectors), vectors, clustered(40, seed=2), tolerance, recall
+    index = build_index(kind, [vectors[:100], vectors[100:]])
+    if kind != "exact":  # as far from the rows as the queries of the tests
+        index = calibrated(index, 0.98, {"words": clustered(256, seed=4)})
+    return index, vectors, clustered(40, seed=2), tolerance, recall
 
 
 @pytest.mark.parametrize("k", [1, 10, 300])
@@ -76,11 +80,11 @@ def test_vectors_come_back_in_the_order_asked(case):
 def test_the_graph_alone_would_come_short():
     """The planted fault: without the exact fallback, a walk through a graph with a narrow filter loses matches."""
     vectors = clustered(6_000, seed=1)
-    index = GraphIndex.build(vectors)
+    index = build_index("graph", [vectors])
     far = np.argsort(vectors @ vectors[0])[:20]
     allowed = np.zeros(6_000, dtype=np.bool_)
     allowed[far] = True
-    _, walked = index._walk(vectors[:1], 20, Selection(allowed).bitmap, 64)
+    _, walked = index.graph.walk(vectors[:1], 20, Selection(allowed).bitmap, 64)
     assert (walked >= 0).sum() < 20
     _, rows = index.search(vectors[:1], 20, Selection(allowed))
     assert set(rows[0].tolist()) == set(far.tolist())

@@ -16,7 +16,7 @@ import pytest
 from fakes import HashEncoder
 from safetensors.numpy import load_file
 
-from twotower import Item, Retriever
+from twotower import IndexPolicy, Item, Retriever
 from twotower.cli import main
 from twotower.commands import index as index_command
 from twotower.demo.photos import draw_photo
@@ -313,7 +313,9 @@ def store(tmp_path: Path) -> Path:
         )
         for number in range(50)
     ]
-    with Retriever.open(tmp_path / "store", encoder=HashEncoder(), graph_above=20) as retriever:
+    with Retriever.open(
+        tmp_path / "store", encoder=HashEncoder(), index=IndexPolicy(exact_up_to=20)
+    ) as retriever:
         retriever.upsert(items)
         retriever.delete([f"i{number}" for number in range(5)])
     return tmp_path / "store"
@@ -321,9 +323,10 @@ def store(tmp_path: Path) -> Path:
 
 def test_stats_say_how_large_a_store_is(store, capsys):
     assert main(["stats", "--store", str(store)]) == 0
-    first, part, catalog, sqlite, writes = capsys.readouterr().out.splitlines()
+    first, part, achieved, catalog, sqlite, writes = capsys.readouterr().out.splitlines()
     assert first == "45 items, vectors of 32 dimensions"
     assert part.startswith("  graph: 50 rows, 5 dead, ")
+    assert achieved == "    recall@10 1.000 for 50 made-up queries"
     assert catalog.startswith("catalog: ")
     assert catalog.endswith(str(store))
     assert sqlite.endswith("every page has a checksum")
@@ -356,6 +359,19 @@ def test_compact_drops_what_is_dead(store, capsys):
     assert capsys.readouterr().out.splitlines()[1].startswith("  graph: 45 rows, ")
     assert main(["stats", "--store", str(store)]) == 0
     assert "dead" not in capsys.readouterr().out
+
+
+def test_calibrate_measures_each_kind_of_query(shop, tmp_path, capsys):
+    with Retriever.open(tmp_path / "store", index=IndexPolicy(exact_up_to=2)) as retriever:
+        retriever.upsert(read_catalog(shop / "catalog.jsonl"))
+    (tmp_path / "mug.jpg").write_bytes((shop / "mug.jpg").read_bytes())
+    asked = [{"_id": "1", "text": "mug"}, {"_id": "2", "text": "shoe"}]
+    write(tmp_path / "queries.jsonl", [*asked, {"_id": "3", "text": "", "metadata": {"image": "mug.jpg"}}])
+    assert main(["calibrate", str(tmp_path), "--store", str(tmp_path / "store")]) == 0
+    told = ["    recall@10 1.000 for 2 words", "    recall@10 1.000 for 1 photo"]
+    assert capsys.readouterr().out.splitlines()[2:4] == told
+    assert main(["stats", "--store", str(tmp_path / "store")]) == 0
+    assert capsys.readouterr().out.splitlines()[2:4] == told
 
 
 def test_export_writes_a_catalogue_that_reads_back(store, capsys):

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from fakes import HashEncoder, PlaneEncoder
 
-from twotower import Event, Item, Retriever
+from twotower import Event, IndexPolicy, Item, Retriever
 
 SIZE = 3_000
-GRAPH_ABOVE = 500
+EXACT_UP_TO = 500
 
 
 def shop(size=SIZE, **settings):
-    retriever = Retriever(PlaneEncoder(waves=8), graph_above=GRAPH_ABOVE, **settings)
+    retriever = Retriever(PlaneEncoder(waves=8), index=IndexPolicy(exact_up_to=EXACT_UP_TO), **settings)
     retriever.upsert(
         Item(f"sku-{n}", str(n * 300 / size), attributes={"n": n, "shop": n % 1000}) for n in range(size)
     )
@@ -100,7 +100,7 @@ def test_a7_no_index_is_on_a_device_that_ignores_filters(large):
     import faiss
 
     (part,) = large._corpus.snapshot.parts
-    assert type(part.segment.index._index) is faiss.IndexHNSWSQ
+    assert type(part.segment.index.graph.native) is faiss.IndexHNSWSQ
     assert ids(large.search("0", where={"n": SIZE - 1})) == [f"sku-{SIZE - 1}"]
 
 
@@ -160,7 +160,9 @@ def test_a12_new_items_are_found_without_a_rebuild():
 def test_a13_nothing_in_a_store_is_pickled_or_run(tmp_path, monkeypatch):
     """langchain-community#92, langchain#22861: the sidecar is a pickle, which runs code."""
     folder = tmp_path / "store"
-    with Retriever.open(folder, encoder=PlaneEncoder(waves=8), graph_above=50) as retriever:
+    with Retriever.open(
+        folder, encoder=PlaneEncoder(waves=8), index=IndexPolicy(exact_up_to=50)
+    ) as retriever:
         retriever.upsert([Item(str(n), str(n)) for n in range(200)])
     monkeypatch.setattr(pickle, "loads", _forbidden)
     monkeypatch.setattr(pickle, "load", _forbidden)

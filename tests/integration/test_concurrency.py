@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from fakes import HashEncoder
 
-from twotower import Item, ReciprocalRank, Retriever
+from twotower import IndexPolicy, Item, ReciprocalRank, Retriever
 
 SECONDS = float(os.environ.get("TWOTOWER_TEST_SECONDS", "8"))  # 60 for the whole minute
 SIZE = 600
@@ -46,8 +46,8 @@ def check_filter(retriever):
 @pytest.mark.parametrize("durable", [False, True], ids=["memory", "store"])
 def test_readers_beside_a_writer_see_whole_states(tmp_path, durable):
     """Each write replaces every item by one of the other colour: a search that sees both has read a torn state."""
-    made = partial(Retriever.open, tmp_path / "store", encoder=HashEncoder()) if durable else None
-    retriever = made(graph_above=150) if made else Retriever(HashEncoder(), graph_above=150)
+    made = partial(Retriever.open, tmp_path / "store") if durable else Retriever
+    retriever = made(encoder=HashEncoder(), index=IndexPolicy(exact_up_to=150))
     retriever.upsert(items("red"))
     checks = (check_colours, check_words, check_filter)
     assert all(check(retriever) for check in checks)
@@ -98,9 +98,11 @@ print(codes)
 """
 
 
-@pytest.mark.parametrize("graph_above", [100, 10_000])
-def test_forked_readers_answer_as_their_parent(tmp_path, graph_above):
-    with Retriever.open(tmp_path / "store", encoder=HashEncoder(), graph_above=graph_above) as retriever:
+@pytest.mark.parametrize("exact_up_to", [100, 10_000])
+def test_forked_readers_answer_as_their_parent(tmp_path, exact_up_to):
+    with Retriever.open(
+        tmp_path / "store", encoder=HashEncoder(), index=IndexPolicy(exact_up_to=exact_up_to)
+    ) as retriever:
         retriever.upsert(items("red"))
     done = subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", PREFORK, str(tmp_path / "store")],

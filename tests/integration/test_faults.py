@@ -20,7 +20,7 @@ import apsw
 import pytest
 from fakes import HashEncoder
 
-from twotower import Event, Item, Retriever
+from twotower import Event, IndexPolicy, Item, Retriever
 from twotower.errors import StoreError
 from twotower.recall.item_index import ItemIndex
 from twotower.store import database, files, receipt
@@ -198,7 +198,7 @@ WRITES, CLOSE = 4, 5  # the first four steps change the truth
 
 
 def opened(folder):
-    return Retriever.open(folder, encoder=HashEncoder(8), graph_above=15)
+    return Retriever.open(folder, encoder=HashEncoder(8), index=IndexPolicy(exact_up_to=15))
 
 
 def answers(retriever) -> Shop:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from rerank import Decay
-from twotower import Event, Item, Query, Retriever
+from twotower import Event, IndexPolicy, Item, Query, Retriever
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 WORDS = ["red", "blue", "running", "shoes", "bag", "lamp", "wool", "跑步鞋", "红色"]
@@ -177,7 +177,7 @@ class Changes(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         # A graph from 12 rows on, so that both kinds of index and their merges take part.
-        self.retriever = Retriever(HashEncoder(), graph_above=12)
+        self.retriever = Retriever(HashEncoder(), index=IndexPolicy(exact_up_to=12))
         self.model: dict[str, Item] = {}
 
     @rule(

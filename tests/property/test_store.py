@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from twotower import Event, Item, Retriever
+from twotower import Event, IndexPolicy, Item, Retriever
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 WORDS = ["red", "blue", "running", "shoes", "跑步鞋", "红色"]
@@ -25,7 +25,7 @@ batches = st.lists(rows, min_size=1, max_size=25, unique_by=lambda row: row[0])
 
 def opened(folder, **options):
     # A graph from 13 rows on, so that graphs, their files and merges take part.
-    return Retriever.open(folder, encoder=HashEncoder(16), graph_above=12, **options)
+    return Retriever.open(folder, encoder=HashEncoder(16), index=IndexPolicy(exact_up_to=12), **options)
 
 
 class Life(RuleBasedStateMachine):

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from fakes import HashEncoder
 
-from twotower import Event, Item, ReciprocalRank, Retriever
+from twotower import Event, IndexPolicy, Item, ReciprocalRank, Retriever
 from twotower.errors import StoreDamagedError
 from twotower.store.database import PAGE_SIZE
 from twotower.store.generations import Generations
@@ -25,7 +25,7 @@ DERIVED = ["CURRENT", "generation/manifest.json", *PARTS]
 
 
 def opened(folder, **options):
-    return Retriever.open(folder, encoder=HashEncoder(16), graph_above=20, **options)
+    return Retriever.open(folder, encoder=HashEncoder(16), index=IndexPolicy(exact_up_to=20), **options)
 
 
 def made(numbers, words):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rerank import Decay
-from twotower import Item, Retriever
+from twotower import IndexPolicy, Item, Retriever
 from twotower.recall.hybrid import Convex, ReciprocalRank
 from twotower.recall.lexical import BM25, words_of
 from twotower.recall.postings import Postings, Statistics
@@ -108,9 +108,9 @@ def test_convex_is_the_formula_over_all_items():
 
 
 @pytest.mark.parametrize("hybrid", [ReciprocalRank(), Convex(0.5)])
-@pytest.mark.parametrize("graph_above", [10, 20_000])
-def test_words_follow_every_write(hybrid, graph_above):
-    made = retriever(hybrid, graph_above=graph_above)
+@pytest.mark.parametrize("exact_up_to", [10, 20_000])
+def test_words_follow_every_write(hybrid, exact_up_to):
+    made = retriever(hybrid, index=IndexPolicy(exact_up_to=exact_up_to))
     made.settle()
     assert made.search("006R90321", k=1)[0].id == "code"
     assert made.search("运动鞋", k=1)[0].id == "shoe"

@@ -11,24 +11,26 @@ import pytest
 from fakes import HashEncoder, OverlapReranker, PlaneEncoder
 
 from rerank import Decay
-from twotower import Event, Item, Retriever
+from twotower import Event, IndexPolicy, Item, Retriever
 from twotower.corpus import Corpus
 from twotower.recall import item_index
 from twotower.recall.item_index import ItemIndex
 from twotower.recall.merging import large_merge
-from twotower.recall.vectors import unit_rows
+from twotower.recall.vectors.unit import unit_rows
 from twotower.store.memory import MemoryCatalog
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 
-@pytest.mark.parametrize("graph_above", [100, 20_000])
-def test_a_fresh_item_far_down_is_not_lost(graph_above):
+@pytest.mark.parametrize("exact_up_to", [100, 20_000])
+def test_a_fresh_item_far_down_is_not_lost(exact_up_to):
     """2,000 stale items are nearer than the fresh one: any fixed cut at 100 candidates would lose it."""
     items = [Item(f"old-{n}", str(0.01 * n), time=NOW - 1000 * DAY) for n in range(2_000)]
     items.append(Item("fresh", "30", time=NOW))
-    retriever = Retriever(PlaneEncoder(), decay=Decay.half_life(30, weight=0.5), graph_above=graph_above)
+    retriever = Retriever(
+        PlaneEncoder(), decay=Decay.half_life(30, weight=0.5), index=IndexPolicy(exact_up_to=exact_up_to)
+    )
     retriever.upsert(items)
     best = retriever.search("0", k=1, now=NOW)[0]
     assert best.id == "fresh"
@@ -126,7 +128,7 @@ def test_using_shares_the_index_and_leaves_the_original_alone():
 
 
 def test_many_small_writes_keep_few_segments():
-    corpus = Corpus(MemoryCatalog(), ItemIndex(2))
+    corpus = Corpus(MemoryCatalog(), ItemIndex(2, IndexPolicy()))
     angles = np.linspace(0, 3, 500)
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
     for number in range(500):
@@ -136,8 +138,8 @@ def test_many_small_writes_keep_few_segments():
     np.testing.assert_allclose(corpus.vector("123"), vectors[123], atol=1e-6)
 
 
-def plane_corpus(graph_above):
-    corpus = Corpus(MemoryCatalog(), ItemIndex(2, graph_above=graph_above))
+def plane_corpus(exact_up_to):
+    corpus = Corpus(MemoryCatalog(), ItemIndex(2, IndexPolicy(exact_up_to=exact_up_to)))
     encoder = PlaneEncoder()
 
     def write(numbers):
@@ -148,11 +150,11 @@ def plane_corpus(graph_above):
 
 
 def test_a_write_that_comes_while_the_merger_ends_is_merged(monkeypatch):
-    corpus, write = plane_corpus(graph_above=4)
+    corpus, write = plane_corpus(exact_up_to=4)
     ending = threading.Event()
 
-    def due(parts, graph_above):
-        chosen = large_merge(parts, graph_above)
+    def due(parts, exact_up_to):
+        chosen = large_merge(parts, exact_up_to)
         if chosen is None and threading.current_thread().name == "twotower-merge":
             ending.set()
             time.sleep(0.05)  # the write below waits for the lock by now
@@ -171,7 +173,7 @@ def test_a_write_that_comes_while_the_merger_ends_is_merged(monkeypatch):
 @pytest.mark.parametrize("graph", [True, False])
 def test_dead_rows_are_dropped_when_there_are_many(left, graph):
     """Also where so few are left that no graph is needed any more."""
-    corpus, write = plane_corpus(graph_above=50 if graph else 1_000)
+    corpus, write = plane_corpus(exact_up_to=50 if graph else 1_000)
     write(range(300))
     corpus.index.settle()
     corpus.delete([str(number) for number in range(left, 300)])
@@ -184,7 +186,7 @@ def test_dead_rows_are_dropped_when_there_are_many(left, graph):
 
 def test_searches_beside_writes_see_whole_states():
     """Each write replaces all items of one colour by the other; no search may see both."""
-    retriever = Retriever(HashEncoder(), graph_above=50)
+    retriever = Retriever(HashEncoder(), index=IndexPolicy(exact_up_to=50))
     colours = ["red", "blue"]
 
     def write(colour):

@@ -12,7 +12,7 @@ import pytest
 from fakes import HashEncoder
 
 from rerank import Decay
-from twotower import Event, Item, Retriever, UserTower
+from twotower import Event, IndexPolicy, Item, Retriever, UserTower
 from twotower.errors import StoreDamagedError, StoreError, StoreVersionError
 from twotower.store.database import Database
 from twotower.stored_corpus import StoredCorpus
@@ -32,7 +32,7 @@ EVENTS = [
 
 
 def opened(folder, **options):
-    return Retriever.open(folder, encoder=HashEncoder(), **{"graph_above": 20, **options})
+    return Retriever.open(folder, encoder=HashEncoder(), **{"index": IndexPolicy(exact_up_to=20), **options})
 
 
 def made(numbers, words="thing"):
@@ -189,7 +189,7 @@ def test_readers_follow_the_writer(tmp_path):
         assert ids(reader) == ids(writer)
         assert reader.verify() == []
     with opened(tmp_path / "s", read_only=True) as reader:
-        other = Retriever(HashEncoder(), graph_above=20)
+        other = Retriever(HashEncoder(), index=IndexPolicy(exact_up_to=20))
         other.upsert(made(range(100, 130)))
         other.save(tmp_path / "s")
         reader.refresh()
@@ -334,7 +334,7 @@ def test_stats_are_what_was_written(tmp_path):
         assert stats.store.page_checksums
         assert stats.store.sqlite == apsw.sqlite_lib_version()
         assert stats.store.read_only is None
-        assert len(list(stats.lines())) == 5
+        assert len(list(stats.lines())) == 6
     with opened(tmp_path / "s", read_only=True) as reader:
         assert "read only" in reader.stats().store.read_only
     assert Retriever(HashEncoder()).stats().store is None

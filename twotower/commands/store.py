@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from twotower.errors import StoreError
+from twotower.recall.vectors.policy import IndexPolicy
 from twotower.retriever import Retriever
 from twotower.store.folder import Store, is_store
 from twotower.store.records import item_to_row
@@ -35,7 +36,7 @@ def opened(folder: Path, *, read_only: bool = True) -> Iterator[StoredCorpus]:
     with ExitStack() as closing:
         closing.callback(store.close)
         settings = store.catalog.settings
-        corpus = StoredCorpus(store, settings["dim"], graph_above=settings["graph_above"])
+        corpus = StoredCorpus(store, settings["dim"], IndexPolicy.from_description(settings["index"]))
         closing.callback(corpus.close, settle=False)  # before the store: it may be merging
         yield corpus
 

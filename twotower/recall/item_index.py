@@ -5,17 +5,24 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
-from twotower.recall.merging import Merged, large_merge, merge, small_merge
+from twotower.recall.merging import Merged, is_exact, large_merge, merge, small_merge
 from twotower.recall.segment import Documents, Labels, Part, Segment
 from twotower.recall.selection import Selection
 from twotower.recall.snapshot import Snapshot
-from twotower.recall.vector_index import GRAPH_ABOVE, ExactIndex
+from twotower.recall.vectors.build import build_index
+from twotower.recall.vectors.calibration import calibrated
+from twotower.recall.vectors.index import Kind, Tunable, VectorIndex
+from twotower.recall.vectors.policy import IndexPolicy
+from twotower.types import Vectors
 
 MOST_WAITING_BYTES = 512 << 20  # vectors outside a graph; a write that brings more waits for the merge
+CALIBRATED_FOR = 1.25  # times the rows that an index had: with more it is calibrated anew
 
 logger = logging.getLogger(__name__)
 
@@ -28,28 +35,36 @@ class ItemIndex:
 
     Args:
         dim: length of the vectors.
-        graph_above: up to this many rows are searched exactly, more by a graph.
+        policy: what the indexes of its segments shall achieve.
         documents: where items of merged segments are read from; None keeps them in memory.
         merged: called after each merge in the background, from there.
+        scratch: the folder for vectors that stay on the disk; None is the system's for temporary files.
+
+    Attributes:
+        snapshot: what searches see.
+        queries: what indexes are calibrated on, by kind of query; see `calibrated`.
     """
 
     def __init__(
         self,
         dim: int,
+        policy: IndexPolicy,
         *,
-        graph_above: int = GRAPH_ABOVE,
         documents: Callable[[Labels], Documents] | None = None,
         merged: Callable[[], None] = lambda: None,
+        scratch: Path | None = None,
     ) -> None:
-        self.graph_above = graph_above
+        self.policy = policy
         self._documents = documents
         self._merged = merged
+        self._scratch = scratch
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._merging: frozenset[int] = frozenset()  # ids of the segments that the merger has in hand
         self._merger: threading.Thread | None = None  # set and cleared under the lock
         self._stopped = False
         self.snapshot = Snapshot(dim)
+        self.queries: Mapping[str, Vectors] = {}
 
     def update(self, dead: Labels, fresh: Segment | None = None) -> None:
         """Let rows die and others come, all at once.
@@ -83,9 +98,25 @@ class ItemIndex:
         self.settle()
         with self._lock:
             parts = self.snapshot.parts
-            if len(parts) > 1 or any(part.size < len(part.segment) for part in parts):
-                graph = self.snapshot.size > self.graph_above
-                self._put(parts, merge(parts, graph=graph, documents=self._documents, anew=True))
+            kind = self._kind(parts)
+            tidy = [part.segment.index.kind == kind and part.size == len(part.segment) for part in parts]
+            if tidy not in ([], [True]):
+                self._put(parts, merge(parts, kind, self._build, documents=self._documents, anew=True))
+
+    def calibrate(self, queries: Mapping[str, Vectors]) -> None:
+        """Find out how hard each index must try for the target, and keep the queries for indexes to come.
+
+        Args:
+            queries: by kind, float32 of shape (q, dim), unit rows; none makes some up.
+        """
+        self.settle()
+        with self._lock:
+            self.queries = queries
+            tuned = [
+                replace(part, segment=replace(part.segment, index=self._calibrated(part.segment.index)))
+                for part in self.snapshot.parts
+            ]
+            self.snapshot = Snapshot(self.snapshot.dim, tuple(tuned))
 
     def settle(self) -> None:
         """Wait until nothing is left to merge."""
@@ -102,8 +133,8 @@ class ItemIndex:
         tidy = [part for part in parts if part.size or id(part.segment) in self._merging]
         self.snapshot = Snapshot(self.snapshot.dim, tuple(tidy))
         free = [part for part in tidy if id(part.segment) not in self._merging]
-        while (chosen := small_merge(free, self.graph_above)) is not None:
-            self._put(free[chosen], merge(free[chosen], graph=False, documents=self._documents))
+        while (chosen := small_merge(free, self.policy.exact_limit)) is not None:
+            self._put(free[chosen], merge(free[chosen], "exact", self._build, documents=self._documents))
             free = [part for part in self.snapshot.parts if id(part.segment) not in self._merging]
 
     def _put(self, parts: Sequence[Part], merged: Merged | None) -> None:
@@ -126,7 +157,7 @@ class ItemIndex:
         self.snapshot = Snapshot(self.snapshot.dim, tuple(rest))
 
     def _merge_in_background(self) -> None:
-        due = large_merge(self.snapshot.parts, self.graph_above) is not None
+        due = large_merge(self.snapshot.parts, self.policy.exact_limit) is not None
         if due and not self._stopped and not self._is_merging():
             self._merger = threading.Thread(target=self._merge_all, name="twotower-merge")
             self._merger.start()
@@ -134,12 +165,32 @@ class ItemIndex:
     def _is_merging(self) -> bool:
         return self._merger is not None and self._merger.is_alive()
 
+    def _kind(self, parts: Sequence[Part]) -> Kind:
+        """Of the index that some neighbours should become: beside a large one it is always a graph."""
+        choice = self.policy.choose(self.snapshot.size, self.snapshot.dim)
+        if choice.kind == "exact" or not parts or parts[0].segment is self.snapshot.parts[0].segment:
+            if not choice.fits:
+                logger.warning(
+                    "an index of %s items needs %s MB of memory in its smallest form, more than memory_bytes=%s",
+                    self.snapshot.size,
+                    choice.memory_bytes // 1_000_000,
+                    self.policy.memory_bytes,
+                )
+            return choice.kind
+        return "graph"
+
+    def _build(self, kind: Kind, vectors: Iterator[Vectors], base: VectorIndex | None) -> VectorIndex | None:
+        index = build_index(kind, vectors, base=base, scratch=self._scratch, go_on=self._goes_on)
+        known = None if base is None else base.calibration
+        if isinstance(index, Tunable) and known is not None and len(index) <= CALIBRATED_FOR * known.rows:
+            return index.tuned(known.effort, known)
+        return None if index is None else self._calibrated(index)
+
+    def _calibrated(self, index: VectorIndex) -> VectorIndex:
+        return calibrated(index, self.policy.recall, self.queries) if isinstance(index, Tunable) else index
+
     def _waiting_bytes(self) -> int:
-        return sum(
-            part.segment.index.size_bytes
-            for part in self.snapshot.parts
-            if isinstance(part.segment.index, ExactIndex)
-        )
+        return sum(part.segment.index.size_bytes for part in self.snapshot.parts if is_exact(part))
 
     def _goes_on(self) -> bool:
         """False when the process is about to end, which would wait for this thread."""
@@ -151,8 +202,7 @@ class ItemIndex:
         faiss.omp_set_num_threads(max(1, (os.cpu_count() or 1) - 1))  # of this thread alone: searches go on
         try:
             while (parts := self._taken()) is not None:
-                graph = self.snapshot.size > self.graph_above
-                merged = merge(parts, graph=graph, documents=self._documents, go_on=self._goes_on)
+                merged = merge(parts, self._kind(parts), self._build, documents=self._documents)
                 with self._lock:
                     self._put(parts, merged)
                     self._merging = frozenset()
@@ -168,7 +218,7 @@ class ItemIndex:
     def _taken(self) -> Sequence[Part] | None:
         """What the merger merges next; None ends it, so that the next write starts another."""
         with self._lock:
-            chosen = large_merge(self.snapshot.parts, self.graph_above)
+            chosen = large_merge(self.snapshot.parts, self.policy.exact_limit)
             if chosen is None or not self._goes_on():
                 self._ended()
                 return None

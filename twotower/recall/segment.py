@@ -15,7 +15,8 @@ from twotower.recall.columns import Columns
 from twotower.recall.postings import LexicalIndex, Postings
 from twotower.recall.predicates import Predicate
 from twotower.recall.selection import Rows, Selection
-from twotower.recall.vector_index import ExactIndex, VectorIndex
+from twotower.recall.vectors.exact import ExactIndex
+from twotower.recall.vectors.index import VectorIndex
 from twotower.types import Item, Scores, Vectors
 
 SECONDS_A_DAY = 86_400.0

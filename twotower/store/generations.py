@@ -23,7 +23,7 @@ from twotower.errors import StoreError
 from twotower.store import files
 from twotower.store.files import Write
 
-FORMAT = 2
+FORMAT = 3
 CURRENT = "CURRENT"
 MANIFEST = "manifest.json"
 NAME = re.compile(r"generation-(\d{6,})")

@@ -22,7 +22,7 @@ from twotower.store.receipt import Receipt
 from twotower.store.records import event_from_row, item_from_bytes, item_to_bytes
 from twotower.types import Event, Item, Vectors
 
-FORMAT = 2
+FORMAT = 3
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE items (label INTEGER PRIMARY KEY, item BLOB NOT NULL) STRICT;

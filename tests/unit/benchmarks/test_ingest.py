@@ -102,7 +102,7 @@ def test_a_failing_write_ends_the_searches_and_is_raised():
 
 def kinds():
     return [
-        retriever_store(POINTS.table, ITEMS, graph_above=100),
+        retriever_store(POINTS.table, ITEMS, exact_up_to=100),
         faiss_store(POINTS.table, ITEMS),
         hnswlib_store(POINTS.table, ITEMS, threads=1, seed=0),
     ]

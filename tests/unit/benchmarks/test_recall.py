@@ -151,12 +151,12 @@ def test_an_error_in_a_thread_is_not_lost():
         answer_in_threads(lambda given: 1 // (given - 5), range(10), pool, 2)
 
 
-@pytest.mark.parametrize("graph_above", [SIZE, SIZE - 1])
-def test_every_system_finds_what_is_nearest_flat_and_by_graph(points, truth, graph_above):
-    systems, _ = recall._build(points, buckets(SIZE, 3), graph_above, seed=3, threads=1)
+@pytest.mark.parametrize("exact_up_to", [SIZE, SIZE - 1])
+def test_every_system_finds_what_is_nearest_flat_and_by_graph(points, truth, exact_up_to):
+    systems, _ = recall._build(points, buckets(SIZE, 3), exact_up_to, seed=3, threads=1)
     names = {system.name for system in systems}
     assert {"twotower", "twotower-index", "faiss", "faiss-array"} <= names
-    assert ("faiss-walk" in names) == (graph_above < SIZE)
+    assert ("faiss-walk" in names) == (exact_up_to < SIZE)
     for share in (ALL, *SELECTIVITIES):
         filtered = exact(points.items, points.queries, K, allowed_rows(buckets(SIZE, 3), share))
         for system in systems:

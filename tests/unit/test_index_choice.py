@@ -1,0 +1,225 @@
+"""Which index is built, what it costs, what it was found to achieve, and that nothing else changes with it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.vectors.points import LookupEncoder, clustered, exact, recall_at_k
+from twotower import IndexPolicy, Item, Query, Retriever
+from twotower.errors import QueryError
+from twotower.recall.vectors.build import build_index
+from twotower.recall.vectors.calibration import calibrated
+from twotower.recall.vectors.policy import estimate_bytes
+
+SIZE, DIM = 12_000, 64
+TIGHT = 700_000  # bytes: of the kinds, "ivf-pq" and "ivf-rabitq" need less
+KINDS = ["graph", "graph-8bit", "ivf-pq", "ivf-rabitq"]
+
+
+@pytest.fixture(scope="module")
+def points():
+    return clustered(SIZE, 400, seed=1, dim=DIM)
+
+
+@pytest.fixture(scope="module")
+def indexes(points):
+    return {kind: build_index(kind, [points.items]) for kind in ["exact", *KINDS]}
+
+
+@pytest.mark.parametrize(
+    ("rows", "settings", "kind", "fits"),
+    [
+        (20_000, {}, "exact", True),
+        (20_001, {}, "graph", True),
+        (2_000_000, {}, "graph", True),
+        (2_000_001, {}, "ivf-pq", True),
+        (10_000_000, {"recall": 1.0}, "exact", True),
+        (5_000, {"exact_up_to": 0, "memory_bytes": 1}, "graph", False),  # too few rows for codes
+        (1_000_000, {"memory_bytes": 1_040_000_000}, "graph", True),
+        (1_000_000, {"memory_bytes": 1_000_000_000}, "graph-8bit", True),
+        (1_000_000, {"memory_bytes": 600_000_000}, "ivf-pq", True),
+        (1_000_000, {"memory_bytes": 100_000_000}, "ivf-rabitq", True),
+        (1_000_000, {"memory_bytes": 10_000_000}, "ivf-rabitq", False),
+    ],
+)
+def test_the_index_is_the_first_that_fits(rows, settings, kind, fits):
+    choice = IndexPolicy(**settings).choose(rows, 384)
+    assert (choice.kind, choice.fits) == (kind, fits)
+    assert choice.memory_bytes == estimate_bytes(kind, rows, 384)
+    assert choice.disk_bytes == (0 if kind in ("exact", "graph") else rows * 384 * 2)
+
+
+@pytest.mark.parametrize("kind", ["exact", *KINDS])
+def test_the_estimate_is_what_is_built(indexes, kind):
+    import faiss
+
+    estimated = estimate_bytes(kind, SIZE, DIM)
+    native = {"exact": "_index", "graph": "graph"}.get(kind, "codes")
+    held = getattr(indexes[kind], native)
+    written = len(faiss.serialize_index(held if kind == "exact" else held.native))
+    assert indexes[kind].size_bytes == pytest.approx(written, rel=0.03)
+    assert estimated == pytest.approx(written, rel=0.03)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_less_effort_reaches_the_target(points, indexes, kind):
+    """What the calibration says is what numpy finds; one step less would not do."""
+    index, queries = indexes[kind], points.queries[:250]
+    tuned = calibrated(index, 0.97, {"words": queries})
+    truth = exact(points.items, queries, 10)
+
+    def recall(at):
+        return recall_at_k(at.search(queries, 10)[1].tolist(), truth)
+
+    told = tuned.calibration
+    assert recall(tuned) == pytest.approx(told.recall["words"], abs=0.005)  # half precision swaps near ties
+    assert told.recall["words"] >= 0.97
+    assert (told.target, told.queries, told.rows) == (0.97, {"words": 250}, SIZE)
+    less = [effort for effort in index.efforts() if effort < told.effort]
+    assert all(recall(index.tuned(effort, None)) < 0.975 for effort in less)
+
+
+def test_queries_far_from_all_items_take_more_effort(points, indexes):
+    """Words against photos are like that: each kind of query is measured, and the hardest decides."""
+    rng = np.random.default_rng(5)
+    far = points.queries + 3 * rng.normal(size=points.queries.shape) / np.sqrt(DIM)
+    far = (far / np.linalg.norm(far, axis=1, keepdims=True)).astype(np.float32)
+    near = calibrated(indexes["graph"], 0.98, {"words": points.queries})
+    both = calibrated(indexes["graph"], 0.98, {"words": points.queries, "photo": far})
+    assert both.calibration.effort > near.calibration.effort
+    assert both.calibration.recall["words"] >= both.calibration.recall["photo"] >= 0.98
+
+
+def test_a_target_out_of_reach_is_told(indexes):
+    """Half precision knows no nearest rows beyond it: no graph finds these at this effort."""
+    rng = np.random.default_rng(5)
+    anywhere = rng.normal(size=(64, DIM)).astype(np.float32)
+    anywhere /= np.linalg.norm(anywhere, axis=1, keepdims=True)
+    tuned = calibrated(indexes["ivf-rabitq"], 1.0, {"words": anywhere})
+    assert tuned.calibration.recall["words"] < 1
+    assert "less than the 1 asked for" in next(tuned.calibration.lines())
+
+
+def items_of(rows):
+    return [Item(str(row), "item", attributes={"third": row % 3}) for row in rows]
+
+
+@pytest.fixture(scope="module")
+def tight(points, tmp_path_factory):
+    """A store whose index must be small: written in pieces, with rows replaced and deleted, closed."""
+    folder = tmp_path_factory.mktemp("tight") / "store"
+    policy = IndexPolicy(recall=0.97, memory_bytes=TIGHT, exact_up_to=1_000)
+    with Retriever.open(folder, encoder=LookupEncoder(points.table), index=policy) as retriever:
+        for start in range(0, SIZE, 4_000):
+            retriever.upsert(items_of(range(start, start + 4_000)), progress=False)
+        retriever.settle()
+        retriever.compact()
+        retriever.calibrate([Query(name) for name in points.names[:100]])
+        retriever.delete([str(row) for row in range(0, 300)])
+        retriever.upsert(items_of(range(300, 600)), progress=False)
+    return folder
+
+
+def opened(folder, points, **options):
+    return Retriever.open(folder, encoder=LookupEncoder(points.table), **options)
+
+
+def check_answers(retriever, points):
+    """Nothing that is deleted, nothing outside a filter, never too few, and the recall that was asked for."""
+    alive = np.arange(SIZE) >= 300
+    for where, allowed in (
+        (None, alive),
+        ({"third": 1}, alive & (np.arange(SIZE) % 3 == 1)),
+        ({"id": {"$in": [str(row) for row in range(200, 305)]}}, alive & (np.arange(SIZE) < 305)),
+    ):
+        truth = exact(points.items, points.queries[100:200], 10, allowed)
+        hits = retriever.search_batch(points.names[100:200], k=10, where=where)
+        found = [[int(hit.id) for hit in row] for row in hits]
+        assert [len(row) for row in found] == (truth >= 0).sum(axis=1).tolist()
+        assert allowed[np.concatenate(found)].all()
+        wanted = np.where(truth >= 0, truth, -1)
+        if (truth >= 0).all():
+            assert recall_at_k(found, wanted) >= 0.95
+    best = retriever.search(points.names[0], k=1)[0]
+    assert best.score == pytest.approx(float(points.queries[0] @ points.items[int(best.id)]), abs=1e-3)
+
+
+def test_a_small_index_answers_like_a_large_one(points, tight):
+    with opened(tight, points, read_only=True) as reader:
+        large, *beside = reader.stats().parts
+        assert large.index == "ivf-pq"
+        assert large.index_bytes <= TIGHT
+        assert [part.index for part in beside] == ["exact"] * len(beside)
+        assert large.calibration.queries == {"words": 100}
+        assert large.calibration.recall["words"] >= 0.97
+        assert (
+            f"    recall@10 {large.calibration.recall['words']:.3f} for 100 words" in reader.stats().lines()
+        )
+        assert reader.explain(k=10)[0].method == "lists"
+        check_answers(reader, points)
+        assert reader.verify() == []
+
+
+def test_queries_are_kept_for_indexes_to_come(points, tight, tmp_path):
+    import shutil
+
+    shutil.copytree(tight, tmp_path / "copy")
+    with opened(tmp_path / "copy", points) as retriever:
+        retriever.compact()
+        (part,) = retriever.stats().parts
+        assert (part.rows, part.calibration.queries) == (SIZE - 300, {"words": 100})
+        check_answers(retriever, points)
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "gone"])
+def test_a_damaged_table_of_vectors_is_made_again(points, tight, tmp_path, damage, caplog):
+    import shutil
+
+    shutil.copytree(tight, tmp_path / "copy")
+    (table,) = (tmp_path / "copy").glob("generation-*/0.vectors")
+    data = bytearray(table.read_bytes())
+    if damage == "flip":
+        data[len(data) // 2] ^= 1
+        table.write_bytes(data)
+    elif damage == "cut":
+        table.write_bytes(data[:-2])
+    else:
+        table.unlink()
+    with opened(tmp_path / "copy", points) as retriever:
+        assert "are damaged and made again" in caplog.text
+        retriever.settle()
+        check_answers(retriever, points)
+
+
+def test_another_policy_makes_another_index(points, tight, tmp_path):
+    """A store is opened with more memory, and told to use it; a vector table is not kept then."""
+    import shutil
+
+    shutil.copytree(tight, tmp_path / "copy")
+    roomy = IndexPolicy(recall=0.97, exact_up_to=1_000)
+    with opened(tmp_path / "copy", points, index=roomy) as retriever:
+        retriever.compact()
+        assert [part.index for part in retriever.stats().parts] == ["graph"]
+        check_answers(retriever, points)
+    assert not list((tmp_path / "copy").glob("generation-*/0.vectors"))
+
+
+def test_an_empty_query_cannot_calibrate():
+    retriever = Retriever(LookupEncoder(np.eye(3, dtype=np.float32)))
+    with pytest.raises(QueryError, match="to calibrate with is empty"):
+        retriever.calibrate(["0", " "])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"recall": 0}, "recall=0 must be a share"),
+        ({"recall": 1.01}, "recall=1.01 must be a share"),
+        ({"memory_bytes": 0}, "memory_bytes=0 must be at least 1"),
+        ({"exact_up_to": -1}, "exact_up_to=-1 must be at least 0"),
+    ],
+)
+def test_a_policy_out_of_range_is_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        IndexPolicy(**settings)

@@ -1,0 +1,1 @@
+"""Nearest vectors by inner product: which index to build, how it is built, searched and calibrated."""

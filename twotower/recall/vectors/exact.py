@@ -1,0 +1,81 @@
+"""Exhaustive search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+
+from twotower.recall.plan import Plan, plan_exact
+from twotower.recall.selection import Rows, Selection
+from twotower.recall.vectors import native
+from twotower.recall.vectors.index import Kind
+from twotower.types import Scores, Vectors
+
+TIES = 16  # rows fetched beyond k, among which ties at the cut are settled by row
+
+
+class ExactIndex:
+    """Exhaustive search over float32.
+
+    Args:
+        index: FAISS's flat index.
+    """
+
+    kind: ClassVar[Kind] = "exact"
+    calibration: ClassVar[None] = None
+
+    def __init__(self, index: Any) -> None:
+        import faiss
+
+        native.make_forks_safe()
+        self._index = index
+        # FAISS's own memory, which lives as long as the index and does not change.
+        self._table: Vectors = faiss.rev_swig_ptr(index.get_xb(), index.ntotal * index.d).reshape(-1, index.d)
+
+    @classmethod
+    def build(cls, vectors: Vectors) -> ExactIndex:
+        """Index float32 of shape (n, dim), unit rows."""
+        import faiss
+
+        index = faiss.IndexFlatIP(vectors.shape[1])
+        index.add(vectors)
+        return cls(index)
+
+    @property
+    def size_bytes(self) -> int:
+        """See `VectorIndex.size_bytes`."""
+        return self._table.nbytes
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def plan(self, k: int, selection: Selection | None = None) -> Plan:
+        """See `VectorIndex.plan`."""
+        return plan_exact(len(self), len(self) if selection is None else selection.count)
+
+    def search(self, queries: Vectors, k: int, selection: Selection | None = None) -> tuple[Scores, Rows]:
+        """See `VectorIndex.search`."""
+        import faiss
+
+        method = self.plan(k, selection).method
+        if selection is None:
+            parameters = None
+        else:  # FAISS reads an array of rows directly here, and only here
+            chosen = faiss.IDSelectorArray(selection.rows) if method == "subset" else selection.bitmap
+            parameters = faiss.SearchParameters(sel=chosen)
+        _, rows = native.search(self._index, queries, min(k + TIES, len(self)), parameters)
+        # FAISS's sums depend on the size of the batch; these do not, so a batch scores as its queries would alone.
+        found = self._table[np.maximum(rows, 0)]  # (q, k + TIES, dim)
+        scores = np.einsum("qkd,qd->qk", found, queries, dtype=np.float64).astype(np.float32)
+        scores[rows < 0] = -np.inf
+        return native.best(scores, rows, k)
+
+    def vectors(self, rows: Rows) -> Vectors:
+        """See `VectorIndex.vectors`."""
+        return self._table[rows]
+
+    def write(self, sink: Callable[[bytes], object], /) -> None:
+        """See `VectorIndex.write`."""
+        native.write(self._index, sink)

@@ -1,0 +1,150 @@
+"""HNSW graphs over codes of 16 or 8 bits a dimension."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from twotower.recall.plan import Effort, Plan, plan_walk
+from twotower.recall.selection import Rows, Selection
+from twotower.recall.vectors import native
+from twotower.recall.vectors.calibration import Calibration
+from twotower.recall.vectors.index import Kind
+from twotower.types import Scores, Vectors
+
+LINKS = 32
+CONSTRUCTION_DEPTH = 100
+SEARCH_DEPTH = 64
+DEPTHS = (20, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+SUBSET_SHARE = 1 / 400  # under it picking out the rows costs less than testing every row's bit
+
+
+class Graph:
+    """FAISS's graph: what it can do, without a decision.
+
+    Args:
+        index: FAISS's graph over a scalar quantizer; its efSearch must not change any more.
+    """
+
+    method: ClassVar[Literal["graph"]] = "graph"
+    widenings: ClassVar[tuple[int, ...]] = (4,)  # bytes order rows nearly as vectors do
+
+    def __init__(self, index: Any) -> None:
+        import faiss
+
+        native.make_forks_safe()
+        self.native = index
+        self.storage = faiss.downcast_index(index.storage)
+        self.usual = Effort(index.hnsw.efSearch, self.widenings[0])
+        count, width = index.ntotal, self.storage.code_size
+        # FAISS's own memory, which lives as long as the index and does not change.
+        self.codes = faiss.rev_swig_ptr(self.storage.codes.data(), count * width).reshape(count, width)
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory of codes and links."""
+        graph = self.native.hnsw
+        return int(self.codes.nbytes + 4 * graph.neighbors.size() + 8 * graph.offsets.size())
+
+    def depths(self) -> tuple[int, ...]:
+        """Depths of a walk that are worth trying, ascending."""
+        return DEPTHS
+
+    def reach(self, depth: int, k: int, fetch: int) -> int:
+        """The depth that brings back k good rows among `fetch` as well as `depth` brings back few."""
+        return max(depth, 2 * k, fetch)
+
+    def walk(self, queries: Vectors, k: int, chosen: Any, depth: int) -> tuple[Scores, Rows]:
+        """Nearest rows that a walk meets, fewer than k where it meets fewer."""
+        parameters = None
+        if chosen is not None or depth != self.usual.depth:  # making one costs as much as a tenth of a search
+            import faiss
+
+            parameters = faiss.SearchParametersHNSW(sel=chosen, efSearch=depth)
+        scores, rows = self.native.search(queries, k, params=parameters)
+        return scores, rows
+
+    def scan(self, queries: Vectors, k: int, chosen: Any) -> tuple[Scores, Rows]:
+        """Nearest of all rows, or of all chosen ones."""
+        import faiss
+
+        parameters = None if chosen is None else faiss.SearchParameters(sel=chosen)
+        return native.search(self.storage, queries, k, parameters)
+
+
+class GraphIndex:
+    """A graph over float16, with an exhaustive scan of the same vectors where a graph would fall short.
+
+    Args:
+        graph: over float16.
+        effort: None is the usual one.
+        calibration: what it achieves, if anybody has measured.
+    """
+
+    kind: ClassVar[Kind] = "graph"
+    usual: ClassVar[Effort] = Effort(SEARCH_DEPTH)
+
+    def __init__(
+        self, graph: Graph, effort: Effort | None = None, calibration: Calibration | None = None
+    ) -> None:
+        self.graph = graph
+        self.calibration = calibration
+        self._effort = self.usual if effort is None else effort
+
+    @property
+    def size_bytes(self) -> int:
+        """See `VectorIndex.size_bytes`."""
+        return self.graph.size_bytes
+
+    def __len__(self) -> int:
+        return len(self.graph.codes)
+
+    def plan(self, k: int, selection: Selection | None = None) -> Plan:
+        """See `VectorIndex.plan`."""
+        rows = len(self)
+        selected = rows if selection is None else selection.count
+        depth = self.graph.reach(self._effort.depth, k, k)
+        return plan_walk(rows, selected, k, depth, SUBSET_SHARE * rows, self.graph.method)
+
+    def search(self, queries: Vectors, k: int, selection: Selection | None = None) -> tuple[Scores, Rows]:
+        """See `VectorIndex.search`."""
+        plan = self.plan(k, selection)
+        if plan.method == "subset" and selection is not None:
+            found = queries @ self.vectors(selection.rows).T  # (q, selected)
+            return native.nearest(found, selection.rows, k)
+        chosen = None if selection is None else selection.bitmap
+        if plan.method != "graph":
+            return self.graph.scan(queries, k, chosen)
+        scores, rows = self.graph.walk(queries, k, chosen, plan.depth)
+        short = np.flatnonzero(rows[:, min(k, plan.selected) - 1] < 0)
+        if short.size:
+            scores[short], rows[short] = self.graph.scan(queries[short], k, chosen)
+        return scores, rows
+
+    def vectors(self, rows: Rows) -> Vectors:
+        """See `VectorIndex.vectors`; float16 precision."""
+        return np.asarray(self.graph.storage.sa_decode(self.graph.codes[rows]), dtype=np.float32)
+
+    def write(self, sink: Callable[[bytes], object], /) -> None:
+        """See `VectorIndex.write`."""
+        native.write(self.graph.native, sink)
+
+    def efforts(self) -> Iterator[Effort]:
+        """See `Tunable.efforts`."""
+        return map(Effort, self.graph.depths())
+
+    def tuned(self, effort: Effort, calibration: Calibration | None) -> GraphIndex:
+        """See `Tunable.tuned`."""
+        return GraphIndex(self.graph, effort, calibration)
+
+
+def new_graph(dim: int, code: Literal["SQfp16", "SQ8"]) -> Any:
+    """An empty graph of FAISS over float16 or bytes; to be trained."""
+    import faiss
+
+    index = faiss.index_factory(dim, f"HNSW{LINKS},{code}", faiss.METRIC_INNER_PRODUCT)
+    index.hnsw.efConstruction = CONSTRUCTION_DEPTH
+    index.hnsw.efSearch = SEARCH_DEPTH
+    return index

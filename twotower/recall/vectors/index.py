@@ -1,0 +1,81 @@
+"""The contract of every vector index: immutable, rows are ordinals, never fewer results than there are matches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
+
+from twotower.recall.plan import Effort, Plan
+from twotower.recall.selection import Rows, Selection
+from twotower.recall.vectors.calibration import Calibration
+from twotower.types import Scores, Vectors
+
+Kind: TypeAlias = Literal["exact", "graph", "graph-8bit", "ivf-pq", "ivf-rabitq"]
+
+
+class VectorIndex(Protocol):
+    """Nearest rows by inner product."""
+
+    @property
+    def kind(self) -> Kind:
+        """See `Choice`."""
+        ...
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory of vectors, codes and graph."""
+        ...
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What it was found to achieve; None for an exact index, and where nobody has measured."""
+        ...
+
+    def __len__(self) -> int:
+        """Number of rows, n."""
+        ...
+
+    def plan(self, k: int, selection: Selection | None = None) -> Plan:
+        """How `search` will go about it."""
+        ...
+
+    def search(self, queries: Vectors, k: int, selection: Selection | None = None) -> tuple[Scores, Rows]:
+        """Find the k nearest selected rows of each query.
+
+        Args:
+            queries: float32 of shape (q, dim), unit rows.
+            k: at least 1.
+            selection: of the n rows, or None for all rows.
+
+        Returns:
+            Inner products and rows, each (q, k), best first (an exact index: the lower row first among equals);
+            where fewer than k rows are selected, the rest has row -1. Never fewer than min(k, selected rows),
+            never a row that is not selected.
+        """
+        ...
+
+    def vectors(self, rows: Rows) -> Vectors:
+        """The stored vectors of m rows, float32 of shape (m, dim)."""
+        ...
+
+    def write(self, sink: Callable[[bytes], object], /) -> None:
+        """Hand out what FAISS holds in pieces, for `read_index`."""
+        ...
+
+
+@runtime_checkable
+class Tunable(VectorIndex, Protocol):
+    """An index that finds more of the nearest rows the harder it tries."""
+
+    @property
+    def usual(self) -> Effort:
+        """How hard it tries where nobody has measured."""
+        ...
+
+    def efforts(self) -> Iterator[Effort]:
+        """How hard it may try, the cheapest first."""
+        ...
+
+    def tuned(self, effort: Effort, calibration: Calibration | None) -> Tunable:
+        """The same index, trying that hard."""
+        ...

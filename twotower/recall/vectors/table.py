@@ -1,0 +1,83 @@
+"""Vectors in half precision in a file, of which only what is read comes into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twotower.recall.selection import Rows
+from twotower.types import Vectors
+
+Halves: TypeAlias = NDArray[np.float16]
+AT_ONCE = 20_000  # rows read or written at a time
+
+
+class VectorTable:
+    """The vectors of n rows.
+
+    Args:
+        values: float16 of shape (n, dim), mapped from a file that nobody changes.
+    """
+
+    def __init__(self, values: Halves) -> None:
+        self._values = values
+
+    @classmethod
+    def read(cls, path: Path, dim: int) -> VectorTable:
+        """Map what `write` handed out.
+
+        Raises:
+            ValueError: the file does not hold whole rows.
+        """
+        return cls(np.memmap(path, dtype="<f2", mode="r").reshape(-1, dim))
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    @property
+    def dim(self) -> int:
+        """Length of the vectors."""
+        dim: int = self._values.shape[1]
+        return dim
+
+    def pieces(self, start: int = 0) -> Iterator[Vectors]:
+        """The vectors from a row on, float32 of shape (m, dim)."""
+        for first in range(start, len(self), AT_ONCE):
+            yield self._values[first : first + AT_ONCE].astype(np.float32)
+
+    def vectors(self, rows: Rows) -> Vectors:
+        """The vectors of some rows, float32 of shape (*rows.shape, dim)."""
+        return self._values[rows].astype(np.float32)
+
+    def write(self, sink: Callable[[bytes], object], /) -> None:
+        """Hand out all rows in pieces."""
+        for start in range(0, len(self), AT_ONCE):
+            sink(self._values[start : start + AT_ONCE].tobytes())
+
+
+class GrowingTable:
+    """A table that takes rows until it is done, in a file without a name that ends with the last use of the table.
+
+    Args:
+        folder: where the file is; None is the system's folder for temporary files.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._file = TemporaryFile(dir=folder)  # noqa: SIM115  # it lives as long as the table
+        self._dim = 0
+
+    def add(self, vectors: Vectors) -> None:
+        """Take float32 of shape (n, dim), unit rows."""
+        self._dim = vectors.shape[1]
+        self._file.write(vectors.astype("<f2").tobytes())
+
+    def done(self) -> VectorTable:
+        """The table of all rows, at least one; nothing may be added any more."""
+        self._file.flush()
+        with self._file:
+            return VectorTable(np.memmap(self._file, dtype="<f2", mode="r").reshape(-1, self._dim))
