@@ -20,6 +20,7 @@ from twotower.store.catalog import Catalog
 from twotower.types import Event, Item, Vectors, Where
 
 STALE_ATTEMPTS, STALE_SECONDS = 200, 0.005
+THINGS_BETWEEN, PAUSE_SECONDS = 8, 0.0001
 T = TypeVar("T")
 
 
@@ -36,6 +37,8 @@ class Corpus:
     def __init__(self, catalog: Catalog, index: ItemIndex) -> None:
         self.catalog = catalog
         self.index = index
+        self._asking: set[object] = set()  # one for each search that is under way
+        self._searched = False  # since the last write
         self._committing = threading.RLock()  # held from the commit of a write until searches see it
 
     @property
@@ -55,13 +58,30 @@ class Corpus:
         Raises:
             StaleError: so it went every time.
         """
-        for _ in range(STALE_ATTEMPTS):
-            try:
-                return ask(self.snapshot)
-            except StaleError:
-                time.sleep(STALE_SECONDS)
-                self.refresh()
-        return ask(self.snapshot)
+        self._searched = True
+        asking = object()
+        self._asking.add(asking)
+        try:
+            for _ in range(STALE_ATTEMPTS):
+                try:
+                    return ask(self.snapshot)
+                except StaleError:
+                    time.sleep(STALE_SECONDS)
+                    self.refresh()
+            return ask(self.snapshot)
+        finally:
+            self._asking.remove(asking)
+
+    def giving_way(self, things: Iterable[T]) -> Iterator[T]:
+        """The same things, with short pauses while somebody searches.
+
+        A search that needs the interpreter's lock while another thread runs Python would wait some milliseconds for
+        it, several times.
+        """
+        for number, thing in enumerate(things):
+            if self._asking and number % THINGS_BETWEEN == 0:
+                time.sleep(PAUSE_SECONDS)
+            yield thing
 
     def items(self, where: Where | None = None) -> Iterator[Item]:
         """Items that pass a filter, in the order of their last writes; see `Retriever.items`."""
@@ -114,7 +134,8 @@ class Corpus:
             with self._in_step():
                 labels, dead = self.catalog.upsert(items, vectors)
                 self.index.update(dead, Segment.fresh(labels, items, vectors))
-            self.index.throttle()
+            searched, self._searched = self._searched, False
+            self.index.throttle(searched=searched)
 
     def delete(self, item_ids: Iterable[str]) -> list[str]:
         """Remove the items that are indexed among these, all at once; returns their ids."""

@@ -256,7 +256,7 @@ class Retriever:
             raise ValueError(f"on_error='{on_error}' must be 'raise' or 'skip'")
         skipped: list[BadItem] = []
         bad = skipped if on_error == "skip" else None
-        checked = check_items(items, bad)
+        checked = check_items(self._corpus.giving_way(items), bad)
         with self._writing:
             encoded, vectors = encode_items(self._encoder, checked, bad, progress=progress)
             self._corpus.upsert(encoded, vectors)

@@ -218,3 +218,43 @@ def test_unit_rows_is_exact_and_copies():
     unit = unit_rows(given, rows=2, dim=2, source="test")
     np.testing.assert_allclose(unit, [[0.6, 0.8], [1.0, 0.0]], rtol=1e-6)
     np.testing.assert_array_equal(given, kept)
+
+
+def test_a_writer_waits_for_the_merger_only_where_somebody_searches(monkeypatch):
+    """Rows that wait for a merge are compared with every query, so there must not be many of them."""
+    monkeypatch.setattr(item_index, "MOST_WAITING_ROWS", 300)
+    may_merge = threading.Event()
+    build = item_index.build_index
+
+    def slow(kind, *args, **options):
+        if kind != "exact":
+            assert may_merge.wait(30)
+        return build(kind, *args, **options)
+
+    monkeypatch.setattr(item_index, "build_index", slow)
+    corpus, write = plane_corpus(exact_up_to=100)
+    write(range(200))  # the merger is at work from here on
+    for start in range(200, 2_000, 200):
+        write(range(start, start + 200))
+    corpus.answer(lambda snapshot: None)
+    waited = threading.Thread(target=write, args=[range(2_000, 2_200)])
+    waited.start()
+    waited.join(0.2)
+    assert waited.is_alive()
+    assert len(corpus) == 2_200  # it waits after its write, not before
+    may_merge.set()
+    waited.join(30)
+    corpus.index.settle()
+    assert len(corpus) == 2_200
+
+
+def test_a_writer_gives_way_while_somebody_searches(monkeypatch):
+    corpus, _ = plane_corpus(exact_up_to=100)
+    pauses = []
+    monkeypatch.setattr("twotower.corpus.time.sleep", pauses.append)
+    assert list(corpus.giving_way(range(20))) == list(range(20))
+    assert pauses == []
+    assert corpus.answer(lambda _: list(corpus.giving_way(range(20)))) == list(range(20))
+    assert len(pauses) == 3
+    assert list(corpus.giving_way(range(20))) == list(range(20))
+    assert len(pauses) == 3

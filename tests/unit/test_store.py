@@ -10,11 +10,14 @@ import apsw
 import numpy as np
 import pytest
 from fakes import HashEncoder
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rerank import Decay
 from twotower import Event, IndexPolicy, Item, Retriever, UserTower
 from twotower.errors import StoreDamagedError, StoreError, StoreVersionError
 from twotower.store.database import Database
+from twotower.store.recent import RecentItems
 from twotower.stored_corpus import StoredCorpus
 
 ZONE = timezone(timedelta(hours=8))
@@ -338,3 +341,15 @@ def test_stats_are_what_was_written(tmp_path):
     with opened(tmp_path / "s", read_only=True) as reader:
         assert "read only" in reader.stats().store.read_only
     assert Retriever(HashEncoder()).stats().store is None
+
+
+@given(st.lists(st.lists(st.integers(0, 40), max_size=8), max_size=60))
+def test_what_is_remembered_is_right_and_little(asked):
+    """What was asked for last is never forgotten, and no more than two generations are kept."""
+    recent = RecentItems(most=5)
+    for labels in asked:
+        found = recent.among(labels)
+        assert all(item.id == str(label) for label, item in found.items())
+        recent.keep({label: Item(str(label), "x") for label in labels if label not in found})
+        assert set(recent.among(labels)) == set(labels)
+    assert len(recent.among(range(41))) <= 2 * (5 + 8 + 1)

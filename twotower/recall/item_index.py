@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from twotower.recall.merging import Merged, is_exact, large_merge, merge, small_merge
+from twotower.recall.merging import FLUSH, Merged, is_exact, large_merge, merge, small_merge
 from twotower.recall.segment import Documents, Labels, Part, Segment
 from twotower.recall.selection import Selection
 from twotower.recall.snapshot import Snapshot
@@ -21,7 +21,8 @@ from twotower.recall.vectors.index import Kind, Tunable, VectorIndex
 from twotower.recall.vectors.policy import IndexPolicy
 from twotower.types import Vectors
 
-MOST_WAITING_BYTES = 512 << 20  # vectors outside a graph; a write that brings more waits for the merge
+MOST_WAITING_BYTES = 512 << 20  # vectors that wait for a merge; a write that brings more waits for it, too
+MOST_WAITING_ROWS = 2 * FLUSH  # the same where somebody searches
 CALIBRATED_FOR = 1.25  # times the rows that an index had: with more it is calibrated anew
 
 logger = logging.getLogger(__name__)
@@ -86,12 +87,15 @@ class ItemIndex:
             self._publish(parts)
             self._merge_in_background()
 
-    def throttle(self) -> None:
-        """Wait while too much has still to be merged."""
+    def throttle(self, *, searched: bool) -> None:
+        """Wait while too much has still to be merged.
+
+        Args:
+            searched: whether there are searches beside the writes, which compare with every row that waits.
+        """
+        most = MOST_WAITING_ROWS if searched else MOST_WAITING_BYTES // (4 * self.snapshot.dim)
         with self._lock:
-            self._changed.wait_for(
-                lambda: self._waiting_bytes() <= MOST_WAITING_BYTES or not self._is_merging()
-            )
+            self._changed.wait_for(lambda: self._waiting_rows() <= most or not self._is_merging())
 
     def compact(self) -> None:
         """Make one segment of all that is alive."""
@@ -189,8 +193,8 @@ class ItemIndex:
     def _calibrated(self, index: VectorIndex) -> VectorIndex:
         return calibrated(index, self.policy.recall, self.queries) if isinstance(index, Tunable) else index
 
-    def _waiting_bytes(self) -> int:
-        return sum(part.segment.index.size_bytes for part in self.snapshot.parts if is_exact(part))
+    def _waiting_rows(self) -> int:
+        return sum(len(part.segment) for part in self.snapshot.parts if is_exact(part))
 
     def _goes_on(self) -> bool:
         """False when the process is about to end, which would wait for this thread."""

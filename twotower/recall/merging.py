@@ -26,7 +26,7 @@ from twotower.types import Vectors
 
 FLUSH = 2_000  # rows that are scanned beside a graph before they move into one
 SMALL_SHARE = 0.05  # of all rows: how large the graph beside the large one may become
-DEAD_SHARE = 0.2  # of an index's rows: with more of them dead it is built anew
+DEAD_SHARE = 0.3  # of an index's rows: with more of them dead it is built anew
 AT_ONCE = 2_000  # rows added to a graph between two looks at whether to go on
 
 

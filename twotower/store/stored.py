@@ -19,6 +19,7 @@ from twotower.store.catalog import Labels
 from twotower.store.database import Database
 from twotower.store.history import EPOCH
 from twotower.store.receipt import Receipt
+from twotower.store.recent import RecentItems
 from twotower.store.records import event_from_row, item_from_bytes, item_to_bytes
 from twotower.types import Event, Item, Vectors
 
@@ -81,6 +82,7 @@ class StoredCatalog:
     def __init__(self, database: Database, receipt: Receipt) -> None:
         self._database = database
         self._receipt = receipt
+        self._recent = RecentItems()
         acknowledged = receipt.read()  # before the catalog, which may be growing under another process
         self._check_format()
         if acknowledged is not None and self.state().commits < acknowledged:
@@ -195,7 +197,11 @@ class StoredCatalog:
         Raises:
             StaleError: one of them was deleted.
         """
-        found = self.find_items(labels)
+        found = self._recent.among(labels)
+        if len(found) < len(labels):
+            read = self.find_items([label for label in labels if label not in found])
+            self._recent.keep(read)
+            found |= read
         try:
             return [found[label] for label in labels]
         except KeyError as error:

@@ -14,6 +14,7 @@ from twotower.recall.vectors.index import Kind
 from twotower.types import Scores, Vectors
 
 TIES = 16  # rows fetched beyond k, among which ties at the cut are settled by row
+BRIEF = 1 << 20  # numbers that are compared with one query in some 0.1 ms
 
 
 class ExactIndex:
@@ -57,17 +58,13 @@ class ExactIndex:
 
     def search(self, queries: Vectors, k: int, selection: Selection | None = None) -> tuple[Scores, Rows]:
         """See `VectorIndex.search`."""
-        import faiss
-
-        method = self.plan(k, selection).method
-        if selection is None:
-            parameters = None
-        else:  # FAISS reads an array of rows directly here, and only here
-            chosen = faiss.IDSelectorArray(selection.rows) if method == "subset" else selection.bitmap
-            parameters = faiss.SearchParameters(sel=chosen)
-        _, rows = native.search(self._index, queries, min(k + TIES, len(self)), parameters)
+        fetch = min(k + TIES, len(self))
+        brief = len(queries) == 1 and self._table.size <= BRIEF
+        rows = (
+            self._compared(queries[0], fetch, selection) if brief else self._asked(queries, fetch, selection)
+        )
         # FAISS's sums depend on the size of the batch; these do not, so a batch scores as its queries would alone.
-        found = self._table[np.maximum(rows, 0)]  # (q, k + TIES, dim)
+        found = self._table[np.maximum(rows, 0)]  # (q, fetch, dim)
         scores = np.einsum("qkd,qd->qk", found, queries, dtype=np.float64).astype(np.float32)
         scores[rows < 0] = -np.inf
         return native.best(scores, rows, k)
@@ -79,3 +76,25 @@ class ExactIndex:
     def write(self, sink: Callable[[bytes], object], /) -> None:
         """See `VectorIndex.write`."""
         native.write(self._index, sink)
+
+    def _asked(self, queries: Vectors, fetch: int, selection: Selection | None) -> Rows:
+        """Some nearest rows by FAISS, shape (q, fetch); -1 where fewer are selected."""
+        import faiss
+
+        if selection is None:
+            return native.search(self._index, queries, fetch)[1]
+        # FAISS reads an array of rows directly here, and only here
+        subset = self.plan(fetch, selection).method == "subset"
+        chosen = faiss.IDSelectorArray(selection.rows) if subset else selection.bitmap
+        return native.search(self._index, queries, fetch, faiss.SearchParameters(sel=chosen))[1]
+
+    def _compared(self, query: Vectors, fetch: int, selection: Selection | None) -> Rows:
+        """The same for one query by numpy, which keeps the interpreter's lock.
+
+        Whoever lets go of it waits some milliseconds to have it back while another thread writes.
+        """
+        negative = -(self._table @ query)
+        if selection is not None:
+            negative[~selection.mask] = np.inf
+        rows = np.argpartition(negative, fetch - 1)[:fetch]
+        return np.where(negative[rows] == np.inf, -1, rows)[None, :]
