@@ -15,6 +15,7 @@ BENCHMARKS = {
     "pipeline": "end-to-end queries per second and latency, recall and rerank",
     "recall": "vector search beside raw faiss, hnswlib and usearch",
     "ingest": "items per second into the store, and searches meanwhile",
+    "opening": "time to open a store and memory that it holds, by kind of index",
     "crash": "what a store lost after its writer was killed at any moment",
     "rerank": "pairs per second of the cross-encoder",
     "encode": "texts and images per second",

@@ -20,6 +20,7 @@ SYSTEMS = {
     "pipeline": {"twotower", "sentence-transformers"},
     "recall": {"twotower", "faiss", "hnswlib", "usearch"},
     "ingest": {"twotower", "faiss", "hnswlib"},
+    "opening": {"twotower", "faiss"},
     "crash": {"twotower"},
     "rerank": {"twotower", "sentence-transformers"},
     "encode": {"twotower", "sentence-transformers", "open_clip"},
