@@ -42,5 +42,22 @@ def test_evaluation(tmp_path):
     assert "caught: User " in printed
 
 
+def test_store_and_index(tmp_path):
+    printed, shown = executed("05_store_and_index", tmp_path)
+    acknowledged = int(printed.split(" acknowledged, 0 lost, damage: []")[0].split()[-1])
+    assert acknowledged >= 300
+    assert [line.split()[0] for line in printed.splitlines() if " hits  " in line] == [
+        "graph", "graph", "scan", "subset",
+    ]  # fmt: skip
+    assert "'lexical'" in printed
+    assert [line.split(":")[0] for line in printed.splitlines() if ": 12,000 rows" in line] == [
+        "  graph", "  graph-8bit", "  ivf-pq", "  ivf-rabitq",
+    ]  # fmt: skip
+    assert "asked for" not in printed
+    assert any("image/png" in data for data in shown)
+
+
 def test_no_notebook_is_left_out():
-    assert {path.stem for path in EXAMPLES.glob("*.ipynb")} == {"01_quickstart", "04_evaluation"}
+    assert {path.stem for path in EXAMPLES.glob("*.ipynb")} == {
+        "01_quickstart", "04_evaluation", "05_store_and_index",
+    }  # fmt: skip

@@ -37,6 +37,10 @@ class Snapshot:
         return np.cumsum([0, *(len(part.segment) for part in self.parts)], dtype=np.int64)
 
     @cached_property
+    def _starts(self) -> list[int]:
+        return self.starts[:-1].tolist()
+
+    @cached_property
     def size(self) -> int:
         """Number of items that are alive."""
         return sum(part.size for part in self.parts)
@@ -88,7 +92,7 @@ class Snapshot:
         """
         found = [
             part.segment.search(queries, k, selection, start)
-            for part, selection, start in zip(self.parts, allowed, self.starts.tolist(), strict=False)
+            for part, selection, start in zip(self.parts, allowed, self._starts, strict=True)
             if selection.count
         ]
         if len(found) == 1:

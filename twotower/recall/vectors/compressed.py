@@ -74,8 +74,8 @@ class CompressedIndex:
             _, rows = self.codes.scan(queries, fetch, chosen)
             return self._ranked(queries, rows, k)
         _, rows = self.codes.walk(queries, fetch, chosen, plan.depth)
-        short = np.flatnonzero(rows[:, min(k, plan.selected) - 1] < 0)
-        if short.size:
+        short = rows[:, min(k, plan.selected) - 1] < 0
+        if short.any():
             _, rows[short] = self.codes.scan(queries[short], fetch, chosen)
         return self._ranked(queries, rows, k)
 

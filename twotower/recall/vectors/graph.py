@@ -118,8 +118,8 @@ class GraphIndex:
         if plan.method != "graph":
             return self.graph.scan(queries, k, chosen)
         scores, rows = self.graph.walk(queries, k, chosen, plan.depth)
-        short = np.flatnonzero(rows[:, min(k, plan.selected) - 1] < 0)
-        if short.size:
+        short = rows[:, min(k, plan.selected) - 1] < 0
+        if short.any():
             scores[short], rows[short] = self.graph.scan(queries[short], k, chosen)
         return scores, rows
 

@@ -31,13 +31,13 @@ def unit_rows(vectors: NDArray[np.float32], *, rows: int, dim: int, source: str)
         raise EncoderError(
             f"{source} gave an array of shape {array.shape}, not ({rows}, {dim}): one row an input"
         )
-    array = np.asarray(array, dtype=np.float64)
-    lengths = np.sqrt(np.einsum("nd,nd->n", array, array))
-    for row, length in enumerate(lengths.tolist()):
+    array = array.astype(np.float64)
+    lengths = [math.sqrt(row.dot(row)) for row in array]
+    for row, length in enumerate(lengths):
         if length == 0:
             raise EncoderError(f"{source} gave a zero vector in row {row}: it has no direction")
         if not length < math.inf:  # NaN, too
             raise EncoderError(f"{source} gave NaN or infinity in row {row}: check that input")
-    unit: Vectors = np.empty(array.shape, dtype=np.float32)
-    np.divide(array, lengths[:, None], out=unit, casting="same_kind")
+    array /= np.array(lengths).reshape(-1, 1)
+    unit: Vectors = array.astype(np.float32)
     return unit
