@@ -26,7 +26,7 @@ from benchmarks.common.table import print_ratios, print_rows, told
 from benchmarks.common.timing import REPETITIONS
 from benchmarks.vectors.points import DIM, LookupEncoder, buckets, clustered, exact, make_items
 from benchmarks.vectors.systems import K
-from twotower.recall.vectors.policy import CODES_ABOVE, IndexPolicy, estimate_bytes
+from twotower.recall.vectors.policy import BESIDE, CODES_ABOVE, IndexPolicy, estimate_bytes
 from twotower.retriever import Retriever
 
 KINDS = ("graph", "graph-8bit", "ivf-pq", "ivf-rabitq")
@@ -90,8 +90,8 @@ def _build(folder: Path, size: int, queries: int, *, seed: int) -> tuple[Files, 
     stores = {}
     items = make_items(buckets(size, seed))
     for kind in tqdm(KINDS, desc="build", unit="index", disable=None):
-        # The most memory that this kind needs and the one before it does not have.
-        policy = IndexPolicy(memory_bytes=int(1.02 * estimate_bytes(kind, size, DIM)), exact_up_to=0)
+        memory = estimate_bytes(kind, size, DIM) + estimate_bytes("graph", int(BESIDE * size), DIM)
+        policy = IndexPolicy(memory_bytes=memory, exact_up_to=0)  # too little for the kind before it
         stores[kind] = folder / kind
         with Retriever.open(stores[kind], encoder=LookupEncoder(points.table), index=policy) as retriever:
             retriever.upsert(items, progress=False)

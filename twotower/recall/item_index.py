@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from twotower.recall.background import Background
 from twotower.recall.merging import FLUSH, Merged, is_exact, large_merge, merge, small_merge
 from twotower.recall.segment import Documents, Labels, Part, Segment
 from twotower.recall.selection import Selection
 from twotower.recall.snapshot import Snapshot
-from twotower.recall.vectors.build import build_index
-from twotower.recall.vectors.calibration import calibrated
-from twotower.recall.vectors.index import Kind, Tunable, VectorIndex
+from twotower.recall.vectors.index import Kind, VectorIndex
+from twotower.recall.vectors.maker import IndexMaker
 from twotower.recall.vectors.policy import IndexPolicy
 from twotower.types import Vectors
 
 MOST_WAITING_BYTES = 512 << 20  # vectors that wait for a merge; a write that brings more waits for it, too
 MOST_WAITING_ROWS = 2 * FLUSH  # the same where somebody searches
-CALIBRATED_FOR = 1.25  # times the rows that an index had: with more it is calibrated anew
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +42,6 @@ class ItemIndex:
 
     Attributes:
         snapshot: what searches see.
-        queries: what indexes are calibrated on, by kind of query; see `calibrated`.
     """
 
     def __init__(
@@ -55,17 +53,28 @@ class ItemIndex:
         merged: Callable[[], None] = lambda: None,
         scratch: Path | None = None,
     ) -> None:
-        self.policy = policy
+        self._maker = IndexMaker(dim, policy, scratch)
         self._documents = documents
         self._merged = merged
-        self._scratch = scratch
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._merging: frozenset[int] = frozenset()  # ids of the segments that the merger has in hand
-        self._merger: threading.Thread | None = None  # set and cleared under the lock
-        self._stopped = False
+        self._merger = Background(self._merge_all, "twotower-merge")  # started and ended under the lock
         self.snapshot = Snapshot(dim)
-        self.queries: Mapping[str, Vectors] = {}
+
+    @property
+    def policy(self) -> IndexPolicy:
+        """What the indexes of its segments shall achieve."""
+        return self._maker.policy
+
+    @property
+    def queries(self) -> Mapping[str, Vectors]:
+        """What indexes are calibrated on, by kind of query; see `calibrated`."""
+        return self._maker.queries
+
+    @queries.setter
+    def queries(self, queries: Mapping[str, Vectors]) -> None:
+        self._maker.queries = queries
 
     def update(self, dead: Labels, fresh: Segment | None = None) -> None:
         """Let rows die and others come, all at once.
@@ -94,15 +103,15 @@ class ItemIndex:
             searched: whether there are searches beside the writes, which compare with every row that waits.
         """
         most = MOST_WAITING_ROWS if searched else MOST_WAITING_BYTES // (4 * self.snapshot.dim)
-        with self._lock:
-            self._changed.wait_for(lambda: self._waiting_rows() <= most or not self._is_merging())
+        with nullcontext() if searched else self._merger.awaited(), self._lock:
+            self._changed.wait_for(lambda: self._waiting_rows() <= most or not self._merger.is_running)
 
     def compact(self) -> None:
         """Make one segment of all that is alive."""
         self.settle()
         with self._lock:
             parts = self.snapshot.parts
-            kind = self._kind(parts)
+            kind = self._maker.kind(self.snapshot.size)
             tidy = [part.segment.index.kind == kind and part.size == len(part.segment) for part in parts]
             if tidy not in ([], [True]):
                 self._put(parts, merge(parts, kind, self._build, documents=self._documents, anew=True))
@@ -115,22 +124,20 @@ class ItemIndex:
         """
         self.settle()
         with self._lock:
-            self.queries = queries
+            self._maker.queries = queries
             tuned = [
-                replace(part, segment=replace(part.segment, index=self._calibrated(part.segment.index)))
+                replace(part, segment=replace(part.segment, index=self._maker.calibrated(part.segment.index)))
                 for part in self.snapshot.parts
             ]
             self.snapshot = Snapshot(self.snapshot.dim, tuple(tuned))
 
     def settle(self) -> None:
         """Wait until nothing is left to merge."""
-        while (merger := self._merger) is not None and merger.is_alive():
-            merger.join()
+        self._merger.wait()
 
     def stop(self) -> None:
         """Merge no more in the background."""
-        self._stopped = True
-        self.settle()
+        self._merger.stop()
 
     def _publish(self, parts: Sequence[Part]) -> None:
         """Merge what is quick to merge, and let searches see the parts."""
@@ -161,49 +168,22 @@ class ItemIndex:
         self.snapshot = Snapshot(self.snapshot.dim, tuple(rest))
 
     def _merge_in_background(self) -> None:
-        due = large_merge(self.snapshot.parts, self.policy.exact_limit) is not None
-        if due and not self._stopped and not self._is_merging():
-            self._merger = threading.Thread(target=self._merge_all, name="twotower-merge")
+        if large_merge(self.snapshot.parts, self.policy.exact_limit) is not None:
             self._merger.start()
-
-    def _is_merging(self) -> bool:
-        return self._merger is not None and self._merger.is_alive()
 
     def _kind(self, parts: Sequence[Part]) -> Kind:
         """Of the index that some neighbours should become: beside a large one it is always a graph."""
-        choice = self.policy.choose(self.snapshot.size, self.snapshot.dim)
-        if choice.kind == "exact" or not parts or parts[0].segment is self.snapshot.parts[0].segment:
-            if not choice.fits:
-                logger.warning(
-                    "an index of %s items needs %s MB of memory in its smallest form, more than memory_bytes=%s",
-                    self.snapshot.size,
-                    choice.memory_bytes // 1_000_000,
-                    self.policy.memory_bytes,
-                )
-            return choice.kind
-        return "graph"
+        oldest = self.snapshot.parts[0].segment
+        kind = self._maker.kind(self.snapshot.size)
+        return kind if kind == "exact" or parts[0].segment is oldest else "graph"
 
     def _build(self, kind: Kind, vectors: Iterator[Vectors], base: VectorIndex | None) -> VectorIndex | None:
-        index = build_index(kind, vectors, base=base, scratch=self._scratch, go_on=self._goes_on)
-        known = None if base is None else base.calibration
-        if isinstance(index, Tunable) and known is not None and len(index) <= CALIBRATED_FOR * known.rows:
-            return index.tuned(known.effort, known)
-        return None if index is None else self._calibrated(index)
-
-    def _calibrated(self, index: VectorIndex) -> VectorIndex:
-        return calibrated(index, self.policy.recall, self.queries) if isinstance(index, Tunable) else index
+        return self._maker.make(kind, vectors, base, self._merger.goes_on)
 
     def _waiting_rows(self) -> int:
         return sum(len(part.segment) for part in self.snapshot.parts if is_exact(part))
 
-    def _goes_on(self) -> bool:
-        """False when the process is about to end, which would wait for this thread."""
-        return not self._stopped and threading.main_thread().is_alive()
-
     def _merge_all(self) -> None:
-        import faiss
-
-        faiss.omp_set_num_threads(max(1, (os.cpu_count() or 1) - 1))  # of this thread alone: searches go on
         try:
             while (parts := self._taken()) is not None:
                 merged = merge(parts, self._kind(parts), self._build, documents=self._documents)
@@ -223,7 +203,7 @@ class ItemIndex:
         """What the merger merges next; None ends it, so that the next write starts another."""
         with self._lock:
             chosen = large_merge(self.snapshot.parts, self.policy.exact_limit)
-            if chosen is None or not self._goes_on():
+            if chosen is None or not self._merger.goes_on():
                 self._ended()
                 return None
             parts = self.snapshot.parts[chosen]
@@ -231,6 +211,6 @@ class ItemIndex:
             return parts
 
     def _ended(self) -> None:
-        self._merger = None
+        self._merger.ended()
         self._merging = frozenset()
         self._changed.notify_all()

@@ -22,10 +22,10 @@ from twotower.recall.selection import Rows
 from twotower.recall.vectors.build import may_grow
 from twotower.recall.vectors.exact import ExactIndex
 from twotower.recall.vectors.index import Kind, VectorIndex
+from twotower.recall.vectors.policy import BESIDE
 from twotower.types import Vectors
 
 FLUSH = 2_000  # rows that are scanned beside a graph before they move into one
-SMALL_SHARE = 0.05  # of all rows: how large the graph beside the large one may become
 DEAD_SHARE = 0.3  # of an index's rows: with more of them dead it is built anew
 AT_ONCE = 2_000  # rows added to a graph between two looks at whether to go on
 
@@ -77,7 +77,7 @@ def large_merge(parts: Sequence[Part], exact_up_to: float) -> slice | None:
         return None
     waiting = sum(part.size for part in parts[graphs:])
     beside = sum(part.size for part in parts[1:])
-    if not graphs or beside > max(flush, SMALL_SHARE * total):
+    if not graphs or beside > max(flush, BESIDE * total):
         return slice(0, len(parts))
     return slice(1, len(parts)) if waiting > flush else None
 

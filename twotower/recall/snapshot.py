@@ -38,7 +38,8 @@ class Snapshot:
 
     @cached_property
     def _starts(self) -> list[int]:
-        return self.starts[:-1].tolist()
+        starts: list[int] = self.starts[:-1].tolist()
+        return starts
 
     @cached_property
     def size(self) -> int:

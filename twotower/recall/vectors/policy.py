@@ -14,6 +14,7 @@ from twotower.recall.vectors.lists import list_count
 EXACT_UP_TO = 20_000  # rows; below, an exhaustive scan is as fast as a graph and exact
 GRAPH_UP_TO = 2_000_000  # rows; above, a graph takes too long to build
 CODES_ABOVE = 10_000  # rows; below, centroids cannot be trained and nothing is saved
+BESIDE = 0.05  # of all rows: how many a graph may hold that is beside the index, before they move into it
 LINK_BYTES = 8 * LINKS + 16  # of a row of a graph: 2 M links below, few above
 ROW_BYTES = 8  # a row's number in a list
 RABITQ_FACTORS = 8  # bytes beside the bits of a row
@@ -29,7 +30,8 @@ class Choice:
         kind: "exact", vectors in single precision; "graph", HNSW over half precision; "graph-8bit", HNSW over bytes;
             "ivf-pq", inverted lists of product codes of 2 bits a dimension; "ivf-rabitq", of 1 bit a dimension. The
             last three rank what they find once more by half-precision vectors on the disk.
-        memory_bytes: what it takes in memory. While it is built the one that it replaces is there, too.
+        memory_bytes: what it takes in memory, with a graph of the newest rows beside it (`BESIDE`). While it is built
+            the one that it replaces is there, too.
         disk_bytes: what it reads from the disk while it is searched.
         fits: whether that is within the memory that is allowed.
     """
@@ -99,7 +101,8 @@ class IndexPolicy:
         return cls(**description)
 
     def _of(self, kind: Kind, rows: int, dim: int) -> Choice:
-        memory = estimate_bytes(kind, rows, dim)
+        beside = 0 if kind == "exact" else estimate_bytes("graph", int(BESIDE * rows), dim)
+        memory = estimate_bytes(kind, rows, dim) + beside
         disk = 0 if kind in ("exact", "graph") else 2 * rows * dim
         return Choice(kind, memory, disk, self.memory_bytes is None or memory <= self.memory_bytes)
 
