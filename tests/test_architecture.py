@@ -19,7 +19,7 @@ FLOORS = [
     {"recall", "store", "towers", "ingest"},
     {"ranking", "stats", "presets"},
     {"corpus", "derived"},
-    {"stored_corpus", "intake"},
+    {"stored_corpus", "intake", "asking"},
     {"settings"},
     {"retriever"},
     {"evaluation"},

@@ -13,16 +13,16 @@ from typing import Any, Literal, Self, TypedDict, Unpack
 
 import numpy as np
 
+from twotower.asking import Asking, days
 from twotower.corpus import Corpus
 from twotower.errors import QueryError
 from twotower.intake import check_events, check_items, encode_items
-from twotower.ranking import QUERY, Asked, Ranking, blend
+from twotower.ranking import QUERY, Asked, Ranking
 from twotower.recall.hybrid import Fusion
 from twotower.recall.item_index import ItemIndex
 from twotower.recall.plan import Plan
-from twotower.recall.segment import SECONDS_A_DAY, Labels
+from twotower.recall.segment import Labels
 from twotower.recall.vectors.policy import IndexPolicy
-from twotower.recall.vectors.unit import unit_rows
 from twotower.settings import Settings, describe, parts_of_new, reopen
 from twotower.stats import Stats
 from twotower.store.folder import Store, is_store
@@ -94,11 +94,7 @@ class Retriever:
         hybrid: Fusion | None = None,
         index: IndexPolicy | None = None,
     ) -> None:
-        if not 0 <= user_weight <= 1:
-            raise ValueError(f"user_weight={user_weight} must be a share in [0, 1]")
-        self._encoder = encoder
-        self._user_tower = UserTower() if user_tower is None else user_tower
-        self._user_weight = user_weight
+        self._asking = Asking(encoder, UserTower() if user_tower is None else user_tower, user_weight)
         blocks = encoder.blocks if isinstance(encoder, Blocked) else {}
         self._ranking = Ranking(reranker, decay, rerank_depth, relevance_weight, blocks, hybrid=hybrid)
         self._corpus = Corpus(
@@ -194,7 +190,7 @@ class Retriever:
     @property
     def encoder(self) -> Encoder:
         """The item tower and query tower that everything is encoded with."""
-        return self._encoder
+        return self._asking.encoder
 
     @property
     def reranker(self) -> Reranker | None:
@@ -258,7 +254,7 @@ class Retriever:
         bad = skipped if on_error == "skip" else None
         checked = check_items(self._corpus.giving_way(items), bad)
         with self._writing:
-            encoded, vectors = encode_items(self._encoder, checked, bad, progress=progress)
+            encoded, vectors = encode_items(self.encoder, checked, bad, progress=progress)
             self._corpus.upsert(encoded, vectors)
         return UpsertReport(len(encoded), tuple(skipped))
 
@@ -352,15 +348,7 @@ class Retriever:
                 f"search_batch got {len(asked)} queries and {len(users)} users: pass one user a query"
             )
         now = _moment(now)
-        encoded = self._encode_queries(asked)
-        parts = [
-            blend(vector, None if user is None else self._user_vector(user, now), self._user_weight)
-            for vector, user in zip(encoded, users, strict=True)
-        ]
-        if any(not part and user is None for part, user in zip(parts, users, strict=True)):
-            raise QueryError("the query is empty: pass words, an image or a user")
-        rankable = [Asked(query.strip(), part) for query, part in zip(asked, parts, strict=True)]
-        return self._rank(rankable, k, where, now)
+        return self._rank(self._asking.queries(self._corpus, asked, users, now), k, where, now)
 
     def similar(
         self, item_id: str, k: int = 10, *, where: Where | None = None, now: datetime | None = None
@@ -403,14 +391,9 @@ class Retriever:
             Hits, best first; none where nobody has done anything yet.
         """
         now = _moment(now)
-        own = self._corpus.catalog.events_of(user, until=now, newest=self._user_tower.newest)
-        vector = self._history_vector(own, now)
-        if vector is None:
-            everybody = self._corpus.catalog.events_of_all(until=now, newest=self._user_tower.newest)
-            vector = self._history_vector(everybody, now)
+        own = self._corpus.catalog.events_of(user, until=now, newest=self._asking.user_tower.newest)
         seen = self._corpus.labels_of({event.item for event in own} if exclude_seen else ())
-        parts = blend(None, vector, self._user_weight)
-        return self._rank([Asked("", parts)], k, where, now, seen)[0]
+        return self._rank([self._asking.shopper(self._corpus, own, now)], k, where, now, seen)[0]
 
     def compact(self) -> None:
         """Drop what was deleted and replaced from the index and, of a store, from the disk.
@@ -457,7 +440,7 @@ class Retriever:
         """
         asked = [query if isinstance(query, Query) else Query(query) for query in queries]
         kinds: dict[str, list[Vectors]] = {}
-        for query, vector in zip(asked, self._encode_queries(asked), strict=True):
+        for query, vector in zip(asked, self._asking.vectors(asked), strict=True):
             if vector is None:
                 raise QueryError("a query to calibrate with is empty: pass words or an image")
             kinds.setdefault(query.kind, []).append(vector)
@@ -511,35 +494,16 @@ class Retriever:
 
     def _settings(self) -> Mapping[str, Any]:
         return {
-            "encoder": describe(self._encoder),
+            "encoder": describe(self.encoder),
             "decay": describe(self._ranking.decay),
-            "user_tower": self._user_tower.describe(),
-            "user_weight": self._user_weight,
+            "user_tower": self._asking.user_tower.describe(),
+            "user_weight": self._asking.user_weight,
             "relevance_weight": self._ranking.relevance_weight,
             "rerank_depth": self._ranking.rerank_depth,
             "hybrid": describe(self._ranking.hybrid),
             "index": self._corpus.index.policy.describe(),
-            "dim": self._encoder.dim,
+            "dim": self.encoder.dim,
         }
-
-    def _encode_queries(self, queries: Sequence[Query]) -> list[Vectors | None]:
-        """A unit vector of shape (dim,) each; None for a query without words and photo."""
-        rows = [row for row, query in enumerate(queries) if query.strip() or query.image is not None]
-        vectors: list[Vectors | None] = [None] * len(queries)
-        if rows:
-            raw = self._encoder.encode_queries([queries[row] for row in rows])
-            unit = unit_rows(raw, rows=len(rows), dim=self._encoder.dim, source="encode_queries")
-            for row, vector in zip(rows, unit, strict=True):
-                vectors[row] = vector
-        return vectors
-
-    def _user_vector(self, user: str, now: datetime) -> Vectors | None:
-        events = self._corpus.catalog.events_of(user, until=now, newest=self._user_tower.newest)
-        return self._history_vector(events, now)
-
-    def _history_vector(self, events: Sequence[Event], now: datetime) -> Vectors | None:
-        known, vectors = self._corpus.history(events)
-        return self._user_tower.encode(known, vectors, _days(now))
 
     def _rank(
         self,
@@ -553,7 +517,7 @@ class Retriever:
             raise QueryError(f"k={k!r} must be a whole number of at least 1")
         return self._corpus.answer(
             lambda snapshot: self._ranking.rank(
-                snapshot, asked, int(k), where=where, now_days=_days(now), exclude=exclude
+                snapshot, asked, int(k), where=where, now_days=days(now), exclude=exclude
             )
         )
 
@@ -564,7 +528,3 @@ def _moment(now: datetime | None) -> datetime:
     if now.tzinfo is None or now.utcoffset() is None:
         raise QueryError(f"now={now.isoformat()} has no time zone: pass an aware datetime")
     return now
-
-
-def _days(moment: datetime) -> float:
-    return moment.timestamp() / SECONDS_A_DAY

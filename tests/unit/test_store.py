@@ -77,7 +77,7 @@ def test_everything_comes_back(tmp_path):
                 retriever.search("x", user="用户", now=NOW),
                 retriever.recommend("用户", now=NOW),
             ) == before
-            assert (retriever.decay, retriever._user_tower) == (decay, user_tower)
+            assert (retriever.decay, retriever._asking.user_tower) == (decay, user_tower)
             assert (retriever._user_weight, retriever._ranking.rerank_depth) == (0.4, 7)
             assert retriever.verify() == []
 
