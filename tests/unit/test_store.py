@@ -78,7 +78,7 @@ def test_everything_comes_back(tmp_path):
                 retriever.recommend("用户", now=NOW),
             ) == before
             assert (retriever.decay, retriever._asking.user_tower) == (decay, user_tower)
-            assert (retriever._user_weight, retriever._ranking.rerank_depth) == (0.4, 7)
+            assert (retriever._asking.user_weight, retriever._ranking.rerank_depth) == (0.4, 7)
             assert retriever.verify() == []
 
 
