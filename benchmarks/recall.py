@@ -99,7 +99,7 @@ def measure_size(size: int, effort: Effort, *, seed: int, threads: int) -> list[
     """Build every system over the same vectors, then let them take turns at every kind of search."""
     points = clustered(size, effort.queries, seed=seed)
     bucket = buckets(size, seed)
-    systems, built = _build(points, bucket, effort.exact_up_to, seed=seed, threads=threads)
+    systems, built = _build(points, bucket, effort, seed=seed, threads=threads)
     truth = exact(points.items, points.queries, K)
     measured = [
         built,
@@ -199,17 +199,18 @@ def measure_two_threads(
 
 
 def _build(
-    points: Points, bucket: NDArray[np.int64], exact_up_to: int, *, seed: int, threads: int
+    points: Points, bucket: NDArray[np.int64], effort: Effort, *, seed: int, threads: int
 ) -> tuple[list[System], Measured]:
     """Every system; ours first, so that its peak of memory has no peer in it, then what shares its index."""
-    params = {"mode": "build", "threads": threads, "exact_up_to": exact_up_to}
+    params = {"mode": "build", "threads": threads, "exact_up_to": effort.exact_up_to}
     before = held_mb(), time.perf_counter()
-    retriever = peers.build_retriever(points, bucket, exact_up_to)
+    retriever = peers.build_retriever(points, bucket, effort.exact_up_to)
     metrics = _cost(*before)
     ours, index = peers.twotower(retriever, points), peers.index_of(retriever)
     metrics |= {"first_filter_ms": _first_filter_ms(ours)}
     systems = [ours, peers.index_alone(index, points, bucket), peers.raw_faiss(index, points, bucket)]
-    systems += [peers.faiss_array(points, bucket), *peers.faiss_walk(index, points, bucket)]
+    systems.append(peers.faiss_array(points, bucket))
+    systems += peers.faiss_walk(index, points, bucket, effort.filtered)
     rows = _rows([ours], points.size, params, {ours.name: metrics})
     del params["exact_up_to"]  # ours alone
     for build in (

@@ -11,7 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.common.contract import Parameter
-from benchmarks.vectors.points import SELECTIVITIES, LookupEncoder, Points, allowed_rows, cut, make_items
+from benchmarks.vectors.points import (
+    SELECTIVITIES,
+    LookupEncoder,
+    Points,
+    allowed_rows,
+    cut,
+    exact,
+    make_items,
+    recall_at_k,
+)
 from twotower import IndexPolicy, Retriever
 from twotower.recall.selection import Mask, Selection
 from twotower.recall.vectors.graph import CONSTRUCTION_DEPTH, LINKS, SEARCH_DEPTH, GraphIndex
@@ -19,6 +28,13 @@ from twotower.recall.vectors.index import VectorIndex
 
 K = 10
 ARRAY_UP_TO = 0.01  # share of allowed rows up to which a list of rows is shorter than a scan of all
+
+WALKED = {
+    0.5: 0.99,
+    0.1: 0.99,
+    0.01: 0.95,
+    0.001: 0.95,
+}  # recall@10 that "faiss-walk" must reach, by selectivity
 
 ALL = 1.0  # the selectivity of no filter
 Share: TypeAlias = float
@@ -130,23 +146,41 @@ def raw_faiss(index: VectorIndex, points: Points, bucket: NDArray[np.int64]) -> 
     )
 
 
-def faiss_walk(index: VectorIndex, points: Points, bucket: NDArray[np.int64]) -> list[System]:
-    """FAISS's graph under a bitmap at the usual depth, which is what FAISS does by itself; none without a graph."""
+def faiss_walk(index: VectorIndex, points: Points, bucket: NDArray[np.int64], queries: int) -> list[System]:
+    """FAISS's graph under a bitmap, as deep as `WALKED` takes: what FAISS does by itself; none without a graph.
+
+    Args:
+        index: the retriever's own.
+        points: the same that it indexes.
+        bucket: what the filters read.
+        queries: how many of the points' queries the depth is chosen with, the smallest power of two that will do.
+    """
     import faiss
 
     native = _native(index)
     if not isinstance(native, faiss.IndexHNSW):
         return []
-    queries = points.queries
+    asked = points.queries[:queries]
+    depths = {}
 
     def under(share: Share) -> Callable[[int], Any]:
-        selector = _bitmap(allowed_rows(bucket, share))
-        walk = faiss.SearchParametersHNSW(sel=selector, efSearch=SEARCH_DEPTH)
-        return lambda row: native.search(queries[row : row + 1], K, params=walk)
+        allowed = allowed_rows(bucket, share)
+        selector, truth = _bitmap(allowed), exact(points.items, asked, K, allowed)
+        depth = SEARCH_DEPTH
+        while True:
+            walk = faiss.SearchParametersHNSW(sel=selector, efSearch=depth)
+            if (
+                depth >= points.size
+                or recall_at_k(_rows(native.search(asked, K, params=walk)), truth) >= WALKED[share]
+            ):
+                break
+            depth *= 2
+        depths[share] = depth
+        return lambda row: native.search(points.queries[row : row + 1], K, params=walk)
 
-    return [
-        System("faiss-walk", _params(index), {share: under(share) for share in SELECTIVITIES}, rows=_rows)
-    ]
+    searches = {share: under(share) for share in SELECTIVITIES}
+    deep = ", ".join(f"{100 * share:g} %: {depth}" for share, depth in depths.items())
+    return [System("faiss-walk", {**_params(index), "ef_search": deep}, searches, rows=_rows)]
 
 
 def faiss_array(points: Points, bucket: NDArray[np.int64]) -> System:

@@ -42,7 +42,42 @@ def test_systems_take_turns_and_the_first_place_moves_on():
     assert "".join(machine.calls) == "abc" + "abc" + "bca" + "cab"
     machine.calls.clear()
     interleaved_calls(systems, ["x", "y"], repetitions=2, warm_up=1, clock=machine.clock)
-    assert "".join(machine.calls) == "abc" + "abc" + "bca" + "bca" + "cab"
+    assert len(machine.calls) == 15
+    assert all(set(machine.calls[start : start + 3]) == set("abc") for start in range(0, 15, 3))
+
+
+def test_nobody_profits_from_the_one_before():
+    """Two equal systems read the same memory: whoever comes second on an input finds it in the caches."""
+
+    def ratio(measure) -> float:
+        machine = Machine()
+
+        def read(system):
+            def call(given):
+                machine.now += 1.0 if given in machine.calls[-2:] else 2.0
+                machine.calls.append(given)
+
+            return call
+
+        systems = {"other": machine.work("other", 5.0), "ours": read("ours"), "peer": read("peer")}
+        seconds = measure(systems, range(400), machine.clock)
+        return float(seconds["ours"].mean() / seconds["peer"].mean())
+
+    def rotated(systems, inputs, clock):
+        """What must not be done: the order is the same but for where it begins."""
+        seconds = {name: np.empty(len(inputs)) for name in systems}
+        for place, given in enumerate(inputs):
+            names = list(systems)[place % 3 :] + list(systems)[: place % 3]
+            for name in names:
+                start = clock()
+                systems[name](given)
+                seconds[name][place] = clock() - start
+        return seconds
+
+    assert ratio(rotated) > 1.1  # the planted fault
+    assert ratio(
+        lambda systems, inputs, clock: interleaved_calls(systems, inputs, clock=clock)
+    ) == pytest.approx(1, abs=0.05)
 
 
 def test_warm_up_is_not_counted():
