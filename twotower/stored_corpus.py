@@ -105,7 +105,12 @@ class StoredCorpus(Corpus):
             StoreError: the files could not be written, or the store takes no writes; nothing is lost.
         """
         self._check_writable()
-        self.index.compact()
+        try:
+            self.index.compact()
+        except OSError as error:  # of the vectors that stay on the disk
+            raise StoreError(
+                f"store '{self.store.folder}' could not write its index ({error}); no data is lost, free some space"
+            ) from error
         self.checkpoint()
         self.store.database.shrink()
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
+
 import numpy as np
 import pytest
 
 from benchmarks.vectors.points import LookupEncoder, clustered, exact, recall_at_k
 from twotower import IndexPolicy, Item, Query, Retriever
-from twotower.errors import QueryError
+from twotower.errors import QueryError, StoreError
 from twotower.recall.vectors.build import build_index
 from twotower.recall.vectors.calibration import calibrated
 from twotower.recall.vectors.policy import estimate_bytes
+from twotower.recall.vectors.table import GrowingTable
 
 SIZE, DIM = 12_000, 64
 TIGHT = 900_000  # bytes: of the kinds, "ivf-pq" and "ivf-rabitq" need less
@@ -163,8 +167,6 @@ def test_a_small_index_answers_like_a_large_one(points, tight):
 
 
 def test_queries_are_kept_for_indexes_to_come(points, tight, tmp_path):
-    import shutil
-
     shutil.copytree(tight, tmp_path / "copy")
     with opened(tmp_path / "copy", points) as retriever:
         retriever.compact()
@@ -175,8 +177,6 @@ def test_queries_are_kept_for_indexes_to_come(points, tight, tmp_path):
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "gone"])
 def test_a_damaged_table_of_vectors_is_made_again(points, tight, tmp_path, damage, caplog):
-    import shutil
-
     shutil.copytree(tight, tmp_path / "copy")
     (table,) = (tmp_path / "copy").glob("generation-*/0.vectors")
     data = bytearray(table.read_bytes())
@@ -193,10 +193,27 @@ def test_a_damaged_table_of_vectors_is_made_again(points, tight, tmp_path, damag
         check_answers(retriever, points)
 
 
+def test_a_full_disk_loses_nothing(points, tight, tmp_path, monkeypatch):
+    """The vectors that codes are ranked by cannot be written: the index stays what it was."""
+    shutil.copytree(tight, tmp_path / "copy")
+    with opened(tmp_path / "copy", points) as retriever:
+        before = retriever.stats()
+
+        def full(self, vectors):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(GrowingTable, "add", full)
+        with pytest.raises(StoreError, match=r"could not write its index .*No space left"):
+            retriever.compact()
+        assert retriever.stats().parts == before.parts
+        check_answers(retriever, points)
+        monkeypatch.undo()
+        retriever.compact()
+        assert [part.rows for part in retriever.stats().parts] == [SIZE - 300]
+
+
 def test_another_policy_makes_another_index(points, tight, tmp_path):
     """A store is opened with more memory, and told to use it; a vector table is not kept then."""
-    import shutil
-
     shutil.copytree(tight, tmp_path / "copy")
     roomy = IndexPolicy(recall=0.97, exact_up_to=1_000)
     with opened(tmp_path / "copy", points, index=roomy) as retriever:

@@ -27,7 +27,7 @@ from twotower.types import Vectors
 
 FLUSH = 2_000  # rows that are scanned beside a graph before they move into one
 DEAD_SHARE = 0.3  # of an index's rows: with more of them dead it is built anew
-AT_ONCE = 2_000  # rows added to a graph between two looks at whether to go on
+AT_ONCE = 5_000  # rows added to a graph between two looks at whether to go on
 
 
 @dataclass(frozen=True, slots=True)

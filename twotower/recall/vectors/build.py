@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -124,13 +125,10 @@ def _compressed(
 ) -> CompressedIndex:
     import faiss
 
-    growing = GrowingTable(scratch)
-    if base is not None:
-        for piece in base.table.pieces():
+    with GrowingTable(scratch) as growing:
+        for piece in pieces if base is None else chain(base.table.pieces(), pieces):
             growing.add(piece)
-    for piece in pieces:
-        growing.add(piece)
-    table = growing.done()
+        table = growing.done()
     index = _trained(kind, table) if base is None else faiss.clone_index(base.codes.native)
     for piece in _watched(table.pieces(start=index.ntotal), go_on):
         index.add(piece)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,13 +63,21 @@ class VectorTable:
 class GrowingTable:
     """A table that takes rows until it is done, in a file without a name that ends with the last use of the table.
 
+    To be used in a `with`; the table that it makes outlives that.
+
     Args:
         folder: where the file is; None is the system's folder for temporary files.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._file = TemporaryFile(dir=folder)  # noqa: SIM115  # it lives as long as the table
+        self._file = TemporaryFile(dir=folder)  # noqa: SIM115  # closed by `__exit__`
         self._dim = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
 
     def add(self, vectors: Vectors) -> None:
         """Take float32 of shape (n, dim), unit rows."""
@@ -79,5 +87,4 @@ class GrowingTable:
     def done(self) -> VectorTable:
         """The table of all rows, at least one; nothing may be added any more."""
         self._file.flush()
-        with self._file:
-            return VectorTable(np.memmap(self._file, dtype="<f2", mode="r").reshape(-1, self._dim))
+        return VectorTable(np.memmap(self._file, dtype="<f2", mode="r").reshape(-1, self._dim))
