@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from datetime import UTC, datetime, timedelta, timezone
+from hashlib import sha256
 from pathlib import Path
 
 import apsw
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from rerank import Decay
 from twotower import Event, IndexPolicy, Item, Retriever, UserTower
 from twotower.errors import StoreDamagedError, StoreError, StoreVersionError
+from twotower.store import files
 from twotower.store.database import Database
 from twotower.store.recent import RecentItems
 from twotower.stored_corpus import StoredCorpus
@@ -353,3 +355,23 @@ def test_what_is_remembered_is_right_and_little(asked):
         recent.keep({label: Item(str(label), "x") for label in labels if label not in found})
         assert set(recent.among(labels)) == set(labels)
     assert len(recent.among(range(41))) <= 2 * (5 + 8 + 1)
+
+
+@pytest.mark.parametrize("size", [0, 1, 9, 10, 11, 20, 35])
+def test_a_file_is_hashed_the_same_when_it_is_written_and_read(tmp_path, monkeypatch, size):
+    """Block by block, however it comes; any other content has another digest."""
+    monkeypatch.setattr(files, "BLOCK", 10)
+    monkeypatch.setattr(files, "PIECE", 3)
+    data = bytes(range(size))
+
+    def write(sink):
+        for start in range(0, size, 4):
+            sink.write(data[start : start + 4])
+
+    digest = files.write_synced(tmp_path / "file", write)
+    blocks = [sha256(data[start : start + 10]).digest() for start in range(0, size, 10)]
+    assert digest == files.digest_of(tmp_path / "file") == sha256(b"".join(blocks)).hexdigest()
+    for other in (data + b"x", data[:-1], data[1:]):
+        if other != data:
+            (tmp_path / "file").write_bytes(other)
+            assert files.digest_of(tmp_path / "file") != digest

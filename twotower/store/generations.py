@@ -1,8 +1,8 @@
 """Derived files in numbered generations, each complete and checked, and one name that says which is current.
 
-    CURRENT                     generation name and the sha256 of its manifest
+    CURRENT                     generation name and the digest of its manifest (see `files.digest_of`)
     generation-000001/
-        manifest.json           what the files were derived from, and the sha256 of each
+        manifest.json           what the files were derived from, and the digest of each
         ...
 
 Everything here can be made again from the catalog: a generation that is missing or damaged costs time, not data.
@@ -10,7 +10,6 @@ Everything here can be made again from the catalog: a generation that is missing
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import re
@@ -80,8 +79,8 @@ class Generations:
         growing = self._folder / f"{name}.tmp"
         files.remove_tree(growing)
         growing.mkdir()
-        sums = {file: files.write_synced(growing / file, write) for file, write in contents.items()}
-        manifest = json.dumps({"format": FORMAT, "files": sums, "about": about}, indent=2).encode()
+        digests = {file: files.write_synced(growing / file, write) for file, write in contents.items()}
+        manifest = json.dumps({"format": FORMAT, "files": digests, "about": about}, indent=2).encode()
         digest = files.write_synced(growing / MANIFEST, lambda sink: sink.write(manifest))
         files.sync(growing)
         files.rename(growing, name)
@@ -123,14 +122,13 @@ class Generations:
         if pointer is None:
             raise ValueError(f"file '{self._folder / CURRENT}' is not what was written")
         folder = self._folder / pointer[1].decode()
-        raw = (folder / MANIFEST).read_bytes()
-        if hashlib.sha256(raw).hexdigest() != pointer[2].decode():
+        if files.digest_of(folder / MANIFEST) != pointer[2].decode():
             raise ValueError(f"file '{folder / MANIFEST}' is not what was written")
-        manifest = json.loads(raw)
+        manifest = json.loads((folder / MANIFEST).read_bytes())
         if manifest["format"] != FORMAT:
             raise ValueError(f"it has format {manifest['format']}, not {FORMAT}")
-        for name, sha256 in manifest["files"].items():
-            if not FILE_NAME.fullmatch(name) or files.sha256_of(folder / name) != sha256:
+        for name, digest in manifest["files"].items():
+            if not FILE_NAME.fullmatch(name) or files.digest_of(folder / name) != digest:
                 raise ValueError(f"file '{folder / name}' is not what was written")
         return Generation(folder, manifest["about"])
 
