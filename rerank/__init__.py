@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rerank.backends.choice import BackendReport
     from rerank.cross_encoder import CrossEncoderReranker
     from rerank.decay import Decay
     from rerank.errors import (
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from rerank.training import Evaluation, FitReport
 
 __all__ = [
+    "BackendReport",
     "CrossEncoderReranker",
     "Decay",
     "Evaluation",
@@ -34,6 +36,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BackendReport": "rerank.backends.choice",
     "CrossEncoderReranker": "rerank.cross_encoder",
     "Decay": "rerank.decay",
     "Evaluation": "rerank.training",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -48,8 +49,13 @@ def has_new_head(network: CrossEncoder) -> bool:
     return not any(name.endswith("ForSequenceClassification") for name in architectures)
 
 
-def save_checkpoint(network: CrossEncoder, folder: Path) -> None:
+def save_checkpoint(network: CrossEncoder, folder: Path, also: Callable[[Path], None] | None = None) -> None:
     """Write the whole model beside `folder`, then rename it, so that the name never holds half a model.
+
+    Args:
+        network: the model.
+        folder: a new name, or an earlier save.
+        also: writes more into the folder of the model.
 
     Raises:
         InputError: `folder` exists and holds something else than a saved cross-encoder.
@@ -61,6 +67,8 @@ def save_checkpoint(network: CrossEncoder, folder: Path) -> None:
     with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
         new, old = Path(scratch, "new"), Path(scratch, "old")
         network.save_pretrained(str(new), create_model_card=False)
+        if also is not None:
+            also(new)
         try:
             if folder.exists():
                 folder.rename(old)

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rerank.backends.backend import BACKENDS, BackendName
+from rerank.backends.choice import BackendReport, Gate, choose
+from rerank.backends.export import FILES
+from rerank.backends.network import native_bf16
 from rerank.batching import split_groups
-from rerank.checkpoints import has_new_head, open_checkpoint, save_checkpoint
-from rerank.errors import InputError, NotFiniteError, NotFittedError
-from rerank.forward import predict
-from rerank.tokens import Pair, Tokens, normalized, tokenize
-from rerank.training import BestWeights, FitReport, native_bf16, train
+from rerank.cache import ScoreCache
+from rerank.errors import InputError, NotFiniteError
+from rerank.model import Model
+from rerank.tokens import Pair, normalized
+from rerank.training import BestWeights, FitReport, train
 
-if TYPE_CHECKING:
-    from sentence_transformers import CrossEncoder
+AUTO: Literal["auto"] = "auto"
+AUTO_PAIRS = 64
 
 
 class CrossEncoderReranker:
@@ -28,7 +33,8 @@ class CrossEncoderReranker:
     such as a sentence encoder, gets a random one and refuses to score until it was trained by `fit`.
 
     Constructing reads no file and loads no torch: the model is opened, or downloaded to the hub's cache, by
-    the first call that needs it. Remote code is never run and pickled weights are never read. Scoring from
+    the first call that needs it. A back end of ONNX Runtime that was saved with the model needs no torch
+    at all. Remote code is never run and pickled weights are never read. Scoring from
     several threads is safe; scoring during `fit` is not.
 
     Args:
@@ -37,9 +43,15 @@ class CrossEncoderReranker:
         device: as torch names it, such as "cpu" or "cuda:0"; None is the best there is.
         max_length: most tokens of a pair, query and candidate together; None is the most the model takes.
         batch_tokens: most tokens of a padded batch when scoring, rows x longest; 16,384 suits a GPU.
+        backend: what computes scores. "torch" in float32 (on a GPU: as the weights were saved); "torch-bf16" with
+            matrix products in bfloat16; "onnx" and "onnx-int8" by ONNX Runtime on the CPU, exported when first used
+            (some 20 seconds) and kept by `save`; "auto" calls `choose_backend` with the first pairs that are at
+            least `AUTO_PAIRS`, and is "torch" until then.
+        cache_pairs: about how many pairs of texts are remembered with their scores (100,000 take some 20 MB); 0
+            remembers none. A changed item is another text; `fit` and `choose_backend` forget everything.
 
     Raises:
-        InputError: `max_length` or `batch_tokens` is below 1.
+        InputError: `max_length` or `batch_tokens` is below 1, or there is no such back end.
     """
 
     def __init__(
@@ -49,27 +61,35 @@ class CrossEncoderReranker:
         device: str | None = None,
         max_length: int | None = None,
         batch_tokens: int = 1024,
+        backend: BackendName | Literal["auto"] = "torch",
+        cache_pairs: int = 0,
     ) -> None:
+        _require(backend in (*BACKENDS, AUTO), f"backend is one of {(*BACKENDS, AUTO)}, not {backend!r}.")
         _require(max_length is None or max_length >= 1, f"max_length is at least 1, not {max_length}.")
         _require(batch_tokens >= 1, f"batch_tokens is at least 1, not {batch_tokens}.")
+        _require(cache_pairs >= 0, f"cache_pairs is at least 0, not {cache_pairs}.")
         self.model = str(model)
+        self._name: BackendName | Literal["auto"] = backend
         self.truncated = 0
-        """How many pairs `score` and `logits` have cut to `max_length` so far."""
-        self._source = model
-        self._device = device
-        self._max_length = max_length
+        """How many pairs `score` and `logits` have computed and cut to `max_length` so far."""
+        self._model = Model(model, device, max_length, batch_tokens)
         self._batch_tokens = batch_tokens
-        self._network: CrossEncoder | None = None
-        self._new_head = False
-        self._lock = Lock()
+        self._cache = ScoreCache(cache_pairs)
+        self._counting = Lock()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.model!r})"
 
+    @property
+    def backend(self) -> BackendName | Literal["auto"]:
+        """What computes scores; after `choose_backend`, what that has chosen."""
+        return self._name
+
     def score(self, pairs: Sequence[Pair], /) -> NDArray[np.float32]:
         """Relevance of each pair: the sigmoid of its logit.
 
-        A score depends on its pair alone, not on the other pairs (in float32, to about 1e-5).
+        A score depends on its pair alone, not on the other pairs: in float32 to about 1e-5, in bfloat16 and in 8-bit
+        integers to about 0.01.
 
         Args:
             pairs: n pairs of query text and candidate text. Texts are brought to Unicode form NFKC; a pair
@@ -92,18 +112,55 @@ class CrossEncoderReranker:
         texts = normalized(pairs)
         if not texts:
             return np.empty(0, dtype=np.float32)
-        position = {pair: number for number, pair in enumerate(dict.fromkeys(texts))}
-        network = self._open()
-        if self._new_head:
-            raise NotFittedError(f"{self.model} has no trained scoring head: call fit() before score().")
-        tokens = self._tokenize(network, list(position))
-        with self._lock:
-            self.truncated += sum(bool(tokens.cut[position[pair]]) for pair in texts)
-        logits = predict(network, tokens, self._batch_tokens)
-        if np.isnan(logits).any():
-            query, document = list(position)[int(np.flatnonzero(np.isnan(logits))[0])]
-            raise NotFiniteError(f"{self.model} gave NaN for the pair ({query[:80]!r}, {document[:80]!r}).")
-        return logits[[position[pair] for pair in texts]]
+        distinct = list(dict.fromkeys(texts))
+        if self.backend == AUTO and len(distinct) >= AUTO_PAIRS:
+            self.choose_backend(distinct[:AUTO_PAIRS])
+        epoch = self._cache.epoch
+        known = self._cache.among(distinct)
+        fresh = self._computed([pair for pair in distinct if pair not in known])
+        self._cache.keep(fresh, epoch)
+        known |= fresh
+        return np.array([known[pair] for pair in texts], dtype=np.float32)
+
+    def choose_backend(
+        self,
+        pairs: Sequence[Pair],
+        grades: Sequence[float] | NDArray[np.floating] | None = None,
+        *,
+        most_score_error: float = 0.01,
+        most_ndcg_loss: float = 0.003,
+    ) -> BackendReport:
+        """Measure every back end on this machine and go on with the fastest that scores as float32 does.
+
+        Args:
+            pairs: n pairs like those that will be scored, some hundreds of several queries.
+            grades: how relevant each pair is, shape (n,), to compare nDCG@10, too; None compares scores alone.
+            most_score_error: largest mean difference of a score in [0, 1] from that in float32.
+            most_ndcg_loss: most that nDCG@10 may be lower than in float32.
+
+        Returns:
+            What was chosen and why; `lines` tells it in words.
+
+        Raises:
+            InputError: there are no pairs, or the grades do not match them; and as `score`.
+        """
+        texts = normalized(pairs)
+        _require(bool(texts), "There are no pairs to measure with.")
+        if grades is not None:
+            grades = _targets(grades, len(texts))
+        bf16 = native_bf16(self._model.network().device.type)
+        names = [name for name in BACKENDS if name != "torch-bf16" or bf16]
+        report = choose(
+            {name: partial(self._model.backend, name) for name in names},
+            texts,
+            sigmoid,
+            Gate(most_score_error, most_ndcg_loss),
+            grades,
+        )
+        self._name = report.chosen
+        self._model.keep_only(report.chosen)
+        self._cache.clear()
+        return report
 
     def fit(
         self,
@@ -163,12 +220,12 @@ class CrossEncoderReranker:
         train_rows, held_out_rows = split_groups(groups, held_out, np.random.default_rng(seed))
         _require(len(train_rows) > 0, "One query cannot be split: pass pairs of more queries, or held_out=0.")
 
-        network = self._open().float()
-        best = BestWeights(network, start_counts=not self._new_head)
+        network = self._model.network().float()
+        best = BestWeights(network, start_counts=not self._model.has_new_head())
         try:
             return train(
                 network,
-                self._tokenize(network, texts),
+                self._model.tokenize(texts),
                 targets,
                 train_rows,
                 held_out_rows,
@@ -185,10 +242,13 @@ class CrossEncoderReranker:
             )
         finally:
             best.restore()
-            self._new_head = self._new_head and best.step == 0
+            self._model.trained(improved=best.step > 0)
+            self._cache.clear()
 
     def save(self, folder: str | Path, /) -> None:
         """Write model, tokenizer and `max_length` to a folder that `load` reads, in safetensors and JSON.
+
+        With a back end of ONNX Runtime its files are there, too, and whoever opens the folder needs no torch.
 
         An earlier save of the same name is replaced. The folder appears under its name only when complete.
 
@@ -196,10 +256,7 @@ class CrossEncoderReranker:
             InputError: the folder exists and is something else than a saved cross-encoder.
             NotFittedError: the model's head is random; call `fit` first.
         """
-        network = self._open()
-        if self._new_head:  # its random head would come back as a trained one
-            raise NotFittedError(f"{self.model} has no trained scoring head: call fit() before save().")
-        save_checkpoint(network, Path(folder))
+        self._model.save(Path(folder), onnx=self.backend in FILES)
 
     @classmethod
     def load(
@@ -210,27 +267,28 @@ class CrossEncoderReranker:
         device: str | None = None,
         max_length: int | None = None,
         batch_tokens: int = 1024,
+        backend: BackendName | Literal["auto"] = "torch",
     ) -> CrossEncoderReranker:
         """The reranker that `save` wrote, opened at once. Arguments and errors as those of the class."""
-        reranker = cls(Path(folder), device=device, max_length=max_length, batch_tokens=batch_tokens)
-        reranker._open()
+        reranker = cls(
+            Path(folder), device=device, max_length=max_length, batch_tokens=batch_tokens, backend=backend
+        )
+        reranker._model.backend("torch" if backend == AUTO else backend)
         return reranker
 
-    def _open(self) -> CrossEncoder:
-        with self._lock:
-            if self._network is None:
-                network = open_checkpoint(self._source, self._device)
-                if self._max_length is not None:
-                    limit = network.tokenizer.model_max_length
-                    _require(self._max_length <= limit, f"max_length of {self.model} is at most {limit}.")
-                    network.tokenizer.model_max_length = self._max_length  # saved with the tokenizer
-                self._new_head = has_new_head(network)
-                self._network = network
-            return self._network
-
-    def _tokenize(self, network: CrossEncoder, pairs: Sequence[Pair]) -> Tokens:
-        with self._lock:  # a tokenizer holds its truncation as state
-            return tokenize(network.tokenizer, pairs, network.tokenizer.model_max_length)
+    def _computed(self, pairs: Sequence[Pair]) -> dict[Pair, float]:
+        """The logits of distinct pairs."""
+        backend = self._model.backend("torch" if self.backend == AUTO else self.backend)
+        if not pairs:
+            return {}
+        tokens = backend.tokenize(pairs)
+        with self._counting:
+            self.truncated += int(tokens.cut.sum())
+        logits = backend.logits(tokens)
+        if np.isnan(logits).any():
+            query, document = pairs[int(np.flatnonzero(np.isnan(logits))[0])]
+            raise NotFiniteError(f"{self.model} gave NaN for the pair ({query[:80]!r}, {document[:80]!r}).")
+        return dict(zip(pairs, logits.tolist(), strict=True))
 
 
 def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:

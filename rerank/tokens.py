@@ -67,9 +67,11 @@ def tokenize(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair], max_leng
         excess = len(columns["input_ids"][row]) - max_length
         document = tokenizer(pairs[row][1], add_special_tokens=False, verbose=False)["input_ids"]
         side = "only_second" if excess < len(document) else "longest_first"
-        cut = tokenizer(*pairs[row], truncation=side, max_length=max_length, **inputs)
+        # As lists: given alone, an empty document counts as none, and its separator is missing.
+        one = [[text] for text in pairs[row]]
+        cut = tokenizer(*one, truncation=side, max_length=max_length, **inputs)
         for name, column in columns.items():
-            column[row] = cut[name]
+            column[row] = cut[name][0]
     padding = dict.fromkeys(columns, 0)
     padding |= {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
     return Tokens(columns, padding, too_long)

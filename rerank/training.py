@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from rerank.backends.network import forward, predict
 from rerank.batching import Rows, shuffled_batches
 from rerank.errors import NotFiniteError
-from rerank.forward import forward, predict
 from rerank.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -203,18 +203,6 @@ def cross_entropy(logits: NDArray[np.float32], targets: NDArray[np.float32]) -> 
 def schedule(done: float) -> float:
     """Share of the learning rate after a share of the training: up to 1 during `WARMUP`, then down to 0."""
     return min(done / WARMUP, (1.0 - done) / (1.0 - WARMUP))
-
-
-def native_bf16(device: str) -> bool:
-    """Whether the device multiplies bfloat16 in hardware; emulated, it is slower than float32."""
-    import torch
-
-    if device.startswith("cuda"):
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if not device.startswith("cpu") or not hasattr(torch.cpu, "get_capabilities"):  # torch before 2.10
-        return False
-    capabilities = torch.cpu.get_capabilities()
-    return any(capabilities.get(name, False) for name in ("amx_bf16", "avx512_bf16"))
 
 
 def _adamw(network: CrossEncoder, learning_rate: float) -> Optimizer:

@@ -96,7 +96,7 @@ def test_a_saved_model_scores_the_same(scorer, pairs, tmp_path):
 def test_an_interrupted_save_leaves_what_was_there(scorer, pairs, tmp_path, monkeypatch):
     folder = tmp_path / "model"
     reranker = CrossEncoderReranker(scorer)
-    network = reranker._open()
+    network = reranker._model.network()
 
     def dies(path, **_):
         Path(path).mkdir()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rerank import CrossEncoderReranker, InputError, NotFiniteError, NotFittedError
-from rerank import forward as forward_module
+from rerank.backends import network as forward_module
 from rerank.cross_encoder import sigmoid
 
 
@@ -115,7 +115,7 @@ def test_sigmoid_in_float32():
 def test_a_half_precision_network_is_rounded_once(scorer, pairs):
     reranker = CrossEncoderReranker(scorer, device="cpu")
     exact = reranker.score(pairs)
-    reranker._open().bfloat16()
+    reranker._model.network().bfloat16()
     logits, scores = reranker.logits(pairs), reranker.score(pairs)
     assert logits.dtype == scores.dtype == np.float32
     np.testing.assert_allclose(scores, 1 / (1 + np.exp(-logits.astype(np.float64))), rtol=1e-6)
@@ -127,7 +127,7 @@ def test_nan_is_an_error_that_shows_the_pair(scorer):
 
     reranker = CrossEncoderReranker(scorer)
     with torch.no_grad():
-        reranker._open().model.classifier.bias.fill_(torch.nan)
+        reranker._model.network().model.classifier.bias.fill_(torch.nan)
     with pytest.raises(NotFiniteError, match="'red', 'door'"):
         reranker.score([("red", "door")])
 

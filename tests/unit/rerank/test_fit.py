@@ -79,7 +79,7 @@ def test_two_fits_with_one_seed_are_equal_and_leave_the_random_state_alone(encod
             torch.manual_seed(global_seed)
             state = torch.random.get_rng_state()
             reranker = CrossEncoderReranker(encoder, device="cpu")
-            for module in reranker._open().modules():
+            for module in reranker._model.network().modules():
                 if isinstance(module, torch.nn.Dropout):
                     module.p = 0.2
             reranker.fit(pairs, grades, groups=range(200), seed=seed)
@@ -137,7 +137,7 @@ def test_an_interrupted_fit_keeps_the_best_weights(encoder, monkeypatch, dies_at
             reranker.score(pairs)
     else:
         assert reranker.score(pairs).shape == (300,)
-        assert not reranker._open().training
+        assert not reranker._model.network().training
 
 
 def test_max_seconds_ends_the_training_with_a_last_look(encoder):
@@ -162,7 +162,7 @@ def test_a_loss_that_explodes_is_an_error_and_leaves_the_model_usable(scorer):
 def test_progress_is_drawn_when_asked(encoder, capsys):
     pairs, grades = rule(40, seed=0)
     reranker = CrossEncoderReranker(encoder)
-    reranker._open()
+    reranker._model.network()
     capsys.readouterr()
     reranker.fit(pairs, grades)
     assert capsys.readouterr() == ("", "")  # no terminal here

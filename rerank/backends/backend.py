@@ -1,0 +1,26 @@
+"""The contract of every back end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rerank.tokens import Pair, Tokens
+
+BackendName: TypeAlias = Literal["torch", "torch-bf16", "onnx", "onnx-int8"]
+BACKENDS: tuple[BackendName, ...] = ("torch", "torch-bf16", "onnx", "onnx-int8")
+
+
+class Backend(Protocol):
+    """Pairs to logits."""
+
+    def tokenize(self, pairs: Sequence[Pair], /) -> Tokens:
+        """Pairs as token numbers, cut to what the model reads."""
+        ...
+
+    def logits(self, tokens: Tokens, /) -> NDArray[np.float32]:
+        """Logits of n tokenized pairs in their order, shape (n,)."""
+        ...

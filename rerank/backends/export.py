@@ -1,0 +1,122 @@
+"""A cross-encoder as ONNX files, beside its weights and with their hash."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import warnings
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from rerank.errors import ModelError
+
+if TYPE_CHECKING:
+    from sentence_transformers import CrossEncoder
+
+FOLDER = "onnx"
+FILES = {"onnx": "model.onnx", "onnx-int8": "model-int8.onnx"}
+MANIFEST = "manifest.json"
+
+
+def export(network: CrossEncoder, folder: Path) -> None:
+    """Write the network in float32 and in 8-bit integers, and what they were made from.
+
+    Signed integers, one scale for each output channel of a matrix: one scale for a whole matrix is no faster than
+    float32. Word vectors stay in float32.
+
+    Args:
+        network: with a sequence-classification head of transformers.
+        folder: a saved model's; the files go into its folder "onnx".
+
+    Raises:
+        ModelError: the packages for that are not installed, or the score comes from a head of another kind.
+    """
+    try:
+        import onnx  # noqa: F401  # quantization needs it
+        import onnxscript  # noqa: F401  # torch's exporter needs it
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+        from onnxruntime.quantization.shape_inference import quant_pre_process
+    except ImportError as error:
+        raise ModelError(
+            f"Exporting needs {error.name}: pip install onnx onnxscript onnxruntime, or use the torch back end."
+        ) from error
+    if getattr(network[0], "transformer_task", None) != "sequence-classification":
+        raise ModelError(
+            "The score comes from a head outside the transformers model: use the torch back end."
+        )
+    target = folder / FOLDER
+    target.mkdir()
+    _write(network, target / FILES["onnx"])
+    with TemporaryDirectory() as scratch:
+        prepared = Path(scratch, "prepared.onnx")
+        quant_pre_process(target / FILES["onnx"], prepared, skip_symbolic_shape=True)
+        quantize_dynamic(
+            prepared,
+            target / FILES["onnx-int8"],
+            op_types_to_quantize=["MatMul", "Gemm"],
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+        )
+    names = sorted(FILES.values())
+    manifest = {"weights": sha256(folder / "model.safetensors")}
+    manifest |= {name: sha256(target / name) for name in names}
+    (target / MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
+
+
+def exported(folder: Path, name: str) -> Path | None:
+    """The file of a back end in a model's folder; None if there is none that was made from its present weights.
+
+    Raises:
+        ModelError: the file is damaged.
+    """
+    target = folder / FOLDER
+    try:
+        manifest = json.loads((target / MANIFEST).read_text(encoding="utf-8"))
+        if manifest["weights"] != sha256(folder / "model.safetensors"):
+            return None
+        path = target / FILES[name]
+        if sha256(path) != manifest[path.name]:
+            raise ModelError(
+                f"{path} is not what was exported: delete the folder {target}, it is made again."
+            )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, ModelError):
+            raise
+        return None
+    return path
+
+
+def sha256(path: Path) -> str:
+    """The hash of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write(network: CrossEncoder, path: Path) -> None:
+    import torch
+    from torch.export import Dim
+
+    model: Any = copy.deepcopy(network.model)
+    model.to(device="cpu", dtype=torch.float32).eval()
+    model.set_attn_implementation(
+        "eager"
+    )  # plain products, which ONNX Runtime puts together again in its own way
+    words = network.tokenizer(["a", "a b"], ["b", "b a a"], padding=True, return_tensors="pt")
+    inputs = {name: words[name] for name in network.tokenizer.model_input_names if name in words}
+    shape = {0: Dim("rows"), 1: Dim("tokens")}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's remarks on the names of axes
+        torch.onnx.export(
+            model,
+            (),
+            path,
+            kwargs=inputs,
+            input_names=list(inputs),
+            output_names=["logits"],
+            dynamic_shapes=dict.fromkeys(inputs, shape),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )

@@ -1,0 +1,235 @@
+"""Every back end scores as float32 in torch does, and the choice between them is by measure."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rerank import CrossEncoderReranker, InputError, ModelError, NotFittedError
+from rerank.backends.choice import Gate, choose
+from rerank.backends.export import exported
+from rerank.backends.files import read_tokenizer
+from rerank.backends.network import TorchBackend
+from rerank.cache import ScoreCache
+from rerank.cross_encoder import sigmoid
+from rerank.tokens import tokenize
+
+ROOT = Path(__file__).parents[3]
+EXACT = {"torch": 1e-6, "torch-bf16": 0.05, "onnx": 1e-5, "onnx-int8": 0.08}
+
+
+@pytest.fixture(scope="module")
+def with_onnx(scorer, tmp_path_factory):
+    """A saved model with its ONNX files."""
+    folder = tmp_path_factory.mktemp("saved") / "model"
+    CrossEncoderReranker(scorer, backend="onnx-int8").save(folder)
+    return folder
+
+
+@pytest.mark.parametrize("backend", EXACT)
+def test_every_back_end_scores_as_torch_does(with_onnx, pairs, backend):
+    expected = CrossEncoderReranker(with_onnx, device="cpu").score(pairs)
+    scores = CrossEncoderReranker(with_onnx, device="cpu", backend=backend).score(pairs)
+    assert scores.dtype == np.float32
+    assert expected.std() > 0.05
+    np.testing.assert_allclose(scores, expected, atol=EXACT[backend])
+    if backend in ("torch-bf16", "onnx-int8"):
+        assert not np.array_equal(scores, expected)  # it does compute otherwise
+
+
+def test_tokens_are_the_same_without_transformers(with_onnx, pairs):
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(with_onnx)
+    files = read_tokenizer(with_onnx)
+    assert files.max_length == tokenizer.model_max_length
+    texts = [*pairs, ("", ""), ("red " * 80, "door"), ("red", "door lamp " * 80), ("zzz", "ünï 茶 red-door")]
+    for limit in (64, 12, 8, 5):
+        expected, found = tokenize(tokenizer, texts, limit), files.tokenize(texts, limit)
+        assert {name: list(column) for name, column in found.columns.items()} == {
+            name: [list(row) for row in column] for name, column in expected.columns.items()
+        }
+        assert found.cut.tolist() == expected.cut.tolist()
+        assert found.padding == expected.padding
+
+
+def test_serving_needs_neither_torch_nor_transformers(with_onnx, pairs):
+    expected = CrossEncoderReranker(with_onnx, backend="onnx").score(pairs[:3])
+    code = f"""
+import sys, rerank
+scores = rerank.CrossEncoderReranker.load({str(with_onnx)!r}, backend="onnx", max_length=60).score({pairs[:3]!r})
+assert not {{"torch", "transformers", "sentence_transformers"}} & set(sys.modules)
+print(*scores)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True)
+    np.testing.assert_allclose([float(score) for score in done.stdout.split()], expected, atol=1e-5)
+
+
+def test_other_weights_are_exported_anew(with_onnx, encoder, tmp_path):
+    """Files of other weights are never used; damaged ones are an error."""
+    shutil.copytree(with_onnx, tmp_path / "model")
+    assert exported(tmp_path / "model", "onnx") == tmp_path / "model" / "onnx" / "model.onnx"
+    file = tmp_path / "model" / "onnx" / "model.onnx"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(ModelError, match="is not what was exported"):
+        CrossEncoderReranker(tmp_path / "model", backend="onnx").score([("red", "door")])
+    weights = tmp_path / "model" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-2] ^= 1
+    weights.write_bytes(content)
+    assert exported(tmp_path / "model", "onnx") is None
+    assert exported(encoder, "onnx") is None
+
+
+def test_training_reaches_every_back_end(with_onnx, pairs):
+    """After `fit` the files of the folder are old."""
+    reranker = CrossEncoderReranker(with_onnx, backend="onnx")
+    before = reranker.score(pairs)
+    grades = [float("red" in document) for _, document in pairs]
+    reranker.fit(pairs, grades, epochs=3, learning_rate=1e-2, held_out=0, progress=False)
+    after = reranker.score(pairs)
+    assert np.abs(after - before).max() > 0.05
+    network = reranker._model.backend("torch")
+    np.testing.assert_allclose(after, sigmoid(network.logits(network.tokenize(pairs))), atol=1e-5)
+
+
+def test_a_random_head_scores_through_no_back_end(encoder):
+    for backend in EXACT:
+        with pytest.raises(NotFittedError):
+            CrossEncoderReranker(encoder, backend=backend).score([("red", "door")])
+
+
+def test_the_fastest_that_scores_as_float32_is_chosen(with_onnx, pairs):
+    reranker = CrossEncoderReranker(with_onnx, backend="auto", device="cpu")
+    few = reranker.score(pairs[:5])
+    assert reranker.backend == "auto"  # too few to measure with
+    report = reranker.choose_backend(pairs, most_score_error=1e-4)
+    assert reranker.backend == report.chosen in ("torch", "onnx")
+    found = {each.backend: each for each in report.measured}
+    assert found["onnx-int8"].score_error > 1e-4
+    assert "is allowed" in found["onnx-int8"].refused
+    assert f"{report.chosen}: " in "\n".join(report.lines())
+    assert sum("chosen" in line for line in report.lines()) == 1
+    np.testing.assert_allclose(reranker.score(pairs[:5]), few, atol=1e-5)
+
+
+def test_auto_measures_with_the_first_pairs_that_are_enough(with_onnx):
+    reranker = CrossEncoderReranker(with_onnx, backend="auto", device="cpu")
+    expected = CrossEncoderReranker(with_onnx, device="cpu")
+    many = [("red door", f"{first} {second}") for first in "abcdefgh" for second in "abcdefgh"]
+    np.testing.assert_allclose(reranker.score(many), expected.score(many), atol=0.08)
+    assert reranker.backend != "auto"
+
+
+class Fake:
+    """A back end with known speed and scores."""
+
+    def __init__(self, clock, seconds, logits):
+        self.clock, self.seconds, self.found = clock, seconds, np.array(logits, dtype=np.float32)
+
+    def tokenize(self, pairs):
+        return pairs
+
+    def logits(self, tokens):
+        self.clock.now += self.seconds
+        return self.found
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_the_gate_looks_at_scores_and_at_ranks():
+    """Planted faults: a fast one that is far off, a faster one that swaps two candidates, one that cannot run."""
+    clock = Clock()
+    pairs = [("q", "a"), ("q", "b"), ("q", "c"), ("r", "a"), ("r", "b")]
+    grades = [2, 1, 0, 1, 0]
+    right = [2.0, 1.0, -1.0, 1.0, -1.0]
+
+    def missing():
+        raise ModelError("it is not installed")
+
+    backends = {
+        "torch": lambda: Fake(clock, 10.0, right),
+        "torch-bf16": lambda: Fake(clock, 5.0, np.add(right, 0.02)),
+        "onnx": missing,
+        "onnx-int8": lambda: Fake(clock, 1.0, [1.99, 1.0, -1.0, -0.01, 0.0]),
+    }
+    report = choose(backends, pairs, sigmoid, Gate(0.2, 0.003), grades, clock=clock)
+    found = {each.backend: each for each in report.measured}
+    assert report.chosen == "torch-bf16"
+    assert found["torch-bf16"].seconds == 5.0
+    assert found["torch-bf16"].ndcg_loss == 0
+    assert found["onnx-int8"].ndcg_loss == pytest.approx((1 - 1 / np.log2(3)) / 2)  # the second query of two
+    assert "nDCG loss" in found["onnx-int8"].refused
+    assert found["onnx"].refused == "cannot run: it is not installed"
+    strict = choose(backends, pairs, sigmoid, Gate(0.001, 1.0), grades, clock=clock)
+    assert strict.chosen == "torch"
+    assert choose(backends, pairs, sigmoid, Gate(0.2, 0.003), clock=clock).chosen == "onnx-int8"
+
+
+def test_wrong_arguments_are_told(scorer, with_onnx):
+    with pytest.raises(InputError, match="backend is one of"):
+        CrossEncoderReranker(scorer, backend="tpu")
+    with pytest.raises(InputError, match="no pairs to measure"):
+        CrossEncoderReranker(scorer).choose_backend([])
+    with pytest.raises(InputError, match="grades of shape"):
+        CrossEncoderReranker(scorer).choose_backend([("a", "b")], [1, 2])
+    with pytest.raises(InputError, match="is at most 64"):
+        CrossEncoderReranker(with_onnx, backend="onnx", max_length=65).score([("a", "b")])
+
+
+def test_a_score_is_remembered_until_text_or_model_change(scorer, pairs, monkeypatch):
+    reranker = CrossEncoderReranker(scorer, cache_pairs=1_000)
+    computed = []
+    logits = TorchBackend.logits
+
+    def counting(self, tokens):
+        computed.append(len(tokens.cut))
+        return logits(self, tokens)
+
+    monkeypatch.setattr(TorchBackend, "logits", counting)
+    distinct = list(dict.fromkeys(pairs))
+    first = reranker.score(pairs)
+    assert sum(computed) == len(distinct)
+    assert np.array_equal(reranker.score(pairs[::-1]), first[::-1])
+    assert sum(computed) == len(distinct)
+    changed = [(pairs[0][0], pairs[0][1] + " saw"), *pairs[1:]]
+    again = reranker.score(changed)
+    assert sum(computed) == len(distinct) + 1
+    assert again[0] != first[0]
+    assert np.array_equal(again[1:], first[1:])
+    before = sum(computed)
+    reranker.fit(pairs, [0.5] * len(pairs), learning_rate=1e-2, held_out=0, progress=False)
+    trained = reranker.score(pairs)
+    assert sum(computed) == before + len(distinct)
+    assert not np.array_equal(trained, first)
+    forgetful = CrossEncoderReranker(scorer)
+    forgetful.score(pairs)
+    forgetful.score(pairs)
+    assert sum(computed) == before + 3 * len(distinct)
+
+
+def test_a_pair_is_not_taken_for_another_and_the_cache_stays_small():
+    cache = ScoreCache(10)
+    cache.keep({("ab", "c"): 1.0, ("a", "bc"): 2.0, ("", "abc"): 3.0, ("2 ", ""): 4.0}, cache.epoch)
+    for pair, logit in {("ab", "c"): 1.0, ("a", "bc"): 2.0, ("", "abc"): 3.0, ("2 ", ""): 4.0}.items():
+        assert cache.among([pair]) == {pair: logit}
+    for number in range(100):
+        cache.keep({("q", str(number)): float(number)}, cache.epoch)
+        assert cache.among([("q", str(number))]) == {("q", str(number)): float(number)}
+    assert len(cache.among([("q", str(number)) for number in range(100)])) <= 12
+    old = cache.epoch
+    cache.clear()
+    cache.keep({("q", "late"): 1.0}, old)  # of a call that began before the model changed
+    assert cache.among([("q", "late"), ("q", "99")]) == {}
