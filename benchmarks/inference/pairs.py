@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -73,6 +74,9 @@ def make_works(
         else:
             asked = list(dict.fromkeys(map(str, data.queries.values())))
             texts = item_texts(data.items, mix)
+            if not texts:
+                print(f"The mix of {mix} texts is left out: the data has none.", file=sys.stderr)
+                continue
         works.append(_work(mix, asked, texts, tokenizer, max_length, options, rng))
     return works
 

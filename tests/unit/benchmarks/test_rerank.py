@@ -1,19 +1,24 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from benchmarks import rerank
+from benchmarks.common.data import Dataset
 from benchmarks.common.models import cross_encoder_folder
 from benchmarks.inference import flashrank as flashrank_peer
+from benchmarks.inference import pairs
 from benchmarks.inference.equal import UnequalWorkError
 from benchmarks.inference.flops import Ceiling, bert_flops
+from benchmarks.inference.judged import judged_quality
 from benchmarks.inference.pairs import Work, make_works
 from benchmarks.inference.texts import count_tokens, draw_lengths, draw_texts, words_of
 from rerank.backends.network import native_bf16
+from twotower.types import Item, Query
 
 SIZES = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 80}
 PAIRS = [("red mug", "a mug"), ("red mug", "a lamp"), ("wood", "a chair"), ("wood", "steel")]
@@ -201,3 +206,41 @@ def test_flashrank_over_the_exported_model_scores_as_ours(network):
     score = flashrank_peer.flashrank(folder, max_length=64, threads=1)
     pairs = [("red mug", "blue lamp"), ("red mug", "wood"), ("paper", "steel chair table " * 9)]
     assert np.allclose(score(pairs), peer.predict(pairs, show_progress_bar=False), atol=1e-6)
+
+
+def test_quality_is_that_of_the_judged_items_alone():
+    """A system that turns every order around is seen to be as bad as that is; unjudged items do not count."""
+    items = tuple(Item(name, f"thing {name}") for name in "abcx")
+    queries = {name: Query(f"query {name}") for name in ("one", "two", "few")}
+    grades = {"a": 2, "b": 1, "c": 0}
+    data = Dataset(Path("data"), items, queries, {"one": grades, "two": grades, "few": {"a": 1, "x": 0}})
+    options = argparse.Namespace(relevant=1, gain="linear", seed=0)
+
+    def right(pairs):
+        assert {query for query, _ in pairs} == {"query one", "query two"}  # the third has too few judgements
+        return np.array(["cba".index(text[-1]) for _, text in pairs], dtype=np.float32)
+
+    rows, ratios = judged_quality(
+        {"twotower": right, "twotower other": lambda pairs: -right(pairs)},
+        data,
+        options,
+        {},
+        reference="twotower",
+    )
+    assert [row.metrics["ndcg@10"] for row in rows] == pytest.approx(
+        [1, (1 / np.log2(3) + 2 / np.log2(4)) / (2 + 1 / np.log2(3))]
+    )
+    assert rows[0].params["pairs"] == 6
+    (ratio,) = ratios.values()
+    assert ratio.median == pytest.approx(rows[1].metrics["ndcg@10"])
+
+
+def test_a_mix_that_the_data_has_no_texts_for_is_left_out(big_tokenizer, monkeypatch, capsys):
+    data = SimpleNamespace(
+        queries={str(n): f"abx {n}" for n in range(300)},
+        items=[Item(str(n), f"aax bbx {n}") for n in range(300)],
+    )
+    monkeypatch.setattr(pairs, "read_dataset", lambda folder, split: data)
+    options = argparse.Namespace(seed=0, quick=True, tokens=None, data="folder", split="dev")
+    assert [work.mix for work in make_works(big_tokenizer, 64, options)] == ["short", "mixed"]
+    assert capsys.readouterr().err == "The mix of long texts is left out: the data has none.\n"
