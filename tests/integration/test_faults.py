@@ -28,6 +28,7 @@ from twotower.store import database, files, receipt
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 COLOURS = ["red", "blue", "green"]
 CHECKED = database._vfs()
+WRITE = files._Hashing.write
 RENAME = Path.replace
 FAULTY = "faulty"
 SQLITE = {errno.ENOSPC: apsw.FullError, errno.EIO: apsw.IOError}
@@ -137,8 +138,7 @@ def plant(system, monkeypatch) -> Callable[[Disk], None]:
             if disk.fails("write"):
                 self._file.write(bytes(data)[: len(data) // 2])
                 raise OSError(disk.error, os.strerror(disk.error))
-            self.sha256.update(data)
-            return self._file.write(data)
+            return WRITE(self, data)
 
         def rename(self, target):
             disk.check("rename")
