@@ -72,19 +72,16 @@ def exported(folder: Path, name: str) -> Path | None:
         ModelError: the file is damaged.
     """
     target = folder / FOLDER
+    path = target / FILES[name]
     try:
         manifest = json.loads((target / MANIFEST).read_text(encoding="utf-8"))
         if manifest["weights"] != sha256(folder / "model.safetensors"):
             return None
-        path = target / FILES[name]
-        if sha256(path) != manifest[path.name]:
-            raise ModelError(
-                f"{path} is not what was exported: delete the folder {target}, it is made again."
-            )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        if isinstance(error, ModelError):
-            raise
+        is_whole = sha256(path) == manifest[path.name]
+    except (OSError, ValueError, KeyError, TypeError):  # never exported, or not to the end
         return None
+    if not is_whole:
+        raise ModelError(f"{path} is not what was exported: delete the folder {target}, it is made again.")
     return path
 
 
@@ -100,9 +97,8 @@ def _write(network: CrossEncoder, path: Path) -> None:
 
     model: Any = copy.deepcopy(network.model)
     model.to(device="cpu", dtype=torch.float32).eval()
-    model.set_attn_implementation(
-        "eager"
-    )  # plain products, which ONNX Runtime puts together again in its own way
+    # Plain products, which ONNX Runtime puts together again in its own way.
+    model.set_attn_implementation("eager")
     words = network.tokenizer(["a", "a b"], ["b", "b a a"], padding=True, return_tensors="pt")
     inputs = {name: words[name] for name in network.tokenizer.model_input_names if name in words}
     shape = {0: Dim("rows"), 1: Dim("tokens")}

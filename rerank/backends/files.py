@@ -65,6 +65,7 @@ def read_tokenizer(folder: Path) -> TokenizerFiles:
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         config: dict[str, Any] = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
         padding: int = tokenizer.get_vocab()[_text(config["pad_token"])]
+        max_length = int(config["model_max_length"])
     except Exception as error:  # the library raises plain Exception
         raise ModelError(
             f"{folder} has no tokenizer that can be read without transformers ({error}): use the torch back end."
@@ -72,11 +73,8 @@ def read_tokenizer(folder: Path) -> TokenizerFiles:
     tokenizer.no_padding()
     tokenizer.no_truncation()
     type_padding = int(config.get("pad_token_type_id", 0))
-    return TokenizerFiles(
-        tokenizer,
-        int(config["model_max_length"]),
-        {"input_ids": padding, "token_type_ids": type_padding, "attention_mask": 0},
-    )
+    paddings = {"input_ids": padding, "token_type_ids": type_padding, "attention_mask": 0}
+    return TokenizerFiles(tokenizer, max_length, paddings)
 
 
 def _text(token: str | dict[str, str]) -> str:

@@ -21,7 +21,7 @@ WORDS = ["red shoes", "blue lamp", "绿色 茶杯", "wool bag"]
 FRAME = PAGE_SIZE + 24  # of a write-ahead log, after 32 bytes of its own
 PACKED = [f"{name}.{end}" for name in ("rows", "columns", "lexical") for end in ("safetensors", "json")]
 PARTS = [f"generation/0.{name}" for name in ("faiss", *PACKED)]
-DERIVED = ["CURRENT", "generation/manifest.json", *PARTS]
+DERIVED = ["CURRENT", "generation/manifest.json", "generation/queries.safetensors", *PARTS]
 
 
 def opened(folder, **options):
@@ -144,6 +144,12 @@ def places(name, size):
             *(frame + place for frame in frames for place in (0, 5, 9, 17, 24, 5000, FRAME - 1)),
         ]
     return spread(size, 10)
+
+
+def test_no_file_is_left_out(closed):
+    store, _ = closed
+    found = {str(path.relative_to(store)) for path in store.rglob("*") if path.is_file()}
+    assert found == {"LOCK", "catalog.sqlite", "receipt", *(current(store, name) for name in DERIVED)}
 
 
 @pytest.mark.parametrize("name", ["catalog.sqlite", "receipt", *DERIVED])
