@@ -107,6 +107,8 @@ class StoredCorpus(Corpus):
         self._check_writable()
         try:
             self.index.compact()
+        except StoreError:
+            raise
         except OSError as error:  # of the vectors that stay on the disk
             raise StoreError(
                 f"store '{self.store.folder}' could not write its index ({error}); no data is lost, free some space"
