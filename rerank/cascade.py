@@ -64,8 +64,7 @@ class Reranked:
     def read(self) -> NDArray[np.bool_]:
         """Which were read by some stage."""
         places = np.array([ranks for name, ranks in self.ranks.items() if name != RECALL])
-        read: NDArray[np.bool_] = places.any(axis=0)
-        return read
+        return np.asarray(places.any(axis=0))
 
 
 class Cascade:

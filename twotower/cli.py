@@ -85,6 +85,19 @@ def _parser() -> ArgumentParser:
     search.add_argument("-k", type=arguments.count, default=10, help="how many hits (default: 10)")
     search.add_argument("--now", type=arguments.moment, metavar="TIME", help="when to search (default: now)")
     search.add_argument("--reranker", metavar="MODEL", help="folder or hub name of a cross-encoder")
+    search.add_argument(
+        "--rerank-depth",
+        type=arguments.count,
+        metavar="N",
+        help="how many candidates it reads (default: 100)",
+    )
+    search.add_argument(
+        "--budget-ms",
+        type=arguments.weight,
+        metavar="MS",
+        help="milliseconds in which it reads as many as fit",
+    )
+    search.add_argument("--min-score", type=float, metavar="S", help="leave out hits that score lower")
     search.add_argument("--json", action="store_true", help="one JSON object a line")
     search.set_defaults(run=_search, parser=search)
 
@@ -148,7 +161,7 @@ def _index(given: Namespace) -> None:
 
 def _search(given: Namespace) -> None:
     from twotower.commands.hits import as_json, as_table
-    from twotower.retriever import Retriever
+    from twotower.retriever import RankingParts, Retriever
 
     if not (given.query.strip() or given.image or given.user):
         given.parser.error("give words, --image or --user")
@@ -158,6 +171,7 @@ def _search(given: Namespace) -> None:
 
         reranker = CrossEncoderReranker(given.reranker)
     retriever = Retriever.open(given.store, reranker=reranker, read_only=True)
+    depth: RankingParts = {} if given.rerank_depth is None else {"rerank_depth": given.rerank_depth}
     hits = retriever.search(
         given.query,
         given.k,
@@ -165,6 +179,9 @@ def _search(given: Namespace) -> None:
         user=given.user,
         where=given.where,
         now=given.now,
+        budget_ms=given.budget_ms,
+        min_score=given.min_score,
+        **depth,
     )
     for line in as_json(hits) if given.json else as_table(hits):
         print(line)

@@ -22,6 +22,7 @@ def as_json(hits: Sequence[Hit]) -> Iterator[str]:
             "score": hit.score,
             "title": item.title,
             "explain": dict(hit.explain),
+            "ranks": dict(hit.ranks),
             "text": item.text,
             "image": item.image,
             "time": item.time,
