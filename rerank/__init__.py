@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rerank.backends.choice import BackendReport
+    from rerank.calibrating import CalibrationReport, expected_calibration_error
     from rerank.cross_encoder import CrossEncoderReranker
     from rerank.decay import Decay
     from rerank.errors import (
@@ -19,10 +20,14 @@ if TYPE_CHECKING:
         NotFittedError,
         RerankError,
     )
+    from rerank.explain import WordWeight
+    from rerank.ranking import Ranked
     from rerank.training import Evaluation, FitReport
+    from rerank.truncation import TruncationWarning
 
 __all__ = [
     "BackendReport",
+    "CalibrationReport",
     "CrossEncoderReranker",
     "Decay",
     "Evaluation",
@@ -32,15 +37,24 @@ __all__ = [
     "ModelNotFoundError",
     "NotFiniteError",
     "NotFittedError",
+    "Ranked",
     "RerankError",
+    "TruncationWarning",
+    "WordWeight",
+    "expected_calibration_error",
 ]
 
 _HOMES = {
     "BackendReport": "rerank.backends.choice",
+    "CalibrationReport": "rerank.calibrating",
     "CrossEncoderReranker": "rerank.cross_encoder",
     "Decay": "rerank.decay",
     "Evaluation": "rerank.training",
     "FitReport": "rerank.training",
+    "Ranked": "rerank.ranking",
+    "TruncationWarning": "rerank.truncation",
+    "WordWeight": "rerank.explain",
+    "expected_calibration_error": "rerank.calibrating",
 }
 
 
