@@ -100,10 +100,10 @@ def test_isotonic_is_that_of_scikit_learn_and_ties_nothing(judged):
     reranker.calibrate(pairs, labels, method="isotonic")
     expected = IsotonicRegression(out_of_bounds="clip").fit(logits.astype(float), labels)
     wide = np.linspace(-15, 15, 301)  # beyond what was seen on either side
-    scores = reranker.score([("q", repr(x)) for x in wide])
+    scores = reranker.score([("q", str(x)) for x in wide])
     assert wide[0] < logits.min() < logits.max() < wide[-1]
     np.testing.assert_allclose(scores, expected.predict(wide), atol=TIE_BREAK)
-    middle = np.abs(wide) < 8
+    middle = np.abs(wide) < 6  # beyond, float32 itself ties
     assert np.all(np.diff(scores[middle]) > 0)
     assert np.any(np.diff(expected.predict(wide[middle])) == 0)  # without the tie-break there would be ties
 
@@ -112,7 +112,7 @@ def test_the_error_after_is_of_queries_that_were_not_fitted_on():
     generator = np.random.default_rng(2)
     logits, labels = np.sort(generator.normal(size=60)), generator.integers(0, 2, 60).astype(float)
     labels[:5], labels[-5:] = 0, 1  # noise, but for the ends
-    pairs = [(f"query {n}", repr(x)) for n, x in enumerate(logits)]
+    pairs = [(f"query {n}", str(x)) for n, x in enumerate(logits)]
     reranker = Known()
     report = reranker.calibrate(pairs, labels, method="isotonic")
     flattered = reranker.score(pairs)
@@ -121,16 +121,14 @@ def test_the_error_after_is_of_queries_that_were_not_fitted_on():
 
 
 def test_pairs_of_one_query_are_never_on_both_sides():
-    """Each query has labels of its own, so knowing it would help; whoever does not know it is right half the time."""
-    generator = np.random.default_rng(3)
-    queries = generator.permutation(40)
-    relevant = (queries % 2).astype(float)
-    logits = np.concatenate([queries + generator.uniform(0, 0.1, 40) for _ in range(20)])
-    pairs = [(f"query {n % 40}", repr(x)) for n, x in enumerate(logits)]
-    labels = np.tile(relevant, 20)
-    labels[logits > 35] = 1
-    report = Known().calibrate(pairs, labels, method="isotonic")
-    assert report.brier_after > 0.15
+    """Who has not seen the best query takes its pairs for those of the next, whose label is 0.1, not 1."""
+    queries = np.repeat(np.arange(5), 20)
+    pairs = [(f"query {query}", str(query + n / 1000)) for n, query in enumerate(queries)]
+    labels = np.array([0, 0, 0.1, 0.1, 1])[queries]
+    reranker = Known()
+    report = reranker.calibrate(pairs, labels, method="isotonic")
+    assert np.mean((reranker.score(pairs) - labels) ** 2) < 1e-4
+    assert report.brier_after > 0.9**2 / 5
 
 
 @pytest.mark.parametrize("bins", [1, 7, 15])
