@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from functools import partial
 
 from benchmarks.common import arguments, models
 from benchmarks.common.contract import Result, Row, Spread
 from benchmarks.common.data import Dataset, read_dataset
 from benchmarks.common.machine import peak_rss_mb
-from benchmarks.common.quality import counting_of
+from benchmarks.common.quality import counting_of, quality_ratio
 from benchmarks.common.timing import interleaved, interleaved_calls, percentiles, rate, rate_ratio, time_ratio
 from benchmarks.retrieval.straight import StraightRecipe
 from multimodal.text import normalize_text
@@ -27,7 +28,7 @@ QUICK_QUERIES, QUICK_ITEMS, QUICK_DEPTH = 3, 200, 8
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Data, models, and how many queries are timed."""
     arguments.add_data(parser)
-    arguments.add_models(parser, "text", "reranker")
+    arguments.add_models(parser, "text", "reranker", "backend", "student")
     arguments.add_device(parser)
     arguments.add_counting(parser)
     parser.add_argument("--queries", type=int, default=20, help="how many to time (default: 20)")
@@ -46,28 +47,26 @@ def run(options: argparse.Namespace) -> Result:
     queries = {query: normalize_text(text) for query, text in data.queries.items()}
     retriever, recipe = build(data, options, depth)
 
-    runs: dict[str, Run] = {
-        OURS: search_run(retriever, data.queries, depth),
-        PEER: recipe.run(queries, depth),
-    }
+    ours = {OURS: retriever} | quick_twins(retriever, options)
+    runs: dict[str, Run] = {name: search_run(each, data.queries, depth) for name, each in ours.items()}
+    runs[PEER] = recipe.run(queries, depth)
     counting = counting_of(options)
     qualities = {
         name: evaluate_run(found, data.qrels, ["ndcg@10", "judged@10"], **counting)
         for name, found in runs.items()
     }
-    require_equal(qualities)
+    require_equal({name: qualities[name] for name in (OURS, PEER)})
 
     words = list(queries.values())
     single = interleaved_calls(
-        {OURS: lambda query: retriever.search(query, depth), PEER: lambda query: recipe.search(query, depth)},
+        {name: partial(each.search, k=depth) for name, each in ours.items()}
+        | {PEER: lambda query: recipe.search(query, depth)},
         words,
         warm_up=2,
     )
     batch = interleaved(
-        {
-            OURS: lambda: retriever.search_batch(words, depth),
-            PEER: lambda: recipe.search_all(words, depth),
-        }
+        {name: partial(each.search_batch, words, depth) for name, each in ours.items()}
+        | {PEER: lambda: recipe.search_all(words, depth)}
     )
     shared = {
         "data": data.folder.name if options.data is not None else "sample shop",
@@ -91,12 +90,17 @@ def run(options: argparse.Namespace) -> Result:
                 "peak_rss_mb": peak_rss_mb(),  # of the process, which holds both
             },
         )
-        for name in (OURS, PEER)
+        for name in runs
     ]
-    ratios = {f"{OURS} / {PEER} : queries_per_s batch": rate_ratio(batch[OURS], batch[PEER])} | {
-        f"{OURS} / {PEER} : p{percent}_ms single": time_ratio(single[OURS], single[PEER], percent)
-        for percent in (50, 95, 99)
-    }
+    ratios: dict[str, Spread] = {}
+    for name in ours:
+        ratios[f"{name} / {PEER} : queries_per_s batch"] = rate_ratio(batch[name], batch[PEER])
+        for percent in (50, 95, 99):
+            ratios[f"{name} / {PEER} : p{percent}_ms single"] = time_ratio(
+                single[name], single[PEER], percent
+            )
+        if name != OURS and (lost := quality_ratio(runs[name], runs[PEER], data.qrels, counting)) is not None:
+            ratios[f"{name} / {PEER} : ndcg@10"] = lost
     for row in rows:
         print(
             f"{row.system:<24}" + "  ".join(f"{name} {_number(value)}" for name, value in row.metrics.items())
@@ -130,6 +134,16 @@ def build(data: Dataset, options: argparse.Namespace, depth: int) -> tuple[Retri
         {item.id: normalize_text(item.words) for item in data.items if item.words},
     )
     return retriever, recipe
+
+
+def quick_twins(retriever: Retriever, options: argparse.Namespace) -> dict[str, Retriever]:
+    """The same with another back end, and with a student before it, where the options name them; not as exact."""
+    twins = {}
+    if options.backend is not None:
+        twins[f"{OURS} {options.backend}"] = retriever.using(reranker=models.reranker(options))
+    if (cascade := models.cascade(options)) is not None:
+        twins[f"{OURS} cascade"] = retriever.using(reranker=cascade)
+    return twins
 
 
 def require_equal(qualities: Mapping[str, Mapping[str, float]]) -> None:

@@ -19,6 +19,7 @@ from benchmarks.common.quality import (
     sentence,
     shared_params,
 )
+from benchmarks.retrieval.judged import judged_rows, judged_runs, judged_table, marked
 from benchmarks.retrieval.straight import StraightRecipe
 from multimodal import WeightedConcat
 from twotower import DualEncoder, ReciprocalRank, Retriever
@@ -28,17 +29,21 @@ from twotower.presets import IMAGE_WEIGHT, TEXT_WEIGHT, default_decay
 
 DEPTH = 100
 QUICK_QUERIES, QUICK_ITEMS = 15, 200
-OURS = ("dense", "fused", "hybrid", "reranked", "hybrid+reranked", "reranked+decay")
+RERANKED = ("reranked", "hybrid+reranked", "cascade")
+OURS = ("dense", "fused", "hybrid", *RERANKED, "reranked+decay")
 PEERS = ("bm25", "sentence-transformers", "txtai")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Data, models, counting, and where to write the runs."""
     arguments.add_data(parser)
-    arguments.add_models(parser, "text", "image", "reranker")
+    arguments.add_models(parser, "text", "image", "reranker", "backend", "student")
     arguments.add_device(parser)
     arguments.add_counting(parser)
     parser.add_argument("--queries", type=int, help="only the first so many of the split (default: all)")
+    parser.add_argument(
+        "--relevance-weight", type=float, default=0.7, help="of reranked rows, 0 to 1 (default: 0.7)"
+    )
     parser.add_argument("--runs", type=Path, help="write every run to this folder, in TREC's format")
 
 
@@ -49,10 +54,15 @@ def run(options: argparse.Namespace) -> Result:
     data = read_dataset(
         options.data, options.split, where=options.where, limit=count, corpus_limit=corpus_limit
     )
+    ours = our_systems(data, options)
+    newest = _newest(data)
     runs = {
         "random": random_run(data.queries, [item.id for item in data.items], DEPTH, seed=options.seed),
         "bm25": bm25_run(data.queries, data.items, DEPTH),
-        **our_runs(data, options),
+        **{
+            name: search_run(retriever, data.worded if name == "dense" else data.queries, DEPTH, now=newest)
+            for name, retriever in ours.items()
+        },
         **peer_runs(data, options),
     }
     counting = counting_of(options)
@@ -68,6 +78,12 @@ def run(options: argparse.Namespace) -> Result:
     if options.runs is not None:
         export(runs, options.runs)
     print(quality_table(rows, runs, "bm25", data.qrels, counting, seed=options.seed))
+    worded = {name: ours[name] for name in ("dense", *RERANKED) if name in ours}
+    judged, qrels = judged_runs(worded, data, seed=options.seed)
+    if qrels:
+        judged_only = judged_rows(judged, qrels, counting, shared, seed=options.seed)
+        print(judged_table(judged_only))
+        rows += judged_only
     ratios = {
         f"{ours} / {peer} : ndcg@10": ratio
         for ours in OURS
@@ -76,7 +92,7 @@ def run(options: argparse.Namespace) -> Result:
         if (ratio := quality_ratio(runs[ours], runs[peer], data.qrels, counting, seed=options.seed))
         is not None
     }
-    last = [name for name in OURS if name in runs and name != "reranked+decay"][-1]
+    last = [name for name in OURS if name in runs and name not in ("reranked+decay", "cascade")][-1]
     return Result("search", options.seed, rows, headline(last, ratios), ratios)
 
 
@@ -88,29 +104,30 @@ def headline(system: str, ratios: Mapping[str, Spread]) -> str:
     return sentence({name: ratios[name]})
 
 
-def our_runs(data: Dataset, options: argparse.Namespace) -> dict[str, Run]:
+def our_systems(data: Dataset, options: argparse.Namespace) -> dict[str, Retriever]:
     """The library's stages, each on the one before it; fusion only where there are photos."""
-    text = models.text_encoder(options)
-    retriever = Retriever(DualEncoder(text))
-    retriever.upsert(data.items, on_error="skip")
-    runs: dict[str, Run] = {"dense": search_run(retriever, data.worded, DEPTH)}
+    text, items = models.text_encoder(options), marked(data)
+    retriever = Retriever(DualEncoder(text), relevance_weight=options.relevance_weight)
+    retriever.upsert(items, on_error="skip")
+    systems = {"dense": retriever}
     if _has_photos(data):
         fusion = WeightedConcat(text=TEXT_WEIGHT, image=IMAGE_WEIGHT)
-        retriever = Retriever(DualEncoder(text, models.image_encoder(options), fusion))
-        retriever.upsert(data.items, on_error="skip")
-        runs["fused"] = search_run(retriever, data.queries, DEPTH)
+        encoder = DualEncoder(text, models.image_encoder(options), fusion)
+        retriever = Retriever(encoder, relevance_weight=options.relevance_weight)
+        retriever.upsert(items, on_error="skip")
+        systems["fused"] = retriever
     hybrid = retriever.using(hybrid=ReciprocalRank(depth=DEPTH))
-    runs["hybrid"] = search_run(hybrid, data.queries, DEPTH)
+    systems["hybrid"] = hybrid
     reranker = models.reranker(options)
     if reranker is None:
-        return runs
-    retriever = retriever.using(reranker=reranker)
-    runs["reranked"] = search_run(retriever, data.queries, DEPTH)
-    runs["hybrid+reranked"] = search_run(hybrid.using(reranker=reranker), data.queries, DEPTH)
-    if (newest := _newest(data)) is not None:
-        decaying = retriever.using(decay=default_decay())
-        runs["reranked+decay"] = search_run(decaying, data.queries, DEPTH, now=newest)
-    return runs
+        return systems
+    systems["reranked"] = retriever.using(reranker=reranker)
+    systems["hybrid+reranked"] = hybrid.using(reranker=reranker)
+    if (cascade := models.cascade(options)) is not None:
+        systems["cascade"] = hybrid.using(reranker=cascade)
+    if _newest(data) is not None:
+        systems["reranked+decay"] = systems["reranked"].using(decay=default_decay())
+    return systems
 
 
 def peer_runs(data: Dataset, options: argparse.Namespace) -> dict[str, Run]:
@@ -146,6 +163,7 @@ def parameters_of(name: str, data: Dataset, options: argparse.Namespace) -> dict
     text, reranker = options.text_model or "all-MiniLM-L6-v2", options.reranker or "none: no reranked rows"
     image = {"image_model": options.image_model or "compact"} if _has_photos(data) else {}
     recall = "fused" if _has_photos(data) else "dense"
+    weighed = {"relevance_weight": options.relevance_weight, "backend": options.backend or "torch"}
     match name:
         case "bm25":
             return {"k1": 1.2, "b": 0.75, "words": "English stems, jieba"}
@@ -156,9 +174,13 @@ def parameters_of(name: str, data: Dataset, options: argparse.Namespace) -> dict
         case "hybrid":
             return {"fused_rankings": f"bm25, {recall}", "reciprocal_rank_constant": 60}
         case "reranked":
-            return {"candidates": recall, "reranker": reranker, "relevance_weight": 0.7}
+            return {"candidates": recall, "reranker": reranker, **weighed}
         case "hybrid+reranked":
-            return {"candidates": "hybrid", "reranker": reranker, "relevance_weight": 0.7}
+            return {"candidates": "hybrid", "reranker": reranker, **weighed}
+        case "cascade":
+            many, few = options.student_depth
+            read = {"student": options.student, "student_depth": many, "reranker_depth": few}
+            return {"candidates": "hybrid", "reranker": reranker, **read, **weighed}
         case "reranked+decay":
             newest = _newest(data)
             return {"candidates": recall, "now": newest.isoformat() if newest else None, "half_life_days": 90}

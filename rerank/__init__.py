@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rerank.backends.choice import BackendReport
+    from rerank.calibrating import CalibrationReport, expected_calibration_error
     from rerank.cascade import Cascade, Reranked, Stage
     from rerank.cross_encoder import CrossEncoderReranker
     from rerank.decay import Decay
@@ -20,10 +21,14 @@ if TYPE_CHECKING:
         NotFittedError,
         RerankError,
     )
+    from rerank.explain import WordWeight
+    from rerank.ranking import Ranked
     from rerank.training import Evaluation, FitReport
+    from rerank.truncation import TruncationWarning
 
 __all__ = [
     "BackendReport",
+    "CalibrationReport",
     "Cascade",
     "CrossEncoderReranker",
     "Decay",
@@ -34,20 +39,29 @@ __all__ = [
     "ModelNotFoundError",
     "NotFiniteError",
     "NotFittedError",
+    "Ranked",
     "RerankError",
     "Reranked",
     "Stage",
+    "TruncationWarning",
+    "WordWeight",
+    "expected_calibration_error",
 ]
 
 _HOMES = {
     "BackendReport": "rerank.backends.choice",
     "Cascade": "rerank.cascade",
+    "CalibrationReport": "rerank.calibrating",
     "CrossEncoderReranker": "rerank.cross_encoder",
     "Decay": "rerank.decay",
     "Evaluation": "rerank.training",
     "FitReport": "rerank.training",
     "Reranked": "rerank.cascade",
     "Stage": "rerank.cascade",
+    "Ranked": "rerank.ranking",
+    "TruncationWarning": "rerank.truncation",
+    "WordWeight": "rerank.explain",
+    "expected_calibration_error": "rerank.calibrating",
 }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from functools import partial
 from pathlib import Path
-from threading import Lock
 from typing import Literal
 
 import numpy as np
@@ -17,10 +16,15 @@ from rerank.backends.export import FILES
 from rerank.backends.network import native_bf16
 from rerank.batching import split_groups
 from rerank.cache import ScoreCache
+from rerank.calibrating import CalibrationReport, Labels, calibrate, shares_of
+from rerank.calibration import Method
 from rerank.errors import InputError, NotFiniteError
+from rerank.explain import MOST_WORDS, WordWeight, word_weights
 from rerank.model import Model
+from rerank.ranking import Ranked, check_limits, ranked
 from rerank.tokens import Pair, normalized
 from rerank.training import BestWeights, FitReport, train
+from rerank.truncation import Truncations
 
 AUTO: Literal["auto"] = "auto"
 AUTO_PAIRS = 64
@@ -70,12 +74,10 @@ class CrossEncoderReranker:
         _require(cache_pairs >= 0, f"cache_pairs is at least 0, not {cache_pairs}.")
         self.model = str(model)
         self._name: BackendName | Literal["auto"] = backend
-        self.truncated = 0
-        """How many pairs `score` and `logits` have computed and cut to `max_length` so far."""
         self._model = Model(model, device, max_length, batch_tokens)
         self._batch_tokens = batch_tokens
         self._cache = ScoreCache(cache_pairs)
-        self._counting = Lock()
+        self._truncations = Truncations()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.model!r})"
@@ -85,15 +87,21 @@ class CrossEncoderReranker:
         """What computes scores; after `choose_backend`, what that has chosen."""
         return self._name
 
+    @property
+    def truncated(self) -> int:
+        """How many pairs have been computed and cut to `max_length` so far; `fit` is not counted."""
+        return self._truncations.count
+
     def score(self, pairs: Sequence[Pair], /) -> NDArray[np.float32]:
-        """Relevance of each pair: the sigmoid of its logit.
+        """Relevance of each pair: the sigmoid of its logit; after `calibrate`, the probability of being relevant.
 
         A score depends on its pair alone, not on the other pairs: in float32 to about 1e-5, in bfloat16 and in 8-bit
         integers to about 0.01.
 
         Args:
             pairs: n pairs of query text and candidate text. Texts are brought to Unicode form NFKC; a pair
-                given twice is computed once; a pair that is too long loses the end of its candidate text.
+                given twice is computed once; a pair that is too long loses the end of its candidate text, and
+                the first time that happens a `TruncationWarning` tells.
 
         Returns:
             float32 in [0, 1], shape (n,), in the order of `pairs`; higher is better.
@@ -101,14 +109,15 @@ class CrossEncoderReranker:
         Raises:
             InputError: a pair is not two strings.
             ModelNotFoundError: on first use, there is no such model.
-            ModelError: on first use, the model is no cross-encoder with one score.
+            ModelError: on first use, the model is no cross-encoder with one score, or its calibration is damaged.
             NotFittedError: the model's head is random; call `fit` first.
             NotFiniteError: the network computed NaN.
         """
-        return sigmoid(self.logits(pairs))
+        logits = self.logits(pairs)
+        return self._model.calibration()(logits)
 
     def logits(self, pairs: Sequence[Pair], /) -> NDArray[np.float32]:
-        """What `score` takes the sigmoid of: float32, shape (n,), unbounded. The rest is as there."""
+        """What `score` maps to [0, 1]: float32, shape (n,), unbounded, never calibrated. The rest is as there."""
         texts = normalized(pairs)
         if not texts:
             return np.empty(0, dtype=np.float32)
@@ -121,6 +130,78 @@ class CrossEncoderReranker:
         self._cache.keep(fresh, epoch)
         known |= fresh
         return np.array([known[pair] for pair in texts], dtype=np.float32)
+
+    def rank(
+        self, query: str, documents: Sequence[str], *, top_k: int | None = None, min_score: float = 0.0
+    ) -> list[Ranked]:
+        """The documents that answer a query, best first.
+
+        Args:
+            query: the query text.
+            documents: n candidate texts.
+            top_k: most documents to return; None is all.
+            min_score: least score of a document, in [0, 1]; with a calibrated reranker, its probability.
+
+        Returns:
+            By falling score, ties in the order of `documents`; empty where no document reaches `min_score`.
+
+        Raises:
+            InputError: an argument is out of its range; and as `score`.
+        """
+        check_limits(top_k, min_score)
+        _require(not isinstance(documents, str), "documents is one text: pass a list of texts.")
+        texts = list(documents)
+        logits = self.logits([(query, text) for text in texts])
+        return ranked(texts, logits, self._model.calibration()(logits), top_k, min_score)
+
+    def explain(self, query: str, document: str, *, most_words: int = MOST_WORDS) -> list[WordWeight]:
+        """The words that mattered: each is left out of its text in turn, and the logit is looked at.
+
+        Two copies of a word are two words. What stands behind `max_length` weighs about nothing. It takes as
+        long as scoring one pair for each word, and adds to `truncated`.
+
+        Args:
+            query: the query text.
+            document: the candidate text.
+            most_words: the first words of either text that are left out in turn; later ones are not told of.
+
+        Returns:
+            A weight for each word, the heaviest first, ties in the order of the text. Words are runs of letters
+            and digits; of Chinese, single characters.
+
+        Raises:
+            InputError: `most_words` is below 1; and as `score`.
+        """
+        _require(most_words >= 1, f"most_words is at least 1, not {most_words}.")
+        normalized([(query, document)])  # refuses what is not text
+        return word_weights(self.logits, query, document, most_words)
+
+    def calibrate(
+        self, pairs: Sequence[Pair], labels: Labels, *, method: Method = "platt"
+    ) -> CalibrationReport:
+        """Turn scores into probabilities, by pairs that the model was not fitted on.
+
+        From then on `score` is the probability that a pair is relevant; `save` keeps that, and `fit` forgets it.
+        It is a fixed function of the logit, the same for every query, and keeps the order of the logits.
+
+        Args:
+            pairs: n pairs of several queries, like those that will be scored; some hundreds or more.
+            labels: how relevant each pair is, in [0, 1], shape (n,). Between 0 and 1 it is a share of relevance:
+                a label of 0.3 counts as 0.3 of a relevant pair and 0.7 of one that is not.
+            method: "platt" fits sigmoid(slope * logit + intercept); "isotonic" fits any rising curve and needs
+                more pairs, a thousand or more.
+
+        Returns:
+            The errors before and after; `lines` tells it in words.
+
+        Raises:
+            InputError: labels do not match the pairs or do not rise with the logits, or there is one query only.
+        """
+        texts = normalized(pairs)
+        shares = shares_of(labels, len(texts))
+        report = calibrate(self.logits(texts), shares, [query for query, _ in texts], method)
+        self._model.calibrated(report.calibration)
+        return report
 
     def choose_backend(
         self,
@@ -153,7 +234,7 @@ class CrossEncoderReranker:
         report = choose(
             {name: partial(self._model.backend, name) for name in names},
             texts,
-            sigmoid,
+            self._model.calibration(),
             Gate(most_score_error, most_ndcg_loss),
             grades,
         )
@@ -246,7 +327,7 @@ class CrossEncoderReranker:
             self._cache.clear()
 
     def save(self, folder: str | Path, /) -> None:
-        """Write model, tokenizer and `max_length` to a folder that `load` reads, in safetensors and JSON.
+        """Write model, tokenizer, `max_length` and calibration to a folder that `load` reads: safetensors and JSON.
 
         With a back end of ONNX Runtime its files are there, too, and whoever opens the folder needs no torch.
 
@@ -282,21 +363,12 @@ class CrossEncoderReranker:
         if not pairs:
             return {}
         tokens = backend.tokenize(pairs)
-        with self._counting:
-            self.truncated += int(tokens.cut.sum())
+        self._truncations.saw(tokens, stacklevel=3)
         logits = backend.logits(tokens)
         if np.isnan(logits).any():
             query, document = pairs[int(np.flatnonzero(np.isnan(logits))[0])]
             raise NotFiniteError(f"{self.model} gave NaN for the pair ({query[:80]!r}, {document[:80]!r}).")
         return dict(zip(pairs, logits.tolist(), strict=True))
-
-
-def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """1 / (1 + exp(-logit)) in float32, without overflow."""
-    with np.errstate(under="ignore"):
-        small = np.exp(-np.abs(logits))
-    scores: NDArray[np.float32] = np.where(logits >= 0, np.float32(1), small) / (1 + small)
-    return scores
 
 
 def _targets(grades: Sequence[float] | NDArray[np.floating], count: int) -> NDArray[np.float32]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
 from threading import RLock
@@ -15,6 +14,7 @@ from rerank.backends.backend import Backend, BackendName
 from rerank.backends.export import FILES, FOLDER, export, exported
 from rerank.backends.network import TorchBackend
 from rerank.backends.session import OnnxBackend
+from rerank.calibration import Calibration, Platt, read_calibration, write_calibration
 from rerank.checkpoints import has_new_head, open_checkpoint, save_checkpoint
 from rerank.errors import InputError, NotFittedError
 from rerank.tokens import Pair, Tokens, tokenize
@@ -46,6 +46,7 @@ class Model:
         self._exports: Path | None = (
             None  # the present weights with their ONNX files, where the source has none
         )
+        self._calibration: Calibration | None = None  # None: not read yet
         self._is_source = True  # whether the present weights are those of the source
         self._lock = RLock()
 
@@ -82,6 +83,7 @@ class Model:
         """
         with self._lock:
             if name not in self._backends:
+                self.calibration()  # read with its weights: a later save under the same name may have another
                 self._backends[name] = self._onnx(name) if name in FILES else self._torch(name)
             return self._backends[name]
 
@@ -105,6 +107,23 @@ class Model:
         with self._lock:
             self._new_head = self._new_head and not improved
             self._backends, self._exports, self._is_source = {}, None, False
+            self._calibration = Platt()
+
+    def calibration(self) -> Calibration:
+        """The map from logit to score: what `calibrated` was told, else the source's, else the plain sigmoid.
+
+        Raises:
+            ModelError: the source's is damaged.
+        """
+        with self._lock:
+            if self._calibration is None:
+                self._calibration = read_calibration(Path(self._source).expanduser()) or Platt()
+            return self._calibration
+
+    def calibrated(self, calibration: Calibration) -> None:
+        """Scores come from this map from now on."""
+        with self._lock:
+            self._calibration = calibration
 
     def save(self, folder: Path, *, onnx: bool) -> None:
         """Write it to a folder.
@@ -117,8 +136,15 @@ class Model:
             InputError: the folder holds something else.
             NotFittedError: the head is random; and as `network`.
         """
-        network = self._trained_network()
-        save_checkpoint(network, folder, partial(export, network) if onnx else None)
+        network, calibration = self._trained_network(), self.calibration()
+
+        def also(new: Path) -> None:
+            if onnx:
+                export(network, new)
+            if calibration != Platt():
+                write_calibration(calibration, new)
+
+        save_checkpoint(network, folder, also)
 
     def _trained_network(self) -> CrossEncoder:
         network = self.network()

@@ -25,7 +25,7 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 
 
 def add_models(parser: argparse.ArgumentParser, *names: str) -> None:
-    """Any of "text", "image" and "reranker"."""
+    """Any of "text", "image", "reranker", "backend" and "student"."""
     helps = {
         "text": ("--text-model", "sentence-transformers folder or hub name (default: all-MiniLM-L6-v2)"),
         "image": (
@@ -33,10 +33,21 @@ def add_models(parser: argparse.ArgumentParser, *names: str) -> None:
             "open_clip ARCHITECTURE/PRETRAINED, or local-dir:FOLDER (default: the compact one)",
         ),
         "reranker": ("--reranker", "cross-encoder folder or hub name (default: none)"),
+        "backend": ("--backend", "what computes our reranker, such as onnx-int8 (default: torch)"),
+        "student": ("--student", "folder of a smaller cross-encoder that `distil` made (default: none)"),
     }
     for name in names:
         flag, text = helps[name]
         parser.add_argument(flag, help=text)
+    if "student" in names:
+        parser.add_argument(
+            "--student-depth",
+            type=int,
+            nargs=2,
+            default=(100, 20),
+            metavar=("N", "M"),
+            help="how many candidates the student reads, and --reranker after it (default: 100 20)",
+        )
 
 
 def add_data(parser: argparse.ArgumentParser, *, split: bool = True) -> None:

@@ -7,7 +7,7 @@ import argparse
 from benchmarks.common.scratch import scratch_folder
 from multimodal import ClipEncoder, TextEncoder
 from multimodal.hub import DEFAULT_TEXT_MODEL, locate
-from rerank import CrossEncoderReranker
+from rerank import Cascade, CrossEncoderReranker
 
 
 def text_model(options: argparse.Namespace) -> str:
@@ -32,8 +32,20 @@ def image_encoder(options: argparse.Namespace) -> ClipEncoder:
 
 
 def reranker(options: argparse.Namespace) -> CrossEncoderReranker | None:
-    """Our reranker over `--reranker`; None without one."""
-    return None if options.reranker is None else CrossEncoderReranker(options.reranker, device=options.device)
+    """Our reranker over `--reranker` by `--backend`; None without one."""
+    if options.reranker is None:
+        return None
+    return CrossEncoderReranker(options.reranker, device=options.device, backend=options.backend or "torch")
+
+
+def cascade(options: argparse.Namespace) -> Cascade | None:
+    """The student reads many and `--reranker` the best of them, both by `--backend`; None without a student."""
+    large = reranker(options)
+    if options.student is None or large is None:
+        return None
+    student = CrossEncoderReranker(options.student, device=options.device, backend=options.backend or "torch")
+    many, few = options.student_depth
+    return Cascade((student, many), (large, few))
 
 
 def cross_encoder_folder(options: argparse.Namespace) -> str:

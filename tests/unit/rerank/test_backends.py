@@ -16,7 +16,7 @@ from rerank.backends.export import exported
 from rerank.backends.files import read_tokenizer
 from rerank.backends.network import TorchBackend
 from rerank.cache import ScoreCache
-from rerank.cross_encoder import sigmoid
+from rerank.calibration import Platt, sigmoid, write_calibration
 from rerank.tokens import tokenize
 
 ROOT = Path(__file__).parents[3]
@@ -67,6 +67,20 @@ assert not {{"torch", "transformers", "sentence_transformers"}} & set(sys.module
 print(*scores)
 """
     done = subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True)
+    np.testing.assert_allclose([float(score) for score in done.stdout.split()], expected, atol=1e-5)
+
+
+def test_serving_applies_a_calibration_with_numpy_alone(with_onnx, pairs, tmp_path):
+    folder = shutil.copytree(with_onnx, tmp_path / "model")
+    write_calibration(Platt(0.5, -1.0), folder)
+    code = f"""
+import sys, rerank
+print(*rerank.CrossEncoderReranker.load({str(folder)!r}, backend="onnx").score({pairs[:3]!r}))
+assert not {{"torch", "transformers", "sklearn", "scipy"}} & set(sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True)
+    logits = CrossEncoderReranker(with_onnx, device="cpu").logits(pairs[:3])
+    expected = 1 / (1 + np.exp(1 - logits / 2))
     np.testing.assert_allclose([float(score) for score in done.stdout.split()], expected, atol=1e-5)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from rerank import CrossEncoderReranker, InputError, NotFiniteError, NotFittedError
 from rerank.backends import network as forward_module
-from rerank.cross_encoder import sigmoid
+from rerank.calibration import sigmoid
 
 
 def test_importing_and_constructing_load_no_torch():
