@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from rerank.errors import InputError
 from rerank.pace import Pace
+from rerank.ranking import Ranked, check_limits
+from rerank.tokens import Pair
 
-Pair: TypeAlias = tuple[str, str]
 Rows: TypeAlias = NDArray[np.intp]
 Blend: TypeAlias = Callable[[int, NDArray[np.float32]], NDArray[np.float64]]
 """Query number and relevance of its n candidates, 0 where it is unknown, to their scores; both of shape (n,)."""
@@ -148,6 +149,38 @@ class Cascade:
                 until = now + (deadline - now) / (len(self.stages) - number)
             self._run(stage, pace, pools, until)
         return [pool.result() for pool in pools]
+
+    def rank(
+        self,
+        query: str,
+        documents: Sequence[str],
+        *,
+        top_k: int | None = None,
+        min_score: float = 0.0,
+        budget_ms: float | None = None,
+    ) -> list[Ranked]:
+        """The documents that answer a query, best first.
+
+        Args:
+            query: the query text.
+            documents: candidate texts, best first as far as is known.
+            top_k: most documents to return; None is all.
+            min_score: least score of a document, in [0, 1].
+            budget_ms: milliseconds in which to read as many as fit; None reads all.
+
+        Returns:
+            By falling score, ties in the order of `documents`; those that no stage has read have a score of 0.
+
+        Raises:
+            InputError: an argument is out of its range; and as the rerankers.
+        """
+        check_limits(top_k, min_score)
+        if budget_ms is not None and not budget_ms > 0:
+            raise InputError(f"budget_ms is a number of milliseconds above 0, not {budget_ms}.")
+        deadline = None if budget_ms is None else self._clock() + budget_ms / 1000
+        (found,) = self.rerank([query], [documents], deadline=deadline)
+        kept = [row for row in found.order.tolist() if found.scores[row] >= min_score][:top_k]
+        return [Ranked(row, float(found.scores[row]), documents[row]) for row in kept]
 
     def _run(self, stage: Stage, pace: Pace, pools: Sequence[_Pool], until: float | None) -> None:
         """One stage: best candidates first, of all queries in turns."""

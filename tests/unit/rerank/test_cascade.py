@@ -176,3 +176,14 @@ def test_a_cascade_that_makes_no_sense_is_refused(stages, message):
 def test_a_reranker_that_gives_logits_is_refused():
     with pytest.raises(InputError, match="sigmoid"):
         Cascade((Known({"a": 3.0}), None)).rerank(["q"], [["a"]])
+
+
+def test_rank_stands_alone_on_plain_strings():
+    cheap, dear = Known({"a": 0.25, "b": 0.75, "c": 0.5}), Known({"b": 0.125, "c": 0.875})
+    cascade = Cascade((cheap, 3), (dear, 2))
+    assert cascade.rank("q", ["a", "b", "c"]) == [(2, 0.875, "c"), (0, 0.25, "a"), (1, 0.125, "b")]
+    assert cascade.rank("q", ["a", "b", "c"], top_k=2, min_score=0.2) == [(2, 0.875, "c"), (0, 0.25, "a")]
+    assert cascade.rank("q", ["a", "b", "c"], min_score=0.9) == []
+    assert cascade.rank("q", []) == []
+    with pytest.raises(InputError, match="budget_ms"):
+        cascade.rank("q", ["a"], budget_ms=0)
