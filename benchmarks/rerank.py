@@ -3,6 +3,7 @@
 Two ways for every mix of lengths: all pairs of several queries in one call, and one query with its candidates a call.
 No pair comes twice in a call, so that computing equal pairs only once, as we do, saves nothing here.
 
+A student that `distil` made of the reranker has other weights: its rows say what that costs in quality, too.
 Our back ends in bfloat16 and 8-bit integers score a little differently. Their rows say by how much; with --data it is
 measured whether that changes how they order what was judged.
 """
@@ -81,6 +82,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What `run` reads."""
     add_device(parser)
     add_models(parser, "text", "reranker")
+    parser.add_argument(
+        "--student",
+        action="append",
+        default=[],
+        help="folder that `distil` made of --reranker; may be repeated",
+    )
     add_counting(parser)
     parser.add_argument(
         "--data", type=Path, help="BEIR folder for queries, titles and descriptions (default: seeded words)"
@@ -240,6 +247,10 @@ def _systems(
         print(f"flashrank is left out: {reason}.", file=sys.stderr)
         return systems
     systems |= {f"{OURS} {backend}": ours(backend=backend) for backend in ("onnx", "onnx-int8")}
+    for student in options.student:
+        reranker = CrossEncoderReranker(student, device=device, backend="onnx-int8", max_length=max_length)
+        name = f"{OURS} student {Path(student).name} onnx-int8"
+        systems[name] = System(reranker.score, {"student": student, "backend": "onnx-int8"}, exact=False)
     onnx = flashrank(folder, max_length=max_length, threads=options.threads)
     if onnx is not None:
         systems["flashrank"] = System(onnx, {"runtime": "onnxruntime"}, many=False)

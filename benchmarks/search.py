@@ -163,7 +163,8 @@ def parameters_of(name: str, data: Dataset, options: argparse.Namespace) -> dict
     text, reranker = options.text_model or "all-MiniLM-L6-v2", options.reranker or "none: no reranked rows"
     image = {"image_model": options.image_model or "compact"} if _has_photos(data) else {}
     recall = "fused" if _has_photos(data) else "dense"
-    weighed = {"relevance_weight": options.relevance_weight, "backend": options.backend or "torch"}
+    if name in RERANKED:
+        return {"candidates": recall if name == "reranked" else "hybrid"} | _reranking(name, options)
     match name:
         case "bm25":
             return {"k1": 1.2, "b": 0.75, "words": "English stems, jieba"}
@@ -173,14 +174,6 @@ def parameters_of(name: str, data: Dataset, options: argparse.Namespace) -> dict
             return {"text_model": text, **image, "text_weight": TEXT_WEIGHT, "image_weight": IMAGE_WEIGHT}
         case "hybrid":
             return {"fused_rankings": f"bm25, {recall}", "reciprocal_rank_constant": 60}
-        case "reranked":
-            return {"candidates": recall, "reranker": reranker, **weighed}
-        case "hybrid+reranked":
-            return {"candidates": "hybrid", "reranker": reranker, **weighed}
-        case "cascade":
-            many, few = options.student_depth
-            read = {"student": options.student, "student_depth": many, "reranker_depth": few}
-            return {"candidates": "hybrid", "reranker": reranker, **read, **weighed}
         case "reranked+decay":
             newest = _newest(data)
             return {"candidates": recall, "now": newest.isoformat() if newest else None, "half_life_days": 90}
@@ -189,6 +182,18 @@ def parameters_of(name: str, data: Dataset, options: argparse.Namespace) -> dict
         case "txtai":
             return {"text_model": text, "hybrid": True, "reranker": None}
     return {}
+
+
+def _reranking(name: str, options: argparse.Namespace) -> dict[str, Parameter]:
+    shared: dict[str, Parameter] = {
+        "reranker": options.reranker,
+        "relevance_weight": options.relevance_weight,
+        "backend": options.backend or "torch",
+    }
+    if name != "cascade":
+        return shared
+    many, few = options.student_depth
+    return {**shared, "student": options.student, "student_depth": many, "reranker_depth": few}
 
 
 def export(runs: Mapping[str, Run], folder: Path) -> None:

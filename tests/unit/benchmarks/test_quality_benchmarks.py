@@ -58,31 +58,40 @@ def options(folder, tiny_text_folder, tiny_clip_folder):
     return argparse.Namespace(
         data=folder, split="dev", where=None, quick=False, seed=0, device="cpu", relevant=1, gain="linear",
         text_model=str(tiny_text_folder), image_model=f"local-dir:{tiny_clip_folder}", reranker=None, runs=None,
-        queries=4,
+        queries=4, backend=None, student=None, student_depth=(6, 3), relevance_weight=0.7,
     )  # fmt: skip
 
 
 def test_search_reports_what_its_runs_say_and_ir_measures_agrees(options, folder, tmp_path):
     options.runs, options.queries = tmp_path / "runs", None
-    options.reranker = models.cross_encoder_folder(options)
+    options.reranker = options.student = models.cross_encoder_folder(options)
     result = search.run(options)
-    systems = ["random", "bm25", "dense", "fused", "hybrid", "reranked", "hybrid+reranked"]
+    systems = ["random", "bm25", "dense", "fused", "hybrid", "reranked", "hybrid+reranked", "cascade"]
     systems += ["reranked+decay", "sentence-transformers", "txtai"]
-    assert [row.system for row in result.rows] == systems
+    rows = [row for row in result.rows if row.params.get("ranked") is None]
+    assert [row.system for row in rows] == systems
     qrels = read_qrels(folder, "dev")
-    for row in result.rows:
+    for row in rows:
         written = list(ir_measures.read_trec_run(str(options.runs / f"{row.system}.txt")))
         aggregate = ir_measures.calc_aggregate([nDCG @ 10], qrels, written)
         assert row.metrics["ndcg@10"] == pytest.approx(aggregate[nDCG @ 10], abs=1e-9), row.system
         assert row.metrics["ndcg@10_low"] <= row.metrics["ndcg@10"] <= row.metrics["ndcg@10_high"]
         assert {found.doc_id for found in written} <= {item for grades in qrels.values() for item in grades}
-    by_name = {row.system: row for row in result.rows}
+    by_name = {row.system: row for row in rows}
     assert by_name["bm25"].metrics["mrr@10"] == 1  # the words are the product's own
     ratio = result.ratios["hybrid / bm25 : ndcg@10"]
     assert ratio.median == pytest.approx(
         by_name["hybrid"].metrics["ndcg@10"] / by_name["bm25"].metrics["ndcg@10"]
     )
     assert result.headline.startswith("hybrid+reranked / bm25 : ndcg@10: ")
+    judged = {row.system: row.metrics for row in result.rows if row.params.get("ranked") == "judged only"}
+    assert list(judged) == ["random", "bm25", "dense", "reranked", "hybrid+reranked", "cascade"]
+    chance = judged["random"]["ndcg@10"]
+    assert 0 < chance < 1
+    for name in ("bm25", "dense", "cascade"):
+        closed = (judged[name]["ndcg@10"] - chance) / (1 - chance)
+        assert judged[name]["gap_closed"].median == pytest.approx(closed)
+    assert judged["bm25"]["gap_closed"].median == pytest.approx(1)
 
 
 def test_without_a_reranker_the_reranked_rows_are_left_out_and_the_file_says_so(options):
@@ -94,8 +103,12 @@ def test_without_a_reranker_the_reranked_rows_are_left_out_and_the_file_says_so(
 def test_pipeline_compares_only_equal_quality(options, monkeypatch):
     monkeypatch.setattr(pipeline, "QUICK_DEPTH", 5)
     options.quick = True
+    options.reranker = options.student = models.cross_encoder_folder(options)
     result = pipeline.run(options)
-    ours, peer = result.rows
+    ours, cascade, peer = result.rows
+    assert cascade.system == "twotower cascade"
+    lost = result.ratios["twotower cascade / sentence-transformers : ndcg@10"]
+    assert lost.median == pytest.approx(cascade.metrics["ndcg@10"] / peer.metrics["ndcg@10"])
     assert ours.metrics["ndcg@10"] == pytest.approx(peer.metrics["ndcg@10"], abs=0.002)
     p50 = result.ratios["twotower / sentence-transformers : p50_ms single"]
     assert p50.min <= p50.median <= p50.max
@@ -143,7 +156,9 @@ def test_queries_that_are_photos_alone(options, folder, tmp_path):
     }
     assert rows["text"]["ndcg@10"] == rows["bm25"]["ndcg@10"] == 0
     assert rows["image"]["recall@100"] == 1
-    found = {row.system: row.metrics["ndcg@10"] for row in search.run(options).rows}
+    result = search.run(options)
+    assert all(row.params.get("ranked") is None for row in result.rows)  # there are no words to rank by
+    found = {row.system: row.metrics["ndcg@10"] for row in result.rows}
     assert found["dense"] == found["bm25"] == 0 < found["fused"]
     assert "sentence-transformers" not in found
     with pytest.raises(ValueError, match="query without words"):
