@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rerank.backends.choice import BackendReport
     from rerank.cross_encoder import CrossEncoderReranker
     from rerank.decay import Decay
+    from rerank.distillation import distil
     from rerank.errors import (
         InputError,
         ModelError,
@@ -33,12 +34,14 @@ __all__ = [
     "NotFiniteError",
     "NotFittedError",
     "RerankError",
+    "distil",
 ]
 
 _HOMES = {
     "BackendReport": "rerank.backends.choice",
     "CrossEncoderReranker": "rerank.cross_encoder",
     "Decay": "rerank.decay",
+    "distil": "rerank.distillation",
     "Evaluation": "rerank.training.report",
     "FitReport": "rerank.training.report",
 }

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ from rerank.training.fit import fit
 from rerank.training.losses import LossName
 from rerank.training.options import FitOptions
 from rerank.training.report import Evaluation, FitReport, Keep
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
 
 AUTO: Literal["auto"] = "auto"
 AUTO_PAIRS = 64
@@ -181,6 +184,8 @@ class CrossEncoderReranker:
         max_seconds: float | None = None,
         bf16: bool | None = None,
         seed: int = 0,
+        frozen_layers: int = 0,
+        adapters: PeftConfig | None = None,
         checkpoint: str | Path | None = None,
         watch: Callable[[Evaluation], None] | None = None,
         progress: bool | None = None,
@@ -213,6 +218,10 @@ class CrossEncoderReranker:
             max_seconds: time after which training stops, its schedule run to the end; the last look comes on top.
             bf16: whether matrix products run in bfloat16; None is yes where the hardware does that natively.
             seed: of the split, the order and the dropout.
+            frozen_layers: so many lower layers stay as they are, and the embeddings with them, which is faster; 0
+                trains everything.
+            adapters: a config of the package `peft`, such as `LoraConfig`: only adapters, pooler and head are
+                trained, and merged into the weights at the end.
             checkpoint: a folder for the state of the training, written at every look (four times the size of the
                 model). The same fit goes on from there, to the same weights. It is deleted when the fit ends well.
             watch: called with every look, to log it elsewhere; what it raises ends the training.
@@ -236,6 +245,8 @@ class CrossEncoderReranker:
             max_seconds=max_seconds,
             bf16=bf16,
             seed=seed,
+            frozen_layers=frozen_layers,
+            adapters=adapters,
             checkpoint=None if checkpoint is None else Path(checkpoint),
             watch=watch,
             progress=progress,

@@ -106,6 +106,13 @@ class Model:
             self._new_head = self._new_head and not improved
             self._backends, self._exports, self._is_source = {}, None, False
 
+    def replace(self, network: CrossEncoder) -> None:
+        """Go on with another network, whose head is trained."""
+        with self._lock:
+            self._network = network
+            self._new_head = False
+            self.trained(improved=True)
+
     def save(self, folder: Path, *, onnx: bool) -> None:
         """Write it to a folder.
 

@@ -24,6 +24,8 @@ def fingerprint(source: str, network: CrossEncoder, data: Graded, split: Split, 
     arguments = {each.name: getattr(options, each.name) for each in fields(options)}
     for name in WITHOUT:
         del arguments[name]
+    if options.adapters is not None:
+        arguments["adapters"] = options.adapters.to_dict()
     shapes = {name: list(weights.shape) for name, weights in network.named_parameters()}
     digest = blake2b(digest_size=16)
     for part in (source, arguments, shapes, dict(data.tokens.columns)):

@@ -18,6 +18,7 @@ from rerank.training.fingerprint import fingerprint
 from rerank.training.loop import train
 from rerank.training.options import FitOptions
 from rerank.training.report import FitReport
+from rerank.training.trainable import trainable
 
 
 def fit(
@@ -42,18 +43,19 @@ def fit(
     checkpoint = None
     if options.checkpoint is not None:
         checkpoint = Checkpoint(options.checkpoint, fingerprint(source, network, data, parts, options))
-    best = BestWeights(network, keep=keep, start_counts=not model.has_new_head())
-    try:
-        return train(
-            network,
-            data.rows(parts.train),
-            data.rows(parts.held_out),
-            best,
-            options,
-            batch_tokens=batch_tokens,
-            bf16=native_bf16(network.device.type) if options.bf16 is None else options.bf16,
-            checkpoint=checkpoint,
-        )
-    finally:
-        best.restore()
-        model.trained(improved=best.step > 0)
+    with trainable(network, options):
+        best = BestWeights(network, keep=keep, start_counts=not model.has_new_head())
+        try:
+            return train(
+                network,
+                data.rows(parts.train),
+                data.rows(parts.held_out),
+                best,
+                options,
+                batch_tokens=batch_tokens,
+                bf16=native_bf16(network.device.type) if options.bf16 is None else options.bf16,
+                checkpoint=checkpoint,
+            )
+        finally:
+            best.restore()
+            model.trained(improved=best.step > 0)
