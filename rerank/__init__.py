@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rerank.cascade import Cascade, Reranked, Stage
     from rerank.cross_encoder import CrossEncoderReranker
     from rerank.decay import Decay
+    from rerank.distillation import distil
     from rerank.errors import (
         InputError,
         ModelError,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     )
     from rerank.explain import WordWeight
     from rerank.ranking import Ranked
-    from rerank.training import Evaluation, FitReport
+    from rerank.training.report import Evaluation, FitReport
     from rerank.truncation import TruncationWarning
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "Stage",
     "TruncationWarning",
     "WordWeight",
+    "distil",
     "expected_calibration_error",
 ]
 
@@ -54,14 +56,15 @@ _HOMES = {
     "CalibrationReport": "rerank.calibrating",
     "CrossEncoderReranker": "rerank.cross_encoder",
     "Decay": "rerank.decay",
-    "Evaluation": "rerank.training",
-    "FitReport": "rerank.training",
     "Reranked": "rerank.cascade",
     "Stage": "rerank.cascade",
     "Ranked": "rerank.ranking",
     "TruncationWarning": "rerank.truncation",
     "WordWeight": "rerank.explain",
     "expected_calibration_error": "rerank.calibrating",
+    "distil": "rerank.distillation",
+    "Evaluation": "rerank.training.report",
+    "FitReport": "rerank.training.report",
 }
 
 

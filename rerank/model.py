@@ -125,6 +125,13 @@ class Model:
         with self._lock:
             self._calibration = calibration
 
+    def replace(self, network: CrossEncoder) -> None:
+        """Go on with another network, whose head is trained."""
+        with self._lock:
+            self._network = network
+            self._new_head = False
+            self.trained(improved=True)
+
     def save(self, folder: Path, *, onnx: bool) -> None:
         """Write it to a folder.
 
