@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rerank.backends.choice import BackendReport
+    from rerank.cascade import Cascade, Reranked, Stage
     from rerank.cross_encoder import CrossEncoderReranker
     from rerank.decay import Decay
     from rerank.errors import (
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BackendReport",
+    "Cascade",
     "CrossEncoderReranker",
     "Decay",
     "Evaluation",
@@ -33,14 +35,19 @@ __all__ = [
     "NotFiniteError",
     "NotFittedError",
     "RerankError",
+    "Reranked",
+    "Stage",
 ]
 
 _HOMES = {
     "BackendReport": "rerank.backends.choice",
+    "Cascade": "rerank.cascade",
     "CrossEncoderReranker": "rerank.cross_encoder",
     "Decay": "rerank.decay",
     "Evaluation": "rerank.training",
     "FitReport": "rerank.training",
+    "Reranked": "rerank.cascade",
+    "Stage": "rerank.cascade",
 }
 
 

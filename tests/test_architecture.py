@@ -17,8 +17,8 @@ PACKAGES = ("twotower", "multimodal", "rerank")
 FLOORS = [
     {"types", "errors", "_installed"},
     {"recall", "store", "towers", "ingest"},
-    {"ranking", "stats", "presets"},
-    {"corpus", "derived"},
+    {"terms", "stats", "presets"},
+    {"ranking", "corpus", "derived"},
     {"stored_corpus", "intake", "asking"},
     {"settings"},
     {"retriever"},

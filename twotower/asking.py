@@ -8,8 +8,8 @@ from datetime import datetime
 from twotower.corpus import Corpus
 from twotower.errors import QueryError
 from twotower.ranking import Asked, blend
-from twotower.recall.segment import SECONDS_A_DAY
 from twotower.recall.vectors.unit import unit_rows
+from twotower.terms import days
 from twotower.towers.user import UserTower
 from twotower.types import Encoder, Event, Query, Vectors
 
@@ -88,8 +88,3 @@ class Asking:
     def _history(self, corpus: Corpus, events: Sequence[Event], now: datetime) -> Vectors | None:
         known, vectors = corpus.history(events)
         return self.user_tower.encode(known, vectors, days(now))
-
-
-def days(moment: datetime) -> float:
-    """Days since 1970."""
-    return moment.timestamp() / SECONDS_A_DAY

@@ -8,10 +8,12 @@ from typing import Any
 from multimodal.clip import ClipEncoder
 from multimodal.fusion import WeightedConcat, WeightedSum
 from multimodal.text import TextEncoder
+from rerank.cascade import Cascade, Stage
 from rerank.decay import Decay
 from twotower.errors import StoreError
 from twotower.towers.dual_encoder import DualEncoder
 from twotower.towers.parts import TextTower
+from twotower.types import Reranker, Staged
 
 # On real photos the compact model sees little more than colour: a larger share of it costs more than it brings.
 TEXT_WEIGHT, IMAGE_WEIGHT = 0.9, 0.1
@@ -30,6 +32,13 @@ def default_encoder() -> DualEncoder:
 def default_decay() -> Decay:
     """A score loses at most a fifth, half of that within 90 days."""
     return Decay.half_life(days=90, weight=0.2)
+
+
+def staged(reranker: Reranker | Staged | None) -> Staged | None:
+    """A reranker that can be given a time to be done by; a plain one becomes the one stage of a cascade."""
+    if reranker is None or isinstance(reranker, Staged):
+        return reranker
+    return Cascade(Stage(reranker, None, "rerank"))
 
 
 def encoder_from(description: Mapping[str, Any]) -> DualEncoder:

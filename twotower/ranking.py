@@ -9,20 +9,20 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from twotower.errors import QueryError
 from twotower.recall.candidates import SLACK, Candidates, Clock, best_candidates, decayed
 from twotower.recall.hybrid import Fusion, hybrid_candidates
 from twotower.recall.plan import Plan
-from twotower.recall.segment import Labels
 from twotower.recall.selection import Selection
 from twotower.recall.snapshot import Snapshot
-from twotower.types import Decay, Hit, Reranker, Vectors, Where
+from twotower.terms import Terms
+from twotower.types import Decay, Hit, Reranked, Staged, Vectors, Where
 
 QUERY = "query"  # the part of a query vector from words and photo; blocks tell it apart further
 USER = "user"
 SIMILARITY = "similarity"
 FRESHNESS = "freshness"
 RELEVANCE = "relevance"
+DEPTH = 100  # candidates to rerank where nobody says how many
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +62,13 @@ class Ranking:
     with the similarity of recall in [-1, 1] (under `hybrid`, what that makes of it and of the words, no larger), the
     reranker's relevance in [0, 1], and the decay's freshness in (0, 1]; without reranker, or for a query without
     words, score = similarity * freshness. A score that is not positive is left alone by freshness, which would raise
-    it.
+    it. The relevance of a candidate that was not read, for want of time or because it is too far down, is 0.
 
     Args:
         reranker: None to rank by similarity.
         decay: None to ignore time.
-        rerank_depth: how many candidates the reranker reads, at least 1.
+        rerank_depth: how many candidates the reranker may read, at least 1; None is as many as it reads at most, or
+            `DEPTH` if that is all.
         relevance_weight: in [0, 1].
         blocks: columns of the vectors by name, to tell apart the parts of a similarity.
         modality: the one block whose similarity counts; None for all of them.
@@ -77,9 +78,9 @@ class Ranking:
         ValueError: a number is out of its range, or there is no such block.
     """
 
-    reranker: Reranker | None
+    reranker: Staged | None
     decay: Decay | None
-    rerank_depth: int
+    rerank_depth: int | None
     relevance_weight: float
     blocks: Mapping[str, slice] = field(default_factory=dict)
     modality: str | None = None
@@ -91,50 +92,40 @@ class Ranking:
             raise ValueError(f"modality={self.modality!r} is not a part of the vectors; these are: {known}")
         if not 0 <= self.relevance_weight <= 1:
             raise ValueError(f"relevance_weight={self.relevance_weight} must be a share in [0, 1]")
-        if self.rerank_depth < 1:
+        if self.rerank_depth is not None and self.rerank_depth < 1:
             raise ValueError(f"rerank_depth={self.rerank_depth} must be at least 1")
 
-    def rank(
-        self,
-        snapshot: Snapshot,
-        asked: Sequence[Asked],
-        k: int,
-        *,
-        where: Where | None,
-        now_days: float,
-        exclude: Labels | None = None,
-    ) -> list[list[Hit]]:
+    def rank(self, snapshot: Snapshot, asked: Sequence[Asked], terms: Terms) -> list[list[Hit]]:
         """Answer q queries from one state of the index.
 
         Args:
             snapshot: the state.
             asked: q queries.
-            k: hits a query.
-            where: a filter, or None.
-            now_days: the present, in days since 1970.
-            exclude: labels that must not be found.
+            terms: for all of them.
 
         Returns:
             q lists of at most k hits, best first.
         """
-        allowed = snapshot.allowed(where, exclude)
-        clock = Clock(self.decay, now_days)
+        allowed = snapshot.allowed(terms.where, terms.exclude)
+        clock = Clock(self.decay, terms.now_days)
         if self.modality is not None:
             asked = [query.within(self.blocks[self.modality]) for query in asked]
         hits: list[list[Hit]] = [[] for _ in asked]
         for group in self._groups(asked):
             queries = [asked[number] for number in group]
-            reads = self.reranker is not None and bool(queries[0].words)
-            depth = max(k, self.rerank_depth) if reads else k
+            reranker = self.reranker if queries[0].words else None
+            depth = terms.k if reranker is None else max(terms.k, self._depth)
             found = self._recalled(snapshot, queries, depth, allowed, clock)
-            if reads:
-                answers = self._reranked(snapshot, queries, found, k)
+            if reranker is not None:
+                answers = self._reranked(reranker, snapshot, queries, found, terms)
             elif isinstance(found, Candidates) and (name := self._undivided(queries)):
                 answers = _plain(name, snapshot, found)
             else:
                 answers = self._as_recalled(snapshot, queries, found)
             for number, answer in zip(group, answers, strict=True):
                 hits[number] = answer
+        if terms.min_score is not None:
+            hits = [[hit for hit in answer if hit.score >= terms.min_score] for answer in hits]
         return hits
 
     def plans(self, snapshot: Snapshot, k: int, *, where: Where | None, words: bool) -> list[Plan]:
@@ -146,8 +137,15 @@ class Ranking:
             where: a filter, or None.
             words: whether the query has words, which a reranker would read beside more candidates.
         """
-        depth = max(k, self.rerank_depth) if words and self.reranker is not None else k
+        depth = max(k, self._depth) if words and self.reranker is not None else k
         return snapshot.plans(depth if self.decay is None else depth + SLACK, snapshot.allowed(where))
+
+    @property
+    def _depth(self) -> int:
+        """How many candidates of a query with words are recalled for the reranker."""
+        if self.rerank_depth is not None:
+            return self.rerank_depth
+        return (self.reranker and self.reranker.depth) or DEPTH
 
     def _groups(self, asked: Sequence[Asked]) -> Iterator[Sequence[int]]:
         """Queries that are answered alike: with words, and without; none that has no direction."""
@@ -199,35 +197,35 @@ class Ranking:
 
     def _reranked(
         self,
+        reranker: Staged,
         snapshot: Snapshot,
         queries: Sequence[Asked],
         recalled: Candidates | Sequence[Candidates],
-        k: int,
+        terms: Terms,
     ) -> Iterator[list[Hit]]:
-        """Hits in the order of recall and relevance together; the reranker reads all pairs in one call."""
+        """Hits in the order of recall and relevance together; the reranker gets all queries in one call."""
         found = [recalled[number] for number in range(len(queries))]
         items = iter(snapshot.items_at(np.concatenate([each.ordinals for each in found])))
         read = [[next(items) for _ in each.ordinals] for each in found]
-        relevance = iter(
-            self._relevance(
-                [(query.words, item.words) for query, row in zip(queries, read, strict=True) for item in row]
-            )
-        )
-        for query, each, row in zip(queries, found, read, strict=True):
-            relevant = np.fromiter(relevance, dtype=np.float64, count=len(row))
-            total = (1 - self.relevance_weight) * each.recalled + self.relevance_weight * relevant
-            final = total if each.freshness is None else decayed(total, each.freshness)
-            order = np.lexsort((each.ordinals, -final))[:k]
-            explained = self._explained(snapshot, query, each[order], relevant[order])
-            yield [
-                Hit(row[place], score, parts)
-                for place, score, parts in zip(order.tolist(), final[order].tolist(), explained, strict=True)
-            ]
 
-    def _relevance(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
-        if self.reranker is None or not pairs:
-            return np.zeros(0)
-        return _checked(self.reranker.score(pairs), len(pairs)).astype(np.float64)
+        def blend(number: int, relevance: NDArray[np.float32]) -> NDArray[np.float64]:
+            each, weight = found[number], self.relevance_weight
+            total = (1 - weight) * each.recalled + weight * relevance.astype(np.float64)
+            return total if each.freshness is None else decayed(total, each.freshness)
+
+        words = [query.words for query in queries]
+        texts = [[item.words for item in row] for row in read]
+        results = reranker.rerank(words, texts, blend, deadline=terms.deadline)
+        for query, each, row, result in zip(queries, found, read, results, strict=True):
+            order = result.order[: terms.k]
+            scores, ranks = result.scores[order].tolist(), _ranks(result, order)
+            explained = self._explained(
+                snapshot, query, each[order], result.relevance[order].astype(np.float64)
+            )
+            yield [
+                Hit(row[place], *rest)
+                for place, *rest in zip(order.tolist(), scores, explained, ranks, strict=True)
+            ]
 
     def _explained(
         self,
@@ -299,11 +297,10 @@ def blend(query: Vectors | None, user: Vectors | None, user_weight: float) -> di
     return {name: np.asarray(part / length, dtype=np.float32) for name, part in parts.items()}
 
 
-def _checked(scores: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-    scores = np.asarray(scores, dtype=np.float32)
-    if scores.shape != (count,) or not bool(np.all((scores >= 0) & (scores <= 1))):
-        raise QueryError(
-            f"the reranker gave an array of shape {scores.shape} for {count} pairs: it must give one number in "
-            "[0, 1] for each, so map logits through a sigmoid"
-        )
-    return scores
+def _ranks(result: Reranked, order: NDArray[np.intp]) -> list[dict[str, int]]:
+    """The places of some candidates after each stage that has read them."""
+    stages = {name: ranks[order].tolist() for name, ranks in result.ranks.items()}
+    return [
+        {name: rank for name, rank in zip(stages, ranks, strict=True) if rank}
+        for ranks in zip(*stages.values(), strict=True)
+    ]

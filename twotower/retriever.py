@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from copy import copy
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Self, TypedDict, Unpack
 
 import numpy as np
 
-from twotower.asking import Asking, days
+from twotower import presets
+from twotower.asking import Asking
 from twotower.corpus import Corpus
 from twotower.errors import QueryError
 from twotower.intake import check_events, check_items, encode_items
@@ -21,13 +22,13 @@ from twotower.ranking import QUERY, Asked, Ranking
 from twotower.recall.hybrid import Fusion
 from twotower.recall.item_index import ItemIndex
 from twotower.recall.plan import Plan
-from twotower.recall.segment import Labels
 from twotower.recall.vectors.policy import IndexPolicy
 from twotower.settings import Settings, describe, parts_of_new, reopen
 from twotower.stats import Stats
 from twotower.store.folder import Store, is_store
 from twotower.store.memory import MemoryCatalog
 from twotower.stored_corpus import StoredCorpus, save_corpus
+from twotower.terms import Terms, deadline, moment
 from twotower.towers.user import UserTower
 from twotower.types import (
     BadItem,
@@ -40,6 +41,7 @@ from twotower.types import (
     Item,
     Query,
     Reranker,
+    Staged,
     UpsertReport,
     Vectors,
     Where,
@@ -47,12 +49,12 @@ from twotower.types import (
 
 
 class RankingParts(TypedDict, total=False):
-    """What `Retriever.using` may exchange."""
+    """What `Retriever.using` and one search may exchange."""
 
-    reranker: Reranker | None
+    reranker: Reranker | Staged | None
     decay: Decay | None
     relevance_weight: float
-    rerank_depth: int
+    rerank_depth: int | None
     modality: str | None
     hybrid: Fusion | None
 
@@ -66,12 +68,14 @@ class Retriever:
 
     Args:
         encoder: item tower and query tower in one.
-        reranker: reads the query beside each of the best candidates; None leaves the order of recall.
+        reranker: reads the query beside each of the best candidates; None leaves the order of recall. Several, from
+            cheap to dear, are a `rerank.Cascade`.
         decay: what an item's age does to its score; None ignores time.
         user_tower: turns a behaviour history into a vector.
         user_weight: share of the user's history beside a query, in [0, 1].
         relevance_weight: share of the reranker's relevance beside recall's similarity, in [0, 1].
-        rerank_depth: how many candidates the reranker reads (k where that is more), at least 1.
+        rerank_depth: how many candidates are recalled for the reranker (k where that is more), at least 1; None is
+            what a cascade reads at most, 100 for any other.
         hybrid: how a query's words find items beside its vector, such as `ReciprocalRank()` or `Convex(0.5)`; None
             recalls by vectors alone.
         index: what the index of vectors shall achieve, in recall and in memory; it chooses itself accordingly.
@@ -84,26 +88,28 @@ class Retriever:
     def __init__(
         self,
         encoder: Encoder,
-        reranker: Reranker | None = None,
+        reranker: Reranker | Staged | None = None,
         decay: Decay | None = None,
         *,
         user_tower: UserTower | None = None,
         user_weight: float = 0.3,
         relevance_weight: float = 0.7,
-        rerank_depth: int = 100,
+        rerank_depth: int | None = None,
         hybrid: Fusion | None = None,
         index: IndexPolicy | None = None,
     ) -> None:
         self._asking = Asking(encoder, UserTower() if user_tower is None else user_tower, user_weight)
         blocks = encoder.blocks if isinstance(encoder, Blocked) else {}
-        self._ranking = Ranking(reranker, decay, rerank_depth, relevance_weight, blocks, hybrid=hybrid)
+        self._reranker = reranker
+        staged = presets.staged(reranker)
+        self._ranking = Ranking(staged, decay, rerank_depth, relevance_weight, blocks, hybrid=hybrid)
         self._corpus = Corpus(
             MemoryCatalog(), ItemIndex(encoder.dim, IndexPolicy() if index is None else index)
         )
         self._writing = threading.Lock()
 
     @classmethod
-    def default(cls, *, reranker: Reranker | None = None) -> Retriever:
+    def default(cls, *, reranker: Reranker | Staged | None = None) -> Retriever:
         """Put together the usual parts, the same with and without a network.
 
         Text: sentence-transformers/all-MiniLM-L6-v2. Photos: the compact CLIP model that the library ships.
@@ -115,8 +121,6 @@ class Retriever:
         Raises:
             OSError: the text model is neither installed nor on a reachable hub.
         """
-        from twotower import presets
-
         return cls(presets.default_encoder(), reranker, presets.default_decay())
 
     @classmethod
@@ -125,7 +129,7 @@ class Retriever:
         folder: str | Path,
         *,
         encoder: Encoder | None = None,
-        reranker: Reranker | None = None,
+        reranker: Reranker | Staged | None = None,
         decay: Decay | None = None,
         read_only: bool = False,
         **settings: Unpack[Settings],
@@ -172,7 +176,11 @@ class Retriever:
                 and `modality`, one of `modalities`, to recall by that part of the vectors alone (None: by all).
         """
         twin = copy(self)
-        twin._ranking = replace(self._ranking, **parts)
+        exchanged: dict[str, Any] = dict(parts)
+        if "reranker" in parts:
+            twin._reranker = parts["reranker"]
+            exchanged["reranker"] = presets.staged(parts["reranker"])
+        twin._ranking = replace(self._ranking, **exchanged)
         return twin
 
     def __len__(self) -> int:
@@ -193,9 +201,9 @@ class Retriever:
         return self._asking.encoder
 
     @property
-    def reranker(self) -> Reranker | None:
+    def reranker(self) -> Reranker | Staged | None:
         """What reads the query beside each of the best candidates, if anything does."""
-        return self._ranking.reranker
+        return self._reranker
 
     @property
     def decay(self) -> Decay | None:
@@ -295,6 +303,9 @@ class Retriever:
         user: str | None = None,
         where: Where | None = None,
         now: datetime | None = None,
+        budget_ms: float | None = None,
+        min_score: float | None = None,
+        **parts: Unpack[RankingParts],
     ) -> list[Hit]:
         """Find items by words, by a photo, or by both, for anyone or for one user.
 
@@ -305,17 +316,24 @@ class Retriever:
             user: whose history to take into account; someone without one is no error.
             where: only items with these attributes, such as `{"price": {"$lt": 100}}`.
             now: the moment to search at, aware; None is the present. Events after it are not seen.
+            budget_ms: milliseconds to be done in: the reranker reads as many of the best candidates as fit. Which
+                they were is in `Hit.ranks`. None reads all.
+            min_score: hits that score lower are left out, so that the answer may be "nothing".
+            parts: as in `using`, for this search alone, such as `decay=None` or `rerank_depth=50`.
 
         Returns:
             Hits, best first.
 
         Raises:
-            QueryError: nothing to search by, k < 1, a naive `now`, or an unusable photo.
+            QueryError: nothing to search by, k < 1, a naive `now`, an unusable photo, or a budget that is none.
+            ValueError: a part is out of its range.
             FilterError: `where` cannot be understood, or names an attribute that no item has.
         """
         if image is not None or not isinstance(query, Query):
             query = Query(query, image)
-        return self.search_batch([query], k, users=[user], where=where, now=now)[0]
+        return self.search_batch(
+            [query], k, users=[user], where=where, now=now, budget_ms=budget_ms, min_score=min_score, **parts
+        )[0]
 
     def search_batch(
         self,
@@ -325,6 +343,9 @@ class Retriever:
         users: Sequence[str | None] | None = None,
         where: Where | None = None,
         now: datetime | None = None,
+        budget_ms: float | None = None,
+        min_score: float | None = None,
+        **parts: Unpack[RankingParts],
     ) -> list[list[Hit]]:
         """Answer many queries from one state of the index, encoded and reranked together.
 
@@ -334,6 +355,9 @@ class Retriever:
             users: n users or None; None for no users.
             where: as in `search`, for all of them.
             now: as in `search`, for all of them.
+            budget_ms: for all of them together; the best candidates of each come first.
+            min_score: as in `search`.
+            parts: as in `search`.
 
         Returns:
             n lists of hits, what `search` gives for each.
@@ -341,14 +365,15 @@ class Retriever:
         Raises:
             QueryError: as in `search`, or `users` of another length.
         """
+        terms = Terms(k, moment(now), where, deadline=deadline(budget_ms), min_score=min_score)
         asked = [query if isinstance(query, Query) else Query(query) for query in queries]
         users = [None] * len(asked) if users is None else users
         if len(users) != len(asked):
             raise QueryError(
                 f"search_batch got {len(asked)} queries and {len(users)} users: pass one user a query"
             )
-        now = _moment(now)
-        return self._rank(self._asking.queries(self._corpus, asked, users, now), k, where, now)
+        retriever = self.using(**parts) if parts else self
+        return retriever._rank(self._asking.queries(self._corpus, asked, users, terms.now), terms)
 
     def similar(
         self, item_id: str, k: int = 10, *, where: Where | None = None, now: datetime | None = None
@@ -365,7 +390,7 @@ class Retriever:
             UnknownItemError: the item is not indexed.
         """
         vector, itself = self._corpus.vector(item_id), self._corpus.labels_of([item_id])
-        return self._rank([Asked("", {QUERY: vector})], k, where, _moment(now), itself)[0]
+        return self._rank([Asked("", {QUERY: vector})], Terms(k, moment(now), where, itself))[0]
 
     def recommend(
         self,
@@ -390,10 +415,10 @@ class Retriever:
         Returns:
             Hits, best first; none where nobody has done anything yet.
         """
-        now = _moment(now)
+        now = moment(now)
         own = self._corpus.catalog.events_of(user, until=now, newest=self._asking.user_tower.newest)
         seen = self._corpus.labels_of({event.item for event in own} if exclude_seen else ())
-        return self._rank([self._asking.shopper(self._corpus, own, now)], k, where, now, seen)[0]
+        return self._rank([self._asking.shopper(self._corpus, own, now)], Terms(k, now, where, seen))[0]
 
     def compact(self) -> None:
         """Drop what was deleted and replaced from the index and, of a store, from the disk.
@@ -505,26 +530,5 @@ class Retriever:
             "dim": self.encoder.dim,
         }
 
-    def _rank(
-        self,
-        asked: Sequence[Asked],
-        k: int,
-        where: Where | None,
-        now: datetime,
-        exclude: Labels | None = None,
-    ) -> list[list[Hit]]:
-        if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-            raise QueryError(f"k={k!r} must be a whole number of at least 1")
-        return self._corpus.answer(
-            lambda snapshot: self._ranking.rank(
-                snapshot, asked, int(k), where=where, now_days=days(now), exclude=exclude
-            )
-        )
-
-
-def _moment(now: datetime | None) -> datetime:
-    if now is None:
-        return datetime.now(UTC)
-    if now.tzinfo is None or now.utcoffset() is None:
-        raise QueryError(f"now={now.isoformat()} has no time zone: pass an aware datetime")
-    return now
+    def _rank(self, asked: Sequence[Asked], terms: Terms) -> list[list[Hit]]:
+        return self._corpus.answer(lambda snapshot: self._ranking.rank(snapshot, asked, terms))

@@ -21,7 +21,7 @@ class Settings(TypedDict, total=False):
     user_tower: UserTower | None
     user_weight: float
     relevance_weight: float
-    rerank_depth: int
+    rerank_depth: int | None
     hybrid: Fusion | None
     index: IndexPolicy
 

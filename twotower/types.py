@@ -6,10 +6,11 @@ batch with one bad record can be reported as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -111,11 +112,14 @@ class Hit(NamedTuple):
         score: higher is better.
         explain: the parts of the score by name. "freshness", where it is there, multiplies;
             all others add up: score = (sum of the others) * freshness.
+        ranks: the item's place after "recall" and after each stage of reranking that has read it, from 1 on; empty
+            where nothing was to be reranked.
     """
 
     item: Item
     score: float
     explain: Mapping[str, float]
+    ranks: Mapping[str, int] = MappingProxyType({})
 
     @property
     def id(self) -> str:
@@ -185,6 +189,59 @@ class Reranker(Protocol):
 
     def score(self, pairs: Sequence[tuple[str, str]], /) -> NDArray[np.float32]:
         """Relevance in [0, 1], shape (n,), of n pairs of query and candidate text."""
+        ...
+
+
+class Reranked(Protocol):
+    """What reranking made of the n candidates of one query; arrays of shape (n,), in the order they were given."""
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """What they are ordered by."""
+        ...
+
+    @property
+    def relevance(self) -> NDArray[np.float32]:
+        """In [0, 1]; 0 for those that were not read."""
+        ...
+
+    @property
+    def order(self) -> NDArray[np.intp]:
+        """Their positions, best first."""
+        ...
+
+    @property
+    def ranks(self) -> Mapping[str, NDArray[np.intp]]:
+        """By stage, the place of each after it, from 1 on; 0 for those that it did not read."""
+        ...
+
+
+@runtime_checkable
+class Staged(Protocol):
+    """A reranker that decides for itself which candidates to read, and in what time, such as `rerank.Cascade`."""
+
+    @property
+    def depth(self) -> int | None:
+        """How many candidates of a query it reads at most; None for all."""
+        ...
+
+    def rerank(
+        self,
+        queries: Sequence[str],
+        candidates: Sequence[Sequence[str]],
+        blend: Callable[[int, NDArray[np.float32]], NDArray[np.float64]],
+        /,
+        *,
+        deadline: float | None = None,
+    ) -> Sequence[Reranked]:
+        """Order the candidates of q queries.
+
+        Args:
+            queries: q queries.
+            candidates: texts for each query, best first.
+            blend: makes scores of the number of a query and the relevance of its candidates.
+            deadline: when to be done, in seconds of `time.perf_counter`; None for no hurry.
+        """
         ...
 
 

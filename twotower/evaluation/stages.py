@@ -16,7 +16,7 @@ from twotower.evaluation.metrics import DEFAULT_METRICS, Counting, Gain, Qrels, 
 from twotower.evaluation.report import Evaluation, Stage
 from twotower.evaluation.significance import Comparison, compare, corrected, mean_interval, query_values
 from twotower.retriever import Retriever
-from twotower.types import Query, Reranker, Where
+from twotower.types import Query, Reranker, Staged, Where
 
 CHUNK = 32  # queries searched at a time: what a progress bar moves by
 WARM_UP = 3
@@ -80,9 +80,10 @@ def evaluate(
     with tqdm(
         total=len(asked) * len(twins), desc="evaluate", unit="query", disable=hidden, leave=False
     ) as bar:
-        remembering = None if retriever.reranker is None else Remembering(retriever.reranker)
+        plain = None if isinstance(retriever.reranker, Staged) else retriever.reranker
+        remembering = None if plain is None else Remembering(plain)
         for name, twin in twins.items():
-            quick = twin if twin.reranker is None else twin.using(reranker=remembering)
+            quick = twin if remembering is None or twin.reranker is None else twin.using(reranker=remembering)
             runs[name] = search_run(quick, asked, k, where=where, now=now, advance=bar.update)
     milliseconds = time_searches(twins, _spread(list(asked.values()), timed_queries), k, where=where, now=now)
     counting: Counting = {"relevant": relevant, "gain": gain}

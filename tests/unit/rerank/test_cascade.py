@@ -1,0 +1,178 @@
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rerank import Cascade, InputError, Stage
+
+
+class Known:
+    """A reranker whose scores are known: a table of texts, read in a time of its own."""
+
+    def __init__(self, scores, seconds=0.0, clock=None):
+        self.scores, self.seconds, self.clock = scores, seconds, clock
+        self.calls = []
+
+    def score(self, pairs):
+        self.calls.append(list(pairs))
+        if self.clock is not None:
+            self.clock.now += self.seconds * len(pairs)
+        return np.array([self.scores[text] for _, text in pairs], dtype=np.float32)
+
+    @property
+    def read(self):
+        return [pair for call in self.calls for pair in call]
+
+
+class Clock:
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_each_stage_reads_the_best_of_the_one_before():
+    texts = ["a", "b", "c", "d", "e"]
+    cheap = Known({"a": 0.1, "b": 0.9, "c": 0.5, "d": 0.8, "e": 1.0})
+    dear = Known({"b": 0.2, "d": 0.7})
+    (found,) = Cascade((cheap, 4), (dear, 2)).rerank(["q"], [texts])
+    assert cheap.read == [("q", text) for text in "abcd"]  # "e" lies below its depth
+    assert dear.read == [("q", "b"), ("q", "d")]
+    assert [texts[row] for row in found.order] == ["d", "c", "b", "a", "e"]
+    np.testing.assert_allclose(found.relevance, [0.1, 0.2, 0.5, 0.7, 0.0], rtol=1e-6)
+    assert found.read.tolist() == [True, True, True, True, False]
+    assert {name: ranks.tolist() for name, ranks in found.ranks.items()} == {
+        "recall": [1, 2, 3, 4, 5],
+        "stage 1": [4, 1, 3, 2, 0],
+        "stage 2": [0, 3, 0, 1, 0],
+    }
+
+
+def test_what_is_kept_is_chosen_by_the_blend_not_by_relevance_alone():
+    prior = np.array([0.0, 0.9, 0.0])
+    cheap, dear = Known({"a": 0.6, "b": 0.5, "c": 0.1}), Known({"b": 0.3})
+    blend = lambda number, relevance: 0.5 * prior + 0.5 * relevance  # noqa: E731
+    (found,) = Cascade((cheap, None), (dear, 1)).rerank(["q"], [["a", "b", "c"]], blend)
+    assert dear.read == [("q", "b")]
+    np.testing.assert_allclose(found.scores, [0.3, 0.6, 0.05], rtol=1e-6)
+
+
+def test_all_queries_are_read_in_one_call_of_each_stage():
+    scores = {"a": 0.1, "b": 0.9, "c": 0.5}
+    reranker = Known(scores)
+    first, none, third = Cascade((reranker, None)).rerank(["x", "y", "z"], [["a", "b"], [], ["c", "a", "b"]])
+    assert len(reranker.calls) == 1
+    assert (first.order.tolist(), none.order.tolist(), third.order.tolist()) == ([1, 0], [], [2, 0, 1])
+
+
+@settings(deadline=None)
+@given(
+    scores=st.lists(st.floats(0, 1, width=32), min_size=1, max_size=30),
+    depths=st.lists(st.integers(1, 12), min_size=1, max_size=3).map(lambda each: sorted(each, reverse=True)),
+)
+def test_stages_that_agree_give_the_order_of_one_alone(scores, depths):
+    texts = [str(number) for number in range(len(scores))]
+    known = dict(zip(texts, scores, strict=True))
+    (found,) = Cascade(*((Known(known), depth) for depth in depths)).rerank(["q"], [texts])
+    head = np.where(np.arange(len(texts)) < depths[0], np.array(scores, dtype=np.float32), 0)
+    assert found.order.tolist() == np.argsort(-head, kind="stable").tolist()
+    for ranks in found.ranks.values():
+        assert len(set(ranks[ranks > 0].tolist())) == np.count_nonzero(ranks)
+
+
+def test_a_budget_reads_the_best_first_and_as_many_as_fit():
+    clock = Clock()
+    texts = [f"{number:03}" for number in range(200)]
+    reranker = Known(dict.fromkeys(texts, 0.5), seconds=0.001, clock=clock)
+    cascade = Cascade(Stage(reranker, None, "rerank"), clock=clock)
+    cascade.rerank(["q"], [texts[:4]])  # opens the model
+    used = []
+    for _ in range(20):
+        reranker.calls.clear()
+        started = clock.now
+        (found,) = cascade.rerank(["q"], [texts], deadline=started + 0.05)
+        used.append(clock.now - started)
+        assert [text for _, text in reranker.read] == texts[: len(reranker.read)]
+        assert np.count_nonzero(found.read) == len(reranker.read)
+        assert found.order.tolist() == list(range(200))  # those that were not read come after those that were
+    assert max(used) <= 0.05
+    assert min(used[1:]) > 0.045
+    (found,) = cascade.rerank(["q"], [texts])
+    assert found.read.all()
+
+
+def test_every_query_gets_its_share_of_a_budget():
+    clock = Clock()
+    texts = [f"{number:03}" for number in range(100)]
+    reranker = Known(dict.fromkeys(texts, 0.5), seconds=0.001, clock=clock)
+    cascade = Cascade((reranker, None), clock=clock)
+    cascade.rerank(["q"], [texts[:4]])
+    results = cascade.rerank(["x", "y"], [texts, texts], deadline=clock.now + 0.04)
+    first, second = (np.count_nonzero(found.read) for found in results)
+    assert first + second >= 30
+    assert first - second in (0, 1)
+
+
+def test_a_slow_first_stage_leaves_time_for_the_last():
+    clock = Clock()
+    texts = [f"{number:03}" for number in range(100)]
+    cheap = Known(dict.fromkeys(texts, 0.5), seconds=0.001, clock=clock)
+    dear = Known(dict.fromkeys(texts, 0.5), seconds=0.004, clock=clock)
+    cascade = Cascade((cheap, 100), (dear, 30), clock=clock)
+    cascade.rerank(["q"], [texts[:4]])
+    for _ in range(5):
+        started = clock.now
+        (found,) = cascade.rerank(["q"], [texts], deadline=started + 0.1)
+        assert clock.now - started <= 0.1
+        read = {name: np.count_nonzero(ranks) for name, ranks in found.ranks.items()}
+        assert 40 <= read["stage 1"] <= 50
+        assert 10 <= read["stage 2"] <= 13
+
+
+def test_a_budget_that_suffices_for_nothing_is_kept_and_a_hiccup_is_forgotten():
+    clock = Clock()
+    reranker = Known({"a": 0.5, "b": 0.9}, seconds=0.001, clock=clock)
+    cascade = Cascade((reranker, None), clock=clock)
+    for slowness in (0.001, 5.0):  # the model is opened, and one call takes seconds
+        reranker.seconds = slowness
+        cascade.rerank(["q"], [["a", "b"]])
+    reranker.seconds = 0.001
+    read = []
+    for _ in range(60):
+        (found,) = cascade.rerank(["q"], [["a", "b"]], deadline=clock.now + 0.01)
+        read.append(int(np.count_nonzero(found.read)))
+        assert found.order.tolist() in ([0, 1], [1, 0])
+    assert read[0] == 0
+    assert sum(read[:30]) >= 1  # it tries again
+
+
+def test_after_its_time_nothing_is_read():
+    reranker = Known({"a": 0.5})
+    (found,) = Cascade((reranker, None)).rerank(["q"], [["a"]], deadline=time.perf_counter() - 1)
+    assert reranker.calls == []
+    assert found.order.tolist() == [0]
+    assert not found.read.any()
+
+
+@pytest.mark.parametrize(
+    ("stages", "message"),
+    [
+        ([], "needs a stage"),
+        ([(Known({}), 0)], "'stage 1' reads 0"),
+        ([(Known({}), 10), (Known({}), 20)], "'stage 2' reads 20"),
+        ([(Known({}), 10), (Known({}), None)], "'stage 2' reads None"),
+        ([Stage(Known({}), 10, "x"), Stage(Known({}), 5, "x")], "names of their own"),
+        ([Stage(Known({}), 10, "recall")], "names of their own"),
+    ],
+)
+def test_a_cascade_that_makes_no_sense_is_refused(stages, message):
+    with pytest.raises(InputError, match=message):
+        Cascade(*stages)
+
+
+def test_a_reranker_that_gives_logits_is_refused():
+    with pytest.raises(InputError, match="sigmoid"):
+        Cascade((Known({"a": 3.0}), None)).rerank(["q"], [["a"]])
