@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rerank.cascade import Cascade, Reranked, Stage
     from rerank.cross_encoder import CrossEncoderReranker
     from rerank.decay import Decay
+    from rerank.decay_by import DecayBy
     from rerank.errors import (
         InputError,
         ModelError,
@@ -27,6 +28,7 @@ __all__ = [
     "Cascade",
     "CrossEncoderReranker",
     "Decay",
+    "DecayBy",
     "Evaluation",
     "FitReport",
     "InputError",
@@ -44,6 +46,7 @@ _HOMES = {
     "Cascade": "rerank.cascade",
     "CrossEncoderReranker": "rerank.cross_encoder",
     "Decay": "rerank.decay",
+    "DecayBy": "rerank.decay_by",
     "Evaluation": "rerank.training",
     "FitReport": "rerank.training",
     "Reranked": "rerank.cascade",
