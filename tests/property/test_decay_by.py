@@ -122,6 +122,25 @@ def test_a_lasting_item_far_down_is_not_lost():
     assert best.explain["freshness"] == pytest.approx(0.5 + 0.5 * 0.5 ** (300 / 3650))
 
 
+def test_of_several_values_the_first_of_the_decay_counts_whatever_was_asked_before():
+    week, year, other = (Decay.half_life(days, weight=0.5) for days in (7, 365, 60))
+    held = {"both": ["tools", "fashion"], "one": "tools", "none": "food"}
+    items = [Item(name, "bag", time=NOW - 60 * DAY, attributes={"c": value}) for name, value in held.items()]
+    retriever = Retriever(HashEncoder())
+    retriever.upsert(items)
+
+    def freshness(decays):
+        hits = retriever.using(decay=DecayBy("c", decays, other)).search("bag", now=NOW)
+        return {hit.id: hit.explain["freshness"] for hit in hits}
+
+    days = {curve: curve.factor(np.array([60.0]))[0] for curve in (week, year, other)}
+    for _ in range(2):
+        found = freshness({"fashion": week, "tools": year})
+        assert found == {"both": days[week], "one": days[year], "none": days[other]}
+        found = freshness({"tools": year, "fashion": week})
+        assert found == {"both": days[year], "one": days[year], "none": days[other]}
+
+
 def test_a_store_brings_it_back():
     decay = DecayBy(
         "category", {"tools": Decay.half_life(365), 5: Decay.linear(9)}, default=Decay.gaussian(30)
