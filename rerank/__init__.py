@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rerank.cascade import Cascade, Reranked, Stage
     from rerank.cross_encoder import CrossEncoderReranker
     from rerank.decay import Decay
+    from rerank.decay_by import DecayBy
     from rerank.distillation import distil
     from rerank.errors import (
         InputError,
@@ -33,6 +34,7 @@ __all__ = [
     "Cascade",
     "CrossEncoderReranker",
     "Decay",
+    "DecayBy",
     "Evaluation",
     "FitReport",
     "InputError",
@@ -56,6 +58,7 @@ _HOMES = {
     "CalibrationReport": "rerank.calibrating",
     "CrossEncoderReranker": "rerank.cross_encoder",
     "Decay": "rerank.decay",
+    "DecayBy": "rerank.decay_by",
     "Reranked": "rerank.cascade",
     "Stage": "rerank.cascade",
     "Ranked": "rerank.ranking",

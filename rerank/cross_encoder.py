@@ -54,9 +54,9 @@ class CrossEncoderReranker:
         max_length: most tokens of a pair, query and candidate together; None is the most the model takes.
         batch_tokens: most tokens of a padded batch when scoring, rows x longest; 16,384 suits a GPU.
         backend: what computes scores. "torch" in float32 (on a GPU: as the weights were saved); "torch-bf16" with
-            matrix products in bfloat16; "onnx" and "onnx-int8" by ONNX Runtime on the CPU, exported when first used
-            (some 20 seconds) and kept by `save`; "auto" calls `choose_backend` with the first pairs that are at
-            least `AUTO_PAIRS`, and is "torch" until then.
+            matrix products in bfloat16; "onnx" and "onnx-int8" by ONNX Runtime and "openvino" by OpenVINO in float32,
+            on the CPU, exported when first used (some 20 seconds) and kept by `save`; "auto" calls
+            `choose_backend` with the first pairs that are at least `AUTO_PAIRS`, and is "torch" until then.
         cache_pairs: about how many pairs of texts are remembered with their scores (100,000 take some 20 MB); 0
             remembers none. A changed item is another text; `fit` and `choose_backend` forget everything.
 
@@ -348,7 +348,7 @@ class CrossEncoderReranker:
     def save(self, folder: str | Path, /) -> None:
         """Write model, tokenizer, `max_length` and calibration to a folder that `load` reads: safetensors and JSON.
 
-        With a back end of ONNX Runtime its files are there, too, and whoever opens the folder needs no torch.
+        With a back end of ONNX Runtime or OpenVINO its files are there, too: who opens the folder needs no torch.
 
         An earlier save of the same name is replaced. The folder appears under its name only when complete.
 

@@ -13,7 +13,7 @@ from weakref import finalize
 from rerank.backends.backend import Backend, BackendName
 from rerank.backends.export import FILES, FOLDER, export, exported
 from rerank.backends.network import TorchBackend
-from rerank.backends.session import OnnxBackend
+from rerank.backends.session import FileBackend, onnx_runtime, openvino
 from rerank.calibration import Calibration, Platt, read_calibration, write_calibration
 from rerank.checkpoints import has_new_head, open_checkpoint, save_checkpoint
 from rerank.errors import InputError, NotFittedError
@@ -84,7 +84,7 @@ class Model:
         with self._lock:
             if name not in self._backends:
                 self.calibration()  # read with its weights: a later save under the same name may have another
-                self._backends[name] = self._onnx(name) if name in FILES else self._torch(name)
+                self._backends[name] = self._exported(name) if name in FILES else self._torch(name)
             return self._backends[name]
 
     def keep_only(self, name: BackendName) -> None:
@@ -137,7 +137,7 @@ class Model:
 
         Args:
             folder: a new name, or an earlier save.
-            onnx: with the files of ONNX Runtime.
+            onnx: with the files that ONNX Runtime and OpenVINO read.
 
         Raises:
             InputError: the folder holds something else.
@@ -162,7 +162,7 @@ class Model:
     def _torch(self, name: BackendName) -> Backend:
         return TorchBackend(self._trained_network(), self._batch_tokens, bf16=name == "torch-bf16")
 
-    def _onnx(self, name: BackendName) -> Backend:
+    def _exported(self, name: BackendName) -> Backend:
         folder = Path(self._source).expanduser()
         weights = exported(folder, name) if self._is_source and folder.is_dir() else None
         if weights is None:
@@ -173,4 +173,5 @@ class Model:
                 self._exports = scratch / "model"
             folder = self._exports
             weights = folder / FOLDER / FILES[name]
-        return OnnxBackend(weights, folder, self._batch_tokens, self._max_length)
+        network = openvino(weights) if name == "openvino" else onnx_runtime(weights)
+        return FileBackend(network, folder, self._batch_tokens, self._max_length)

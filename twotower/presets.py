@@ -10,6 +10,7 @@ from multimodal.fusion import WeightedConcat, WeightedSum
 from multimodal.text import TextEncoder
 from rerank.cascade import Cascade, Stage
 from rerank.decay import Decay
+from rerank.decay_by import DecayBy
 from twotower.errors import StoreError
 from twotower.towers.dual_encoder import DualEncoder
 from twotower.towers.parts import TextTower
@@ -58,8 +59,10 @@ def encoder_from(description: Mapping[str, Any]) -> DualEncoder:
         ) from error
 
 
-def decay_from(description: Mapping[str, Any]) -> Decay:
-    """Build the decay that `Decay.describe` described."""
+def decay_from(description: Mapping[str, Any]) -> Decay | DecayBy:
+    """Build the decay that `Decay.describe` or `DecayBy.describe` described."""
+    if "attribute" in description:
+        return DecayBy.from_description(description)
     return Decay.from_description(description)
 
 

@@ -251,3 +251,22 @@ class Decay(Protocol):
     def factor(self, ages: NDArray[np.float64], /) -> NDArray[np.float64]:
         """Multiplier in (0, 1], shape (n,), of ages in days, shape (n,); NaN is an unknown age."""
         ...
+
+
+@runtime_checkable
+class DecayByAttribute(Decay, Protocol):
+    """A decay that depends on an attribute of the item, too; `factor` is that of items with none of the values."""
+
+    @property
+    def attribute(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def values(self) -> Sequence[str | int | float | bool]:
+        """The values that are told apart."""
+        ...
+
+    def factor_of(self, ages: NDArray[np.float64], places: NDArray[np.int64], /) -> NDArray[np.float64]:
+        """As `factor`, of items that have the values at `places`, shape (n,); `len(values)` is none of them."""
+        ...

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from rerank.tokens import Pair, Tokens
 
-BackendName: TypeAlias = Literal["torch", "torch-bf16", "onnx", "onnx-int8"]
-BACKENDS: tuple[BackendName, ...] = ("torch", "torch-bf16", "onnx", "onnx-int8")
+BackendName: TypeAlias = Literal["torch", "torch-bf16", "onnx", "onnx-int8", "openvino"]
+BACKENDS: tuple[BackendName, ...] = ("torch", "torch-bf16", "onnx", "onnx-int8", "openvino")
 
 
 class Backend(Protocol):

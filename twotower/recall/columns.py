@@ -156,6 +156,7 @@ class Columns:
         self._size = size
         self._read = read
         self.built: dict[str, Column] = {}
+        self._places: dict[tuple[object, ...], NDArray[np.int64]] = {}
         self.gone: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
 
     @classmethod
@@ -209,6 +210,28 @@ class Columns:
         if name not in self.built:
             self.built[name] = _build(self._values(name))
         return self.built[name]
+
+    def places(self, name: str, values: Sequence[object]) -> NDArray[np.int64]:
+        """Which of some values each row has.
+
+        Args:
+            name: of the attribute.
+            values: m scalars that a filter could ask for.
+
+        Returns:
+            Shape (n,): the place of the first that the row has; m where it has none.
+        """
+        pairs = [kind_and_key(value) for value in values]
+        known = (name, *pairs)
+        found = self._places.get(known)
+        if found is None:
+            ranks = self.column(name).ranks
+            found = np.full(self._size, len(pairs), dtype=np.int64)
+            for place, pair in reversed(list(enumerate(pairs))):
+                if pair is not None and pair[0] in ranks:
+                    found[ranks[pair[0]].among([pair[1]])] = place
+            self._places = {known: found}  # one decay is in use, as a rule
+        return found
 
     def _items(self) -> Sequence[Item | None]:
         items = self._read(range(self._size))

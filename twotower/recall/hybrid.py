@@ -217,6 +217,6 @@ def _lexical(
 
 def _best(snapshot: Snapshot, fused: Candidates, k: int, clock: Clock) -> Candidates:
     """The k best after decay, best first."""
-    freshness = None if clock.decay is None else clock.freshness(snapshot.days_at(fused.ordinals))
+    freshness = None if clock.decay is None else clock.freshness(snapshot, fused.ordinals)
     aged = replace(fused, freshness=freshness)
     return aged[np.lexsort((fused.ordinals, -aged.score))[:k]]

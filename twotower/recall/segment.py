@@ -174,6 +174,16 @@ class Part:
         self.check_current(self.segment.lexical.gone)
         return postings
 
+    def places(self, name: str, values: Sequence[object]) -> NDArray[np.int64]:
+        """See `Columns.places`, of all rows.
+
+        Raises:
+            StaleError: see `check_current`.
+        """
+        places = self.segment.columns.places(name, values)
+        self.check_current(self.segment.columns.gone)
+        return places
+
     def passing(self, predicate: Predicate) -> Selection:
         """The rows that are alive and pass a filter."""
         found = self._passing.get(predicate)

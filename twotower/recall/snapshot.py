@@ -148,6 +148,13 @@ class Snapshot:
             days[places] = part.segment.days[rows]
         return days
 
+    def places_at(self, ordinals: Rows, name: str, values: Sequence[object]) -> NDArray[np.int64]:
+        """Which of some values of an attribute m rows have, shape (m,): see `Columns.places`."""
+        found = np.zeros(len(ordinals), dtype=np.int64)
+        for part, places, rows in self._by_part(ordinals):
+            found[places] = part.places(name, values)[rows]
+        return found
+
     def vectors_at(self, ordinals: Rows) -> Vectors:
         """The vectors of m rows, float32 of shape (m, dim)."""
         vectors = np.zeros((len(ordinals), self.dim), dtype=np.float32)

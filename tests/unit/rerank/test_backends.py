@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 
 from rerank import CrossEncoderReranker, InputError, ModelError, NotFittedError
 from rerank.backends.choice import Gate, choose
-from rerank.backends.export import exported
+from rerank.backends.export import _leave_out_unread_tokens, exported
 from rerank.backends.files import read_tokenizer
 from rerank.backends.network import TorchBackend
 from rerank.cache import ScoreCache
@@ -20,7 +21,7 @@ from rerank.calibration import Platt, sigmoid, write_calibration
 from rerank.tokens import tokenize
 
 ROOT = Path(__file__).parents[3]
-EXACT = {"torch": 1e-6, "torch-bf16": 0.05, "onnx": 1e-5, "onnx-int8": 0.08}
+EXACT = {"torch": 1e-6, "torch-bf16": 0.05, "onnx": 1e-5, "onnx-int8": 0.08, "openvino": 1e-4}
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +32,14 @@ def with_onnx(scorer, tmp_path_factory):
     return folder
 
 
+def skip_where_missing(backend):
+    if backend == "openvino":
+        pytest.importorskip("openvino")
+
+
 @pytest.mark.parametrize("backend", EXACT)
 def test_every_back_end_scores_as_torch_does(with_onnx, pairs, backend):
+    skip_where_missing(backend)
     expected = CrossEncoderReranker(with_onnx, device="cpu").score(pairs)
     scores = CrossEncoderReranker(with_onnx, device="cpu", backend=backend).score(pairs)
     assert scores.dtype == np.float32
@@ -40,6 +47,46 @@ def test_every_back_end_scores_as_torch_does(with_onnx, pairs, backend):
     np.testing.assert_allclose(scores, expected, atol=EXACT[backend])
     if backend in ("torch-bf16", "onnx-int8"):
         assert not np.array_equal(scores, expected)  # it does compute otherwise
+
+
+@pytest.mark.parametrize("reads_all", [False, True])
+def test_the_last_layer_computes_only_what_the_head_reads(scorer, reads_all):
+    """The first token; all of them, and nothing changes, where a head takes their mean."""
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    model = AutoModelForSequenceClassification.from_pretrained(scorer, attn_implementation="eager").eval()
+    if reads_all:
+        model.bert.pooler.register_forward_pre_hook(lambda _, given: (given[0].mean(1, keepdim=True),))
+    inputs = {"input_ids": torch.tensor([[2, 5, 6, 3], [2, 7, 3, 0]])}
+    inputs["attention_mask"] = (inputs["input_ids"] > 0).long()
+    computed = []
+    model.bert.encoder.layer[-1].intermediate.register_forward_pre_hook(
+        lambda _, given: computed.append(given[0].shape[1])
+    )
+    with torch.inference_mode():
+        expected = model(**inputs).logits
+        _leave_out_unread_tokens(model, inputs)
+        torch.testing.assert_close(model(**inputs).logits, expected, rtol=0, atol=1e-6)
+    assert (computed[0], computed[-1]) == (4, 4 if reads_all else 1)
+
+
+def test_a_back_end_that_is_not_installed_is_told_and_skipped(with_onnx, pairs, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(ModelError, match="pip install openvino"):
+        CrossEncoderReranker(with_onnx, backend="openvino").score(pairs)
+    report = CrossEncoderReranker(with_onnx, device="cpu").choose_backend(pairs)
+    found = {each.backend: each for each in report.measured}
+    assert found["openvino"].refused.startswith("cannot run: The back end needs OpenVINO")
+
+
+def test_threads_share_openvino(with_onnx, pairs):
+    pytest.importorskip("openvino")
+    reranker = CrossEncoderReranker(with_onnx, backend="openvino", batch_tokens=64)
+    expected = reranker.score(pairs)
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda _: reranker.score(pairs), range(8)):
+            assert np.array_equal(found, expected)
 
 
 def test_tokens_are_the_same_without_transformers(with_onnx, pairs):
@@ -58,16 +105,19 @@ def test_tokens_are_the_same_without_transformers(with_onnx, pairs):
         assert found.padding == expected.padding
 
 
-def test_serving_needs_neither_torch_nor_transformers(with_onnx, pairs):
-    expected = CrossEncoderReranker(with_onnx, backend="onnx").score(pairs[:3])
+@pytest.mark.parametrize("backend", ["onnx", "openvino"])
+def test_serving_needs_neither_torch_nor_transformers(with_onnx, pairs, backend):
+    skip_where_missing(backend)
+    expected = CrossEncoderReranker(with_onnx, device="cpu").score(pairs[:3])
+    other = "openvino" if backend == "onnx" else "onnxruntime"
     code = f"""
 import sys, rerank
-scores = rerank.CrossEncoderReranker.load({str(with_onnx)!r}, backend="onnx", max_length=60).score({pairs[:3]!r})
-assert not {{"torch", "transformers", "sentence_transformers"}} & set(sys.modules)
+scores = rerank.CrossEncoderReranker.load({str(with_onnx)!r}, backend={backend!r}, max_length=60).score({pairs[:3]!r})
+assert not {{"torch", "transformers", "sentence_transformers", {other!r}}} & set(sys.modules)
 print(*scores)
 """
     done = subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True)
-    np.testing.assert_allclose([float(score) for score in done.stdout.split()], expected, atol=1e-5)
+    np.testing.assert_allclose([float(score) for score in done.stdout.split()], expected, atol=1e-4)
 
 
 def test_serving_applies_a_calibration_with_numpy_alone(with_onnx, pairs, tmp_path):
@@ -125,7 +175,7 @@ def test_the_fastest_that_scores_as_float32_is_chosen(with_onnx, pairs):
     few = reranker.score(pairs[:5])
     assert reranker.backend == "auto"  # too few to measure with
     report = reranker.choose_backend(pairs, most_score_error=1e-4)
-    assert reranker.backend == report.chosen in ("torch", "onnx")
+    assert reranker.backend == report.chosen in ("torch", "onnx", "openvino")
     found = {each.backend: each for each in report.measured}
     assert found["onnx-int8"].score_error > 1e-4
     assert "is allowed" in found["onnx-int8"].refused

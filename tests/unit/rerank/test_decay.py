@@ -74,6 +74,8 @@ def test_known_values():
 @given(decay=DECAYS, ages=AGES)
 def test_bounded_monotone_and_one_when_new(decay, ages):
     assert d(decay, 0) == d(decay, decay.offset) == 1
+    at_scale = decay.floor + (1 - decay.floor) * decay.decay
+    assert d(decay, decay.offset + decay.scale) == pytest.approx(at_scale, abs=1e-6)
     values, factors = decay.value(np.array(ages)), decay.factor(np.array(ages))
     assert np.all((values >= decay.floor) & (values <= 1))
     assert np.all((factors >= 1 - decay.weight) & (factors <= 1))
