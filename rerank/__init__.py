@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rerank.backends.choice import BackendReport
+    from rerank.card import Metric, ModelCard
     from rerank.cross_encoder import CrossEncoderReranker
     from rerank.decay import Decay
     from rerank.errors import (
@@ -28,6 +29,8 @@ __all__ = [
     "Evaluation",
     "FitReport",
     "InputError",
+    "Metric",
+    "ModelCard",
     "ModelError",
     "ModelNotFoundError",
     "NotFiniteError",
@@ -41,6 +44,8 @@ _HOMES = {
     "Decay": "rerank.decay",
     "Evaluation": "rerank.training",
     "FitReport": "rerank.training",
+    "Metric": "rerank.card",
+    "ModelCard": "rerank.card",
 }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
 from threading import RLock
@@ -15,6 +14,7 @@ from rerank.backends.backend import Backend, BackendName
 from rerank.backends.export import FILES, FOLDER, export, exported
 from rerank.backends.network import TorchBackend
 from rerank.backends.session import OnnxBackend
+from rerank.card import FILE as CARD
 from rerank.checkpoints import has_new_head, open_checkpoint, save_checkpoint
 from rerank.errors import InputError, NotFittedError
 from rerank.tokens import Pair, Tokens, tokenize
@@ -106,19 +106,27 @@ class Model:
             self._new_head = self._new_head and not improved
             self._backends, self._exports, self._is_source = {}, None, False
 
-    def save(self, folder: Path, *, onnx: bool) -> None:
+    def save(self, folder: Path, *, onnx: bool, card: str | None = None) -> None:
         """Write it to a folder.
 
         Args:
             folder: a new name, or an earlier save.
             onnx: with the files of ONNX Runtime.
+            card: what its README.md says; None writes none.
 
         Raises:
             InputError: the folder holds something else.
             NotFittedError: the head is random; and as `network`.
         """
         network = self._trained_network()
-        save_checkpoint(network, folder, partial(export, network) if onnx else None)
+
+        def also(new: Path) -> None:
+            if onnx:
+                export(network, new)
+            if card is not None:
+                (new / CARD).write_text(card, encoding="utf-8")
+
+        save_checkpoint(network, folder, also)
 
     def _trained_network(self) -> CrossEncoder:
         network = self.network()

@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+LOSSES = ("pointwise", "ranknet", "lambda", "listwise")
+"""Of a reranker, as `CrossEncoderReranker.fit` knows them."""
+
 
 def words(text: str) -> str:
     """Text that can be written as UTF-8; a shell may pass any bytes."""
@@ -34,6 +37,13 @@ def weight(text: str) -> float:
         number = math.nan
     if not (math.isfinite(number) and number >= 0):
         raise ArgumentTypeError(f"{text!r} is not a finite number of at least 0")
+    return number
+
+
+def positive(text: str) -> float:
+    """A finite number above 0."""
+    if not (number := weight(text)) > 0:
+        raise ArgumentTypeError(f"{text!r} is not a number above 0")
     return number
 
 
