@@ -9,13 +9,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from multimodal.hub import DEFAULT_TEXT_MODEL, locate
 from multimodal.text import TextEncoder
 from rerank.card import PACKAGES, Metric, ModelCard, installed_versions
 from rerank.checkpoints import check_replaceable
 from rerank.cross_encoder import CrossEncoderReranker
-from rerank.training import Evaluation, FitReport, Loss
+from rerank.training import Evaluation, FitReport
 from twotower.commands.watching import Watch, tensorboard, weights_and_biases
 from twotower.errors import JudgementError
 from twotower.ingest.beir import read_qrels, read_queries
@@ -26,6 +27,9 @@ from twotower.towers.dual_encoder import DualEncoder
 from twotower.training.judged import METRIC, JudgedReport, measure_judged
 from twotower.training.mining import Mined, mine_pairs, same_words
 from twotower.types import Query
+
+if TYPE_CHECKING:
+    from rerank.training.losses import LossName
 
 Say = Callable[[str], object]
 
@@ -53,7 +57,7 @@ class Training:
     data: Path
     out: Path
     base: str = DEFAULT_TEXT_MODEL
-    loss: Loss = "pointwise"
+    loss: LossName = "pointwise"
     minutes: float | None = None
     epochs: int = 1
     negatives: int = 4

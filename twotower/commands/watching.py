@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -25,7 +26,7 @@ def tensorboard(folder: Path) -> Iterator[Watch]:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise InputError("--tensorboard needs TensorBoard: pip install tensorboard.") from error
-    with SummaryWriter(str(folder)) as writer:  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    with SummaryWriter(str(folder)) as writer:
 
         def watch(evaluation: Evaluation) -> None:
             for name, value in numbers(evaluation).items():
@@ -43,7 +44,7 @@ def weights_and_biases(project: str, settings: Mapping[str, Any]) -> Iterator[Wa
         InputError: its client is not installed.
     """
     try:
-        import wandb
+        wandb = import_module("wandb")  # not a dependency, and without it mypy would not know the name
     except ImportError as error:
         raise InputError("--wandb needs the client of Weights & Biases: pip install wandb.") from error
     with wandb.init(project=project, config=dict(settings)) as run:
