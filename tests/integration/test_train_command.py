@@ -146,7 +146,7 @@ def test_an_interrupted_training_goes_on(data, tiny_text_folder, tmp_path, capsy
     monkeypatch.setattr(train, "weights_and_biases", tracker)
     again = command(data, out, tiny_text_folder, "--epochs", "2", "--wandb", "shop")
     assert main(again) == 130
-    assert f"the same command goes on from the checkpoint in {tmp_path}" in capsys.readouterr().err
+    assert f"the same command goes on from {tmp_path}" in capsys.readouterr().err
     assert not out.exists()
     assert main(again) == 0
     assert tracker.steps[4] > tracker.steps[1]  # it did not begin anew

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -147,6 +146,8 @@ def train_rerank(training: Training, *, today: date, say: Say) -> JudgedReport |
         reranker = CrossEncoderReranker(locate(training.base), max_length=training.max_length)
         for line in _told(_fit(reranker, mined, training, watches)):
             say(line)
+        # The checkpoint is gone now: what was learned must not wait for the measuring.
+        reranker.save(training.out, card=_card(training, mined, None, today))
         report = _measured(retriever, reranker, judged, training.seed)
     if report is None:
         say("no dev judgements of other queries: nothing was measured")
@@ -154,7 +155,6 @@ def train_rerank(training: Training, *, today: date, say: Say) -> JudgedReport |
         for line in report.lines():
             say(line)
     reranker.save(training.out, card=_card(training, mined, report, today))
-    shutil.rmtree(training.resumes_from, ignore_errors=True)
     say(f"saved to {training.out}")
     return report
 
@@ -207,7 +207,7 @@ def _fit(reranker: CrossEncoderReranker, mined: Mined, training: Training, watch
         )
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt(
-            f"interrupted; the same command goes on from the checkpoint in {training.resumes_from}"
+            f"interrupted; the same command goes on from {training.resumes_from}"
         ) from stop
 
 
