@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         NotFittedError,
         RerankError,
     )
-    from rerank.training import Evaluation, FitReport
+    from rerank.training.report import Evaluation, FitReport
 
 __all__ = [
     "BackendReport",
@@ -42,8 +42,8 @@ _HOMES = {
     "BackendReport": "rerank.backends.choice",
     "CrossEncoderReranker": "rerank.cross_encoder",
     "Decay": "rerank.decay",
-    "Evaluation": "rerank.training",
-    "FitReport": "rerank.training",
+    "Evaluation": "rerank.training.report",
+    "FitReport": "rerank.training.report",
     "Metric": "rerank.card",
     "ModelCard": "rerank.card",
 }

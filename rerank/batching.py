@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +56,42 @@ def shuffled_batches(
     return [batches[batch] for batch in generator.permutation(len(batches))]
 
 
+def group_batches(
+    groups: NDArray[np.intp], lengths: NDArray[np.intp], size: int, generator: np.random.Generator
+) -> list[Rows]:
+    """One epoch of batches of whole groups: random, yet of similar length within a batch.
+
+    As `shuffled_batches`, with groups in the place of rows and the longest row of a group as its length.
+
+    Args:
+        groups: the number of each row's group, shape (n,).
+        lengths: tokens of each row, shape (n,).
+        size: most rows of a batch; a group of more is cut at random into parts of nearly one size.
+        generator: where the randomness comes from.
+    """
+    rows = generator.permutation(len(groups))
+    rows = rows[np.argsort(generator.permutation(groups.max() + 1)[groups[rows]], kind="stable")]
+    parts: list[Rows] = []
+    for whole in np.split(rows, np.flatnonzero(np.diff(groups[rows])) + 1):
+        parts += np.array_split(whole, math.ceil(len(whole) / size))
+    batches = []
+    for pool in _pools(parts, 16 * size):
+        taken: list[Rows] = []
+        for part in sorted(pool, key=lambda part: int(lengths[part].max())):
+            if sum(map(len, taken)) + len(part) > size:
+                batches.append(np.concatenate(taken))
+                taken = []
+            taken.append(part)
+        batches.append(np.concatenate(taken))
+    return [batches[batch] for batch in generator.permutation(len(batches))]
+
+
+def numbered(groups: Sequence[Hashable]) -> NDArray[np.intp]:
+    """The number of each row's group, in order of first appearance, shape (n,)."""
+    numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+    return np.array([numbers[group] for group in groups], dtype=np.intp)
+
+
 def split_groups(
     groups: Sequence[Hashable], share: float, generator: np.random.Generator
 ) -> tuple[Rows, Rows]:
@@ -65,7 +102,15 @@ def split_groups(
         share: share of the groups to hold out; above 0 it is at least one group.
         generator: where the randomness comes from.
     """
-    numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
-    of_row = np.array([numbers[group] for group in groups], dtype=np.intp)
-    held = np.isin(of_row, generator.permutation(len(numbers))[: math.ceil(share * len(numbers))])
+    of_row = numbered(groups)
+    count = of_row.max(initial=-1) + 1
+    held = np.isin(of_row, generator.permutation(count)[: math.ceil(share * count)])
     return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def _pools(parts: Sequence[Rows], size: int) -> Iterator[Sequence[Rows]]:
+    """The parts in their order, cut where about `size` rows are full."""
+    pool_of = (np.cumsum([len(part) for part in parts]) - 1) // size  # of the last row of each
+    cuts = [0, *(np.flatnonzero(np.diff(pool_of)) + 1).tolist(), len(parts)]
+    for start, end in pairwise(cuts):
+        yield parts[start:end]

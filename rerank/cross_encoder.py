@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -15,13 +15,16 @@ from rerank.backends.backend import BACKENDS, BackendName
 from rerank.backends.choice import BackendReport, Gate, choose
 from rerank.backends.export import FILES
 from rerank.backends.network import native_bf16
-from rerank.batching import split_groups
 from rerank.cache import ScoreCache
 from rerank.card import ModelCard
 from rerank.errors import InputError, NotFiniteError
 from rerank.model import Model
 from rerank.tokens import Pair, normalized
-from rerank.training import BestWeights, FitReport, train
+from rerank.training.data import targets_of
+from rerank.training.fit import fit
+from rerank.training.losses import LossName
+from rerank.training.options import FitOptions
+from rerank.training.report import Evaluation, FitReport, Keep
 
 AUTO: Literal["auto"] = "auto"
 AUTO_PAIRS = 64
@@ -148,7 +151,7 @@ class CrossEncoderReranker:
         texts = normalized(pairs)
         _require(bool(texts), "There are no pairs to measure with.")
         if grades is not None:
-            grades = _targets(grades, len(texts))
+            grades = targets_of(grades, len(texts))
         bf16 = native_bf16(self._model.network().device.type)
         names = [name for name in BACKENDS if name != "torch-bf16" or bf16]
         report = choose(
@@ -169,21 +172,24 @@ class CrossEncoderReranker:
         grades: Sequence[float] | NDArray[np.floating],
         *,
         groups: Sequence[Hashable] | None = None,
+        loss: LossName | Sequence[LossName] = "pointwise",
         epochs: int = 1,
         learning_rate: float = 5e-5,
         batch_size: int = 32,
         held_out: float = 0.1,
+        keep: Keep | None = None,
         patience: int = 3,
         max_seconds: float | None = None,
         bf16: bool | None = None,
         seed: int = 0,
+        checkpoint: str | Path | None = None,
+        watch: Callable[[Evaluation], None] | None = None,
         progress: bool | None = None,
     ) -> FitReport:
-        """Train on graded pairs, then keep the weights of the lowest held-out loss.
+        """Train on graded pairs, then keep the weights that did best on the held-out pairs.
 
-        Binary cross-entropy with soft targets on the one logit, AdamW, the learning rate rising over the
-        first tenth and falling to 0. The held-out loss is looked at before training, then four times an epoch
-        or twenty times in all, whichever is less often.
+        AdamW, the learning rate rising over the first tenth and falling to 0. The held-out pairs are looked at
+        before training, then four times an epoch or twenty times in all, whichever is less often.
         Training goes on from the present weights, so a second `fit` refines the first. If it is interrupted
         (Ctrl-C), the best weights so far stay and the exception is raised again. With one seed, machine and
         number of threads, and without `max_seconds`, two fits give the same weights.
@@ -192,58 +198,60 @@ class CrossEncoderReranker:
             pairs: n pairs of query text and candidate text.
             grades: how relevant each is, at least 0, shape (n,). Grades up to 1 are taken as they are; if any
                 is above 1, all are divided by the highest, so that 0 to 3 becomes 0 to 1.
-            groups: what is held out together, one per pair; None is the query text.
+            groups: whose pairs are compared with one another and held out together, one per pair; None is the
+                query text.
+            loss: "pointwise", binary cross-entropy with soft targets, whose scores are near the grades; or one that
+                compares the pairs of a group and leaves the size of the scores open: "ranknet" (two by two),
+                "lambda" (two by two, weighted for nDCG), "listwise" (all at once). Several are summed.
             epochs: passes over the pairs.
             learning_rate: the highest of the schedule.
-            batch_size: pairs of one step.
+            batch_size: most pairs of one step. A loss that compares gets whole groups; one of more pairs is cut.
             held_out: share of the groups to hold out, in [0, 1); 0 trains on all and keeps the last weights.
-            patience: looks without a lower held-out loss after which training stops.
+            keep: the best weights are those of the highest held-out "ndcg" (of nDCG@10, and where it is equal the
+                lower loss) or of the lowest held-out "loss"; None is "ndcg" where 30 held-out groups or more have
+                pairs of different grades: fewer give too coarse a mean.
+            patience: looks that are not the best so far after which training stops.
             max_seconds: time after which training stops, its schedule run to the end; the last look comes on top.
             bf16: whether matrix products run in bfloat16; None is yes where the hardware does that natively.
             seed: of the split, the order and the dropout.
+            checkpoint: a folder for the state of the training, written at every look (four times the size of the
+                model). The same fit goes on from there, to the same weights. It is deleted when the fit ends well.
+            watch: called with every look, to log it elsewhere; what it raises ends the training.
             progress: whether to draw a progress bar; None is only on a terminal.
 
         Raises:
-            InputError: the pairs, grades or groups do not match or an argument is out of its range.
+            InputError: the pairs, grades or groups do not match, an argument is out of its range, or `checkpoint`
+                holds another fit.
             ModelNotFoundError: on first use, there is no such model.
             ModelError: on first use, the model is no cross-encoder with one score.
             NotFiniteError: the loss became NaN; lower `learning_rate`.
         """
-        texts = normalized(pairs)
-        targets = _targets(grades, len(texts))
-        groups = [query for query, _ in texts] if groups is None else groups
-        _require(len(groups) == len(texts), f"There are {len(texts)} pairs but {len(groups)} groups.")
-        for name, value in {"epochs": epochs, "batch_size": batch_size, "patience": patience}.items():
-            _require(value >= 1, f"{name} is at least 1, not {value}.")
-        _require(learning_rate > 0, f"learning_rate is above 0, not {learning_rate}.")
-        _require(max_seconds is None or max_seconds > 0, f"max_seconds is above 0, not {max_seconds}.")
-        _require(0 <= held_out < 1, f"held_out is a share from 0 to below 1, not {held_out}.")
-        train_rows, held_out_rows = split_groups(groups, held_out, np.random.default_rng(seed))
-        _require(len(train_rows) > 0, "One query cannot be split: pass pairs of more queries, or held_out=0.")
-
-        network = self._model.network().float()
-        best = BestWeights(network, start_counts=not self._model.has_new_head())
+        options = FitOptions(
+            loss=(loss,) if isinstance(loss, str) else tuple(loss),
+            epochs=epochs,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            held_out=held_out,
+            keep=keep,
+            patience=patience,
+            max_seconds=max_seconds,
+            bf16=bf16,
+            seed=seed,
+            checkpoint=None if checkpoint is None else Path(checkpoint),
+            watch=watch,
+            progress=progress,
+        )
         try:
-            return train(
-                network,
-                self._model.tokenize(texts),
-                targets,
-                train_rows,
-                held_out_rows,
-                best,
-                epochs=epochs,
-                learning_rate=learning_rate,
-                batch_size=batch_size,
+            return fit(
+                self._model,
+                self.model,
+                normalized(pairs),
+                grades,
+                groups,
+                options,
                 batch_tokens=self._batch_tokens,
-                patience=patience,
-                seed=seed,
-                bf16=native_bf16(network.device.type) if bf16 is None else bf16,
-                progress=progress,
-                max_seconds=max_seconds,
             )
         finally:
-            best.restore()
-            self._model.trained(improved=best.step > 0)
             self._cache.clear()
 
     def save(self, folder: str | Path, /, *, card: str | ModelCard | None = None) -> None:
@@ -302,16 +310,6 @@ def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
         small = np.exp(-np.abs(logits))
     scores: NDArray[np.float32] = np.where(logits >= 0, np.float32(1), small) / (1 + small)
     return scores
-
-
-def _targets(grades: Sequence[float] | NDArray[np.floating], count: int) -> NDArray[np.float32]:
-    targets = np.asarray(grades, dtype=np.float32)
-    _require(targets.shape == (count,), f"There are {count} pairs but grades of shape {targets.shape}.")
-    _require(count > 0, "There are no pairs to learn from.")
-    bad = np.flatnonzero(~np.isfinite(targets) | (targets < 0))
-    if bad.size:
-        raise InputError(f"Grade {bad[0]} is {targets[bad[0]]:g}: grades are finite numbers, at least 0.")
-    return np.divide(targets, max(1.0, targets.max()), dtype=np.float32)
 
 
 def _require(holds: bool, message: str) -> None:

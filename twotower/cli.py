@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from io import TextIOWrapper
 from pathlib import Path
+from typing import get_args
 
 from twotower.commands import arguments
 
@@ -132,6 +133,8 @@ def _parser() -> ArgumentParser:
 
 
 def _add_train_rerank(models: _SubParsersAction[ArgumentParser]) -> None:
+    from rerank.training.losses import LossName
+
     rerank = models.add_parser("rerank", help="fit a reranker, with negatives from your own recall")
     rerank.add_argument(
         "--data", type=Path, required=True, metavar="DIR",
@@ -139,7 +142,7 @@ def _add_train_rerank(models: _SubParsersAction[ArgumentParser]) -> None:
     )  # fmt: skip
     rerank.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the fitted model")
     rerank.add_argument("--base", metavar="MODEL", help="what to start from (default: all-MiniLM-L6-v2)")
-    rerank.add_argument("--loss", choices=arguments.LOSSES, help="what is minimised (default: pointwise)")
+    rerank.add_argument("--loss", choices=get_args(LossName), help="what is minimised (default: pointwise)")
     rerank.add_argument("--minutes", type=arguments.positive, metavar="M", help="most time for fitting")
     rerank.add_argument(
         "--epochs", type=arguments.count, metavar="N", help="passes over the pairs (default: 1)"

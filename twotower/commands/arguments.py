@@ -9,9 +9,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-LOSSES = ("pointwise", "ranknet", "lambda", "listwise")
-"""Of a reranker, as `CrossEncoderReranker.fit` knows them."""
-
 
 def words(text: str) -> str:
     """Text that can be written as UTF-8; a shell may pass any bytes."""

@@ -8,14 +8,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from multimodal.hub import DEFAULT_TEXT_MODEL, locate
 from multimodal.text import TextEncoder
 from rerank.card import PACKAGES, Metric, ModelCard, installed_versions
 from rerank.checkpoints import check_replaceable
 from rerank.cross_encoder import CrossEncoderReranker
-from rerank.training import Evaluation, FitReport
+from rerank.training.losses import LossName
+from rerank.training.report import Evaluation, FitReport
 from twotower.commands.watching import Watch, tensorboard, weights_and_biases
 from twotower.errors import JudgementError
 from twotower.ingest.beir import read_qrels, read_queries
@@ -26,9 +26,6 @@ from twotower.towers.dual_encoder import DualEncoder
 from twotower.training.judged import METRIC, JudgedReport, measure_judged
 from twotower.training.mining import Mined, mine_pairs, same_words
 from twotower.types import Query
-
-if TYPE_CHECKING:
-    from rerank.training.losses import LossName
 
 Say = Callable[[str], object]
 
@@ -131,10 +128,12 @@ def train_rerank(training: Training, *, today: date, say: Say) -> JudgedReport |
     Raises:
         CatalogError: the data cannot be read.
         JudgementError: there is nothing to learn from.
+        ModelNotFoundError: the base model is a path that does not exist.
         RerankError: the model cannot be opened, fitted or saved.
         KeyboardInterrupt: as it came, with how to go on.
     """
     check_replaceable(training.out.expanduser().absolute())
+    base = locate(training.base)
     judged = _read(training.data)
     with ExitStack() as closing:
         watches = list(_watches(training, closing))
@@ -143,7 +142,7 @@ def train_rerank(training: Training, *, today: date, say: Say) -> JudgedReport |
             retriever, judged.queries, judged.train, negatives=training.negatives, seed=training.seed
         )
         say(str(mined))
-        reranker = CrossEncoderReranker(locate(training.base), max_length=training.max_length)
+        reranker = CrossEncoderReranker(base, max_length=training.max_length)
         for line in _told(_fit(reranker, mined, training, watches)):
             say(line)
         # The checkpoint is gone now: what was learned must not wait for the measuring.

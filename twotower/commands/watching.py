@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from rerank.errors import InputError
-from rerank.training import Evaluation
+from rerank.training.report import Evaluation
 
 Watch: TypeAlias = Callable[[Evaluation], None]
 
@@ -30,8 +30,8 @@ def tensorboard(folder: Path) -> Iterator[Watch]:
 
         def watch(evaluation: Evaluation) -> None:
             for name, value in numbers(evaluation).items():
-                writer.add_scalar(name, value, evaluation.step)  # type: ignore[no-untyped-call]  # as above
-            writer.flush()  # type: ignore[no-untyped-call]  # as above
+                writer.add_scalar(name, value, evaluation.step)
+            writer.flush()
 
         yield watch
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rerank.batching import shuffled_batches, split_groups, token_batches
+from rerank.batching import group_batches, shuffled_batches, split_groups, token_batches
 
 LENGTHS = st.lists(st.integers(1, 300), max_size=60).map(lambda lengths: np.array(lengths, dtype=np.intp))
 
@@ -51,3 +51,31 @@ def test_no_group_is_on_both_sides(groups, share, seed):
     held_groups = {groups[row] for row in held_out}
     assert not held_groups & {groups[row] for row in train}
     assert len(held_groups) == int(np.ceil(share * len(set(groups))))
+
+
+@given(
+    st.lists(st.integers(1, 9), min_size=1, max_size=60),
+    st.integers(1, 12),
+    st.integers(0, 99),
+)
+def test_group_batches_hold_whole_groups(sizes, most, seed):
+    generator = np.random.default_rng(seed)
+    groups = generator.permutation(np.repeat(np.arange(len(sizes)), sizes))
+    batches = group_batches(groups, generator.integers(1, 50, len(groups)), most, generator)
+    assert sorted(np.concatenate(batches)) == list(range(len(groups)))
+    assert max(map(len, batches)) <= most
+    for group, size in enumerate(sizes):
+        holding = [batch for batch in batches if (groups[batch] == group).any()]
+        assert len(holding) <= -(-size // most)  # one, unless it fits in none
+
+
+def test_group_batches_are_random_yet_of_similar_length():
+    generator = np.random.default_rng(0)
+    groups = np.repeat(np.arange(2000), 4)
+    lengths = np.repeat(generator.integers(10, 200, 2000), 4)
+    batches = group_batches(groups, lengths, 32, generator)
+    padded = sum(len(batch) * lengths[batch].max() for batch in batches)
+    assert padded < 1.1 * lengths.sum()
+    assert all(len(batch) == 32 for batch in batches)
+    again = group_batches(groups, lengths, 32, generator)
+    assert {tuple(sorted(batch)) for batch in again}.isdisjoint(tuple(sorted(batch)) for batch in batches)

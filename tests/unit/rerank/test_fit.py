@@ -4,10 +4,12 @@ import math
 
 import numpy as np
 import pytest
+from sklearn.metrics import ndcg_score
 
-from rerank import CrossEncoderReranker, InputError, NotFiniteError, NotFittedError, training
+from rerank import CrossEncoderReranker, Evaluation, InputError, NotFiniteError, NotFittedError
 from rerank.batching import split_groups
-from rerank.training import cross_entropy, schedule
+from rerank.training import loop
+from rerank.training.loop import schedule
 
 RULE_WORDS = ["red", "blue", "green", "steel", "wood", "drill"]
 
@@ -66,7 +68,9 @@ def test_the_best_weights_are_restored_and_training_stops_early(scorer):
     assert [look.step for look in report.evaluations][-3] == report.best_step  # patience 2
     _, held_out = split_groups(range(200), 0.3, np.random.default_rng(0))
     logits = reranker.logits([pairs[row] for row in held_out])
-    assert cross_entropy(logits, grades[held_out]) == pytest.approx(min(losses.values()), abs=1e-5)
+    wanted = grades[held_out]
+    entropy = np.mean(np.logaddexp(0, logits.astype(float)) - wanted * logits)
+    assert entropy == pytest.approx(min(losses.values()), abs=1e-5)
 
 
 def test_two_fits_with_one_seed_are_equal_and_leave_the_random_state_alone(encoder):
@@ -122,14 +126,14 @@ def test_an_interrupted_fit_keeps_the_best_weights(encoder, monkeypatch, dies_at
     pairs, grades = rule(300, seed=0)
     calls = []
 
-    def dying(network, batch, *, bf16, forward=training.forward):
+    def dying(network, batch, *, bf16, forward=loop.forward):
         calls.append(len(batch["input_ids"]))
         if len(calls) == dies_at:
             raise KeyboardInterrupt
         return forward(network, batch, bf16=bf16)
 
     reranker = CrossEncoderReranker(encoder)
-    monkeypatch.setattr(training, "forward", dying)
+    monkeypatch.setattr(loop, "forward", dying)
     with pytest.raises(KeyboardInterrupt):
         reranker.fit(pairs, grades, groups=range(300), epochs=20)
     if dies_at == 1:
@@ -170,15 +174,83 @@ def test_progress_is_drawn_when_asked(encoder, capsys):
     assert "held_out=" in capsys.readouterr().err
 
 
-def test_the_loss_and_the_schedule_are_the_known_ones():
-    import torch
-
-    logits, targets = np.array([-200, -1, 0, 3], np.float32), np.array([0, 0.3, 1, 0.5], np.float32)
-    expected = torch.nn.functional.binary_cross_entropy_with_logits(
-        torch.from_numpy(logits), torch.from_numpy(targets)
-    )
-    assert cross_entropy(logits, targets) == pytest.approx(expected.item(), rel=1e-6)
+def test_the_schedule_rises_and_falls():
     assert [schedule(done) for done in (0, 0.05, 0.1, 0.55, 1)] == pytest.approx([0, 0.5, 1, 0.5, 0])
+
+
+def lists(queries, seed):
+    """Six pairs for each query; its grade is how many words of three the text shares with it."""
+    generator = np.random.default_rng(seed)
+    pairs, grades, groups = [], [], []
+    for number in range(queries):
+        words = generator.permutation([*RULE_WORDS, "paint", "lamp"])
+        for grade in (0, 0, 1, 1, 2, 3):
+            text = generator.permutation([*words[:grade], *words[3 : 6 - grade]])
+            pairs.append((" ".join(words[:3]), " ".join(text)))
+            grades.append(float(grade))
+            groups.append(number)
+    return pairs, grades, groups
+
+
+@pytest.mark.parametrize("loss", ["ranknet", "lambda", "listwise", ("pointwise", "ranknet")])
+def test_fit_learns_to_order_with_every_loss(encoder, loss):
+    pairs, grades, groups = lists(200, seed=0)
+    reranker = CrossEncoderReranker(encoder, device="cpu")
+    report = reranker.fit(
+        pairs,
+        grades,
+        groups=groups,
+        loss=loss,
+        epochs=4,
+        learning_rate=3e-3,
+        patience=9,
+        held_out=0.15,
+        bf16=False,
+    )
+    first, *_, last = report.evaluations
+    assert report.kept == "ndcg"  # 30 held-out groups
+    assert first.held_out_ndcg < 0.8 < 0.9 < last.held_out_ndcg
+    assert last.held_out_loss < first.held_out_loss
+    best = {look.step: look.held_out_ndcg for look in report.evaluations}[report.best_step]
+    assert best == max(look.held_out_ndcg for look in report.evaluations)
+    _, held_out = split_groups(groups, 0.15, np.random.default_rng(0))
+    scores = reranker.score([pairs[row] for row in held_out]).reshape(-1, 6)
+    assert ndcg_score(np.array(grades)[held_out].reshape(-1, 6), scores, k=10) == pytest.approx(
+        best, abs=1e-3
+    )
+
+
+def test_the_best_weights_may_be_those_of_the_loss(encoder):
+    pairs, grades, groups = lists(60, seed=0)
+
+    def kept(**options):
+        return CrossEncoderReranker(encoder).fit(pairs, grades, groups=groups, epochs=1, **options).kept
+
+    assert kept(held_out=0.5) == "ndcg"  # 30 groups
+    assert kept(held_out=0.4) == "loss"  # 24
+    assert kept(held_out=0.5, keep="loss") == "loss"
+    assert kept(held_out=0.1, keep="ndcg") == "ndcg"
+
+
+def test_of_looks_with_equal_ndcg_the_lower_loss_is_better():
+    first, second = Evaluation(1, 0.5, 0.4, 1.0), Evaluation(2, 0.5, 0.3, 1.0)
+    third = Evaluation(3, 0.5, 0.2, 0.9)
+    assert second.key("ndcg") < first.key("ndcg") < third.key("ndcg")
+    assert third.key("loss") < second.key("loss")
+
+
+def test_comparing_losses_leave_out_what_has_no_order(encoder):
+    pairs = [(query, text) for query in RULE_WORDS for text in RULE_WORDS[:5]]
+    grades = [1.0] * 5 + [0.0, 1.0, 1.0, 0.0, 0.0] * 5
+    report = CrossEncoderReranker(encoder).fit(pairs, grades, held_out=0, loss="ranknet")
+    assert report.train_pairs == 25
+
+
+def test_watch_sees_every_look(encoder):
+    pairs, grades = rule(100, seed=0)
+    looks = []
+    report = CrossEncoderReranker(encoder).fit(pairs, grades, groups=range(100), watch=looks.append)
+    np.testing.assert_equal(looks, list(report.evaluations))
 
 
 @pytest.mark.parametrize(
@@ -196,6 +268,12 @@ def test_the_loss_and_the_schedule_are_the_known_ones():
         ("patience", {"patience": 0}),
         ("learning_rate", {"learning_rate": 0.0}),
         ("max_seconds", {"max_seconds": 0}),
+        ("loss", {"loss": "hinge"}),
+        ("loss", {"loss": ()}),
+        ("loss", {"loss": ("ranknet", "ranknet")}),
+        ("nothing to order", {"loss": "lambda", "held_out": 0}),
+        ("keep", {"keep": "accuracy"}),
+        ("keep=", {"keep": "ndcg"}),
         ("Pair 1", {"pairs": [("a", "b"), "ab"]}),
     ],
 )

@@ -1,0 +1,179 @@
+"""Fine-tuning a cross-encoder: one loop, read from top to bottom."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rerank.backends.network import forward, predict
+from rerank.batching import Rows, group_batches, shuffled_batches
+from rerank.errors import NotFiniteError
+from rerank.training.best import BestWeights
+from rerank.training.checkpoint import Checkpoint, Progress
+from rerank.training.data import Graded
+from rerank.training.held_out import mean_loss, mean_ndcg
+from rerank.training.losses import total
+from rerank.training.options import FitOptions
+from rerank.training.report import Evaluation, FitReport
+
+if TYPE_CHECKING:
+    from sentence_transformers import CrossEncoder
+    from torch.nn import Parameter
+    from torch.optim import Optimizer
+
+LOOKS_PER_EPOCH, MOST_LOOKS = 4, 20  # at the held-out pairs
+WARMUP = 0.1  # share of the training during which the learning rate rises
+WEIGHT_DECAY = 0.01
+MAX_GRADIENT = 1.0
+
+
+def train(
+    network: CrossEncoder,
+    data: Graded,
+    held_out: Graded,
+    best: BestWeights,
+    options: FitOptions,
+    *,
+    batch_tokens: int,
+    bf16: bool,
+    checkpoint: Checkpoint | None,
+) -> FitReport:
+    """Minimise the losses over what of the network needs a gradient; see `CrossEncoderReranker.fit`.
+
+    The caller restores `best`, also after an exception.
+    """
+    import torch
+    from tqdm import tqdm
+
+    batches = _batches(data, options)
+    device = network.device
+    optimizer = _adamw(network, options.learning_rate)
+    between_looks = math.ceil(len(batches) / min(LOOKS_PER_EPOCH * options.epochs, MOST_LOOKS))
+    losses: list[float] = []  # since the last evaluation
+
+    with (
+        torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+        tqdm(total=len(batches), desc="fit", unit="step", disable=_disable(options.progress)) as bar,
+    ):
+        torch.manual_seed(options.seed)  # dropout
+        so_far = (checkpoint and checkpoint.read(network, optimizer, best)) or Progress()
+        started = time.monotonic() - so_far.seconds
+        bar.update(so_far.step)
+
+        def done(steps: float) -> float:
+            """Share of the training that is over, by steps or by time, whichever is further."""
+            elapsed = time.monotonic() - started
+            by_time = 0.0 if options.max_seconds is None else elapsed / options.max_seconds
+            return min(1.0, max(steps / len(batches), by_time))
+
+        while True:
+            step = so_far.step
+            over = step > 0 and done(step) >= 1
+            if (step % between_looks == 0 or over) and so_far.looked_at != step:
+                logits = predict(network, held_out.tokens, batch_tokens, bf16=bf16)
+                look = Evaluation(
+                    step,
+                    _mean(losses),
+                    mean_loss(options.loss, logits, held_out),
+                    mean_ndcg(logits, held_out),
+                )
+                losses.clear()
+                improved = best.offer(look)
+                so_far.looked(look, improved=improved, seconds=time.monotonic() - started)
+                bar.set_postfix(
+                    train=f"{look.train_loss:.4f}",
+                    held_out=f"{look.held_out_loss:.4f}",
+                    ndcg=f"{look.held_out_ndcg:.4f}",
+                )
+                if checkpoint is not None:
+                    checkpoint.write(network, optimizer, best, so_far)
+                if options.watch is not None:
+                    options.watch(look)
+            stopped_early = len(held_out.targets) > 0 and so_far.unimproved >= options.patience
+            if stopped_early or over:
+                break
+
+            rows = batches[step]  # (b,)
+            network.train()
+            _set_rate(optimizer, options.learning_rate * schedule(done(step + 0.5)))
+            logits_now = forward(network, data.tokens.batch(rows), bf16=bf16)  # (b,), float32
+            targets = torch.from_numpy(data.targets[rows]).to(device)
+            groups = torch.from_numpy(data.groups[rows]).to(device)
+            loss = total(options.loss, logits_now, targets, groups)
+            if not torch.isfinite(loss):
+                raise NotFiniteError(f"The loss of step {step + 1} is not a number: lower learning_rate.")
+            optimizer.zero_grad()
+            torch.autograd.backward(loss)
+            torch.nn.utils.clip_grad_norm_(network.parameters(), MAX_GRADIENT)
+            optimizer.step()
+            losses.append(loss.item())
+
+            so_far.step += 1
+            best.passed(so_far.step)
+            bar.update()
+    network.eval()
+    if checkpoint is not None:
+        checkpoint.remove()
+    return FitReport(
+        evaluations=tuple(so_far.evaluations),
+        steps=so_far.step,
+        best_step=best.step,
+        kept=best.keep,
+        train_pairs=len(data.targets),
+        held_out_pairs=len(held_out.targets),
+        trained_parameters=sum(weights.numel() for weights in _trained(network)),
+        stopped_early=stopped_early,
+        out_of_time=so_far.step < len(batches) and not stopped_early,
+        bf16=bf16,
+        seconds=time.monotonic() - started,
+    )
+
+
+def schedule(done: float) -> float:
+    """Share of the learning rate after a share of the training: up to 1 during `WARMUP`, then down to 0."""
+    return min(done / WARMUP, (1.0 - done) / (1.0 - WARMUP))
+
+
+def _batches(data: Graded, options: FitOptions) -> list[Rows]:
+    """The batches of all epochs; a loss that compares the pairs of a group needs them together."""
+    generator = np.random.default_rng(options.seed)
+    rows, lengths, size = np.arange(len(data.targets)), data.tokens.lengths, options.batch_size
+    batches: list[Rows] = []
+    for _ in range(options.epochs):
+        if options.loss == ("pointwise",):
+            batches += shuffled_batches(rows, lengths, size, generator)
+        else:
+            batches += group_batches(data.groups, lengths, size, generator)
+    return batches
+
+
+def _adamw(network: CrossEncoder, learning_rate: float) -> Optimizer:
+    """AdamW that leaves biases and normalisation scales (the vectors) undecayed."""
+    import torch
+
+    matrices = [weights for weights in _trained(network) if weights.ndim > 1]
+    vectors = [weights for weights in _trained(network) if weights.ndim <= 1]
+    return torch.optim.AdamW(
+        [{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": vectors, "weight_decay": 0.0}],
+        lr=learning_rate,
+    )
+
+
+def _trained(network: CrossEncoder) -> list[Parameter]:
+    return [weights for weights in network.parameters() if weights.requires_grad]
+
+
+def _set_rate(optimizer: Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else math.nan
+
+
+def _disable(progress: bool | None) -> bool | None:
+    return None if progress is None else not progress  # tqdm's None: only where there is a terminal

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from rerank import CrossEncoderReranker, InputError
+from rerank.training.checkpoint import FILE
+
+OPTIONS = {
+    "epochs": 4,
+    "learning_rate": 3e-3,
+    "batch_size": 8,
+    "held_out": 0.2,
+    "patience": 99,
+    "bf16": False,
+}
+OPTIONS |= {"loss": ("pointwise", "ranknet")}
+
+
+@pytest.fixture
+def data(pairs):
+    """The pairs with grades at random, in twelve groups."""
+    return pairs, np.random.default_rng(0).integers(0, 3, 60), np.arange(60) // 5
+
+
+def opened(encoder):
+    reranker = CrossEncoderReranker(encoder, device="cpu")
+    for module in reranker._model.network().modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.2
+    return reranker
+
+
+class Stop(Exception):
+    pass
+
+
+def interrupted(reranker, data, folder, look, **options):
+    """A fit that `watch` ends at a look."""
+    looks = []
+
+    def watch(each):
+        looks.append(each)
+        if len(looks) == look:
+            raise Stop
+
+    pairs, grades, groups = data
+    with pytest.raises(Stop):
+        reranker.fit(pairs, grades, groups=groups, checkpoint=folder, watch=watch, **(OPTIONS | options))
+    return looks
+
+
+def weights(reranker):
+    return {name: value.clone() for name, value in reranker._model.network().state_dict().items()}
+
+
+@pytest.mark.parametrize("look", [1, 3, 9])
+@pytest.mark.parametrize("same_object", [True, False])
+def test_a_resumed_fit_gives_the_weights_of_an_uninterrupted_one(encoder, data, tmp_path, look, same_object):
+    pairs, grades, groups = data
+    whole = opened(encoder)
+    expected = whole.fit(pairs, grades, groups=groups, **OPTIONS)
+    assert len(expected.evaluations) > 9
+    assert 0 < expected.best_step < expected.steps
+
+    folder = tmp_path / "a" / "state"
+    reranker = opened(encoder)
+    looks = interrupted(reranker, data, folder, look)
+    assert [path.name for path in folder.iterdir()] == [FILE]
+    if not same_object:
+        reranker = opened(encoder)
+    later = []
+    report = reranker.fit(pairs, grades, groups=groups, checkpoint=folder, watch=later.append, **OPTIONS)
+    np.testing.assert_equal(looks + later, list(expected.evaluations))
+    np.testing.assert_equal(list(report.evaluations), list(expected.evaluations))
+    assert (report.best_step, report.steps) == (expected.best_step, expected.steps)
+    resumed = weights(reranker)
+    assert all(torch.equal(resumed[name], value) for name, value in weights(whole).items())
+    assert not folder.exists()
+
+
+def test_time_counts_on_after_an_interruption(encoder, data, tmp_path):
+    pairs, grades, groups = data
+    options = {"epochs": 1000, "patience": 10_000, "max_seconds": 0.5}
+    looks = interrupted(opened(encoder), data, tmp_path, 1, **options)
+    assert len(looks) == 1
+    report = opened(encoder).fit(pairs, grades, groups=groups, checkpoint=tmp_path, **(OPTIONS | options))
+    assert report.out_of_time
+    assert report.seconds >= 0.5
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"seed": 1}, {"epochs": 5}, {"loss": "pointwise"}, {"held_out": 0.3}, {"max_seconds": 9.0}],
+)
+def test_other_arguments_are_refused(encoder, data, tmp_path, changed):
+    pairs, grades, groups = data
+    reranker = opened(encoder)
+    interrupted(reranker, data, tmp_path, 2)
+    state = (tmp_path / FILE).read_bytes()
+    before = weights(reranker)
+    with pytest.raises(InputError, match="another model or other arguments"):
+        reranker.fit(pairs, grades, groups=groups, checkpoint=tmp_path, **(OPTIONS | changed))
+    assert (tmp_path / FILE).read_bytes() == state
+    assert all(torch.equal(before[name], value) for name, value in weights(reranker).items())
+
+
+def test_other_data_or_another_model_is_refused(encoder, scorer, data, tmp_path):
+    pairs, grades, groups = data
+    interrupted(opened(encoder), data, tmp_path, 2)
+    others = [
+        (encoder, [("red", "door"), *pairs[1:]], grades, groups),
+        (encoder, pairs, [2 - grades[0], *grades[1:]] if grades[0] != 1 else [0, *grades[1:]], groups),
+        (encoder, pairs, grades, [*groups[:-1], groups[0]]),
+        (scorer, pairs, grades, groups),
+    ]
+    for model, other_pairs, other_grades, other_groups in others:
+        with pytest.raises(InputError, match="belongs to a fit of other pairs"):
+            opened(model).fit(other_pairs, other_grades, groups=other_groups, checkpoint=tmp_path, **OPTIONS)
+
+
+@pytest.mark.parametrize("damage", [lambda state: b"", lambda state: state[:-1], lambda state: b"x" * 99])
+def test_a_damaged_state_is_refused(encoder, data, tmp_path, damage):
+    pairs, grades, groups = data
+    interrupted(opened(encoder), data, tmp_path, 2)
+    path = tmp_path / FILE
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(InputError, match="delete it to start anew"):
+        opened(encoder).fit(pairs, grades, groups=groups, checkpoint=tmp_path, **OPTIONS)
+
+
+def test_only_its_own_file_is_removed(encoder, data, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    pairs, grades, groups = data
+    opened(encoder).fit(pairs, grades, groups=groups, checkpoint=str(tmp_path), **OPTIONS)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
