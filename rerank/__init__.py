@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rerank.backends.choice import BackendReport
     from rerank.calibrating import CalibrationReport, expected_calibration_error
+    from rerank.card import Metric, ModelCard
     from rerank.cascade import Cascade, Reranked, Stage
     from rerank.cross_encoder import CrossEncoderReranker
     from rerank.decay import Decay
@@ -38,6 +39,8 @@ __all__ = [
     "Evaluation",
     "FitReport",
     "InputError",
+    "Metric",
+    "ModelCard",
     "ModelError",
     "ModelNotFoundError",
     "NotFiniteError",
@@ -68,6 +71,8 @@ _HOMES = {
     "distil": "rerank.distillation",
     "Evaluation": "rerank.training.report",
     "FitReport": "rerank.training.report",
+    "Metric": "rerank.card",
+    "ModelCard": "rerank.card",
 }
 
 

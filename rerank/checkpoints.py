@@ -61,8 +61,7 @@ def save_checkpoint(network: CrossEncoder, folder: Path, also: Callable[[Path], 
         InputError: `folder` exists and holds something else than a saved cross-encoder.
     """
     folder = folder.expanduser().absolute()
-    if folder.exists() and not _may_replace(folder):
-        raise InputError(f"{folder} exists and is not a saved cross-encoder: choose another folder.")
+    check_replaceable(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
         new, old = Path(scratch, "new"), Path(scratch, "old")
@@ -77,6 +76,16 @@ def save_checkpoint(network: CrossEncoder, folder: Path, also: Callable[[Path], 
             if old.exists() and not folder.exists():
                 old.rename(folder)
             raise
+
+
+def check_replaceable(folder: Path) -> None:
+    """Check that a model may be saved there, which is worth knowing before it is trained.
+
+    Raises:
+        InputError: the folder exists and holds something else than a saved cross-encoder.
+    """
+    if folder.exists() and not _may_replace(folder):
+        raise InputError(f"{folder} exists and is not a saved cross-encoder: choose another folder.")
 
 
 def _is_path(name: str) -> bool:

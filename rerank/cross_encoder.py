@@ -17,6 +17,7 @@ from rerank.backends.network import native_bf16
 from rerank.cache import ScoreCache
 from rerank.calibrating import CalibrationReport, Labels, calibrate, shares_of
 from rerank.calibration import Method
+from rerank.card import ModelCard
 from rerank.errors import InputError, NotFiniteError
 from rerank.explain import MOST_WORDS, WordWeight, word_weights
 from rerank.model import Model
@@ -345,18 +346,22 @@ class CrossEncoderReranker:
         finally:
             self._cache.clear()
 
-    def save(self, folder: str | Path, /) -> None:
+    def save(self, folder: str | Path, /, *, card: str | ModelCard | None = None) -> None:
         """Write model, tokenizer, `max_length` and calibration to a folder that `load` reads: safetensors and JSON.
 
         With a back end of ONNX Runtime or OpenVINO its files are there, too: who opens the folder needs no torch.
 
         An earlier save of the same name is replaced. The folder appears under its name only when complete.
 
+        Args:
+            folder: a new name, or an earlier save.
+            card: what its README.md says, such as a `ModelCard`; None writes none.
+
         Raises:
             InputError: the folder exists and is something else than a saved cross-encoder.
             NotFittedError: the model's head is random; call `fit` first.
         """
-        self._model.save(Path(folder), onnx=self.backend in FILES)
+        self._model.save(Path(folder), onnx=self.backend in FILES, card=None if card is None else str(card))
 
     @classmethod
     def load(

@@ -15,6 +15,7 @@ from rerank.backends.export import FILES, FOLDER, export, exported
 from rerank.backends.network import TorchBackend
 from rerank.backends.session import FileBackend, onnx_runtime, openvino
 from rerank.calibration import Calibration, Platt, read_calibration, write_calibration
+from rerank.card import FILE as CARD
 from rerank.checkpoints import has_new_head, open_checkpoint, save_checkpoint
 from rerank.errors import InputError, NotFittedError
 from rerank.tokens import Pair, Tokens, tokenize
@@ -132,12 +133,13 @@ class Model:
             self._new_head = False
             self.trained(improved=True)
 
-    def save(self, folder: Path, *, onnx: bool) -> None:
+    def save(self, folder: Path, *, onnx: bool, card: str | None = None) -> None:
         """Write it to a folder.
 
         Args:
             folder: a new name, or an earlier save.
             onnx: with the files that ONNX Runtime and OpenVINO read.
+            card: what its README.md says; None writes none.
 
         Raises:
             InputError: the folder holds something else.
@@ -150,6 +152,8 @@ class Model:
                 export(network, new)
             if calibration != Platt():
                 write_calibration(calibration, new)
+            if card is not None:
+                (new / CARD).write_text(card, encoding="utf-8")
 
         save_checkpoint(network, folder, also)
 

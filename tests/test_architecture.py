@@ -23,6 +23,7 @@ FLOORS = [
     {"settings"},
     {"retriever"},
     {"evaluation"},
+    {"training"},
     {"__init__"},
     {"demo"},
     {"commands"},

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from argparse import ArgumentParser, BooleanOptionalAction, Namespace
+from argparse import ArgumentParser, BooleanOptionalAction, Namespace, _SubParsersAction
 from collections.abc import Sequence
+from dataclasses import fields
 from io import TextIOWrapper
 from pathlib import Path
+from typing import get_args
 
 from twotower.commands import arguments
 
@@ -30,8 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with quiet_libraries():
             given.run(given)
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        return _fail("interrupted; what was saved before stays", 130)
+    except KeyboardInterrupt as stop:
+        return _fail(str(stop) or "interrupted; what was saved before stays", 130)
     except BrokenPipeError:
         # Who read our output has gone; without this the interpreter would complain at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -131,6 +133,9 @@ def _parser() -> ArgumentParser:
     )
     export.set_defaults(run=_export)
 
+    train = commands.add_parser("train", help="fit a model on your own judgements")
+    _add_train_rerank(train.add_subparsers(required=True, metavar="MODEL"))
+
     demo = commands.add_parser("demo", help="make a sample shop, search it, and measure every stage")
     demo.add_argument("--folder", type=Path, default=Path("twotower-demo"), help="where the page goes")
     demo.add_argument(
@@ -138,6 +143,46 @@ def _parser() -> ArgumentParser:
     )
     demo.set_defaults(run=_demo)
     return parser
+
+
+def _add_train_rerank(models: _SubParsersAction[ArgumentParser]) -> None:
+    from rerank.training.losses import LossName
+
+    rerank = models.add_parser("rerank", help="fit a reranker, with negatives from your own recall")
+    rerank.add_argument(
+        "--data", type=Path, required=True, metavar="DIR",
+        help="BEIR folder: corpus.jsonl, queries.jsonl, qrels/train.tsv and, to measure on, qrels/dev.tsv",
+    )  # fmt: skip
+    rerank.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the fitted model")
+    rerank.add_argument("--base", metavar="MODEL", help="what to start from (default: all-MiniLM-L6-v2)")
+    rerank.add_argument("--loss", choices=get_args(LossName), help="what is minimised (default: pointwise)")
+    rerank.add_argument("--minutes", type=arguments.positive, metavar="M", help="most time for fitting")
+    rerank.add_argument(
+        "--epochs", type=arguments.count, metavar="N", help="passes over the pairs (default: 1)"
+    )
+    rerank.add_argument(
+        "--negatives",
+        type=arguments.count,
+        metavar="N",
+        help="unjudged items a query, from recall (default: 4)",
+    )
+    rerank.add_argument(
+        "--max-length", type=arguments.count, metavar="N", help="most tokens of a pair (default: 128)"
+    )
+    rerank.add_argument("--seed", type=int, metavar="S", help="of everything random (default: 0)")
+    rerank.add_argument(
+        "--store",
+        type=Path,
+        metavar="DIR",
+        help="the items of a store and its recall, in place of corpus.jsonl",
+    )
+    rerank.add_argument(
+        "--checkpoint", type=Path, metavar="DIR",
+        help="where an interrupted training goes on from (default: beside --out)",
+    )  # fmt: skip
+    rerank.add_argument("--tensorboard", type=Path, metavar="DIR", help="write the losses there, too")
+    rerank.add_argument("--wandb", metavar="PROJECT", help="send the losses to Weights & Biases, too")
+    rerank.set_defaults(run=_train_rerank)
 
 
 def _store(parser: ArgumentParser) -> None:
@@ -232,6 +277,16 @@ def _export(given: Namespace) -> None:
     from twotower.commands.store import export
 
     print(f"{export(given.store, given.catalog, given.vectors):,} items written to {given.catalog}")
+
+
+def _train_rerank(given: Namespace) -> None:
+    from datetime import UTC, datetime
+
+    from twotower.commands.train import Training, train_rerank
+
+    names = [each.name for each in fields(Training)]
+    chosen = {name: value for name in names if (value := getattr(given, name)) is not None}
+    train_rerank(Training(**chosen), today=datetime.now(UTC).date(), say=print)
 
 
 def _demo(given: Namespace) -> None:

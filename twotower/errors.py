@@ -7,6 +7,7 @@ TwoTowerError
   |    +- FilterError             a `where` that cannot be understood
   +- EncoderError(ValueError)     an encoder that gave something else than (n, dim) finite float32
   +- CatalogError(ValueError)     a catalogue file that cannot be read
+  +- JudgementError(ValueError)   judgements that cannot be learned from or measured on
   +- LeakError(ValueError)        an evaluation that would have seen the future
   +- UnknownItemError(KeyError)   an id that is not indexed
   +- StoreError(OSError)          a store folder that cannot be read or written
@@ -55,6 +56,10 @@ class EncoderError(TwoTowerError, ValueError):
 
 class CatalogError(TwoTowerError, ValueError):
     """A catalogue file cannot be read; the message names the file, the line and the field."""
+
+
+class JudgementError(TwoTowerError, ValueError):
+    """Judgements cannot be learned from or measured on, because what they speak of is not there."""
 
 
 class LeakError(TwoTowerError, ValueError):

@@ -37,6 +37,13 @@ def weight(text: str) -> float:
     return number
 
 
+def positive(text: str) -> float:
+    """A finite number above 0."""
+    if not (number := weight(text)) > 0:
+        raise ArgumentTypeError(f"{text!r} is not a number above 0")
+    return number
+
+
 def moment(text: str) -> datetime:
     """An ISO-8601 time with an offset or Z."""
     try:

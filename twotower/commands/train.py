@@ -1,0 +1,263 @@
+"""`twotower train rerank`: from judgements and the shop's own recall to a fitted reranker with its card."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from multimodal.hub import DEFAULT_TEXT_MODEL, locate
+from multimodal.text import TextEncoder
+from rerank.card import PACKAGES, Metric, ModelCard, installed_versions
+from rerank.checkpoints import check_replaceable
+from rerank.cross_encoder import CrossEncoderReranker
+from rerank.training.losses import LossName
+from rerank.training.report import Evaluation, FitReport
+from twotower.commands.watching import Watch, tensorboard, weights_and_biases
+from twotower.errors import JudgementError
+from twotower.ingest.beir import read_qrels, read_queries
+from twotower.ingest.catalog import read_catalog
+from twotower.recall.hybrid import ReciprocalRank
+from twotower.retriever import Retriever
+from twotower.towers.dual_encoder import DualEncoder
+from twotower.training.judged import METRIC, JudgedReport, measure_judged
+from twotower.training.mining import Mined, mine_pairs, same_words
+from twotower.types import Query
+
+Say = Callable[[str], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What to fit, and on what.
+
+    Args:
+        data: a BEIR folder with qrels/train.tsv; qrels/dev.tsv, where it is there, is only measured on.
+        out: folder for the fitted model.
+        base: a hub name or a folder; a model without a scoring head will do.
+        loss: see `CrossEncoderReranker.fit`.
+        minutes: most time for fitting; None is no limit.
+        epochs: passes over the pairs.
+        negatives: unjudged items a query, from recall.
+        max_length: most tokens of a pair.
+        seed: of the negatives and of the fit.
+        store: whose items and recall to take; None indexes corpus.jsonl in memory, for words and vectors.
+        checkpoint: a folder that an interrupted training goes on from; None is one beside `out`.
+        tensorboard: folder for the losses, or None.
+        wandb: project of Weights & Biases for the losses, or None.
+    """
+
+    data: Path
+    out: Path
+    base: str = DEFAULT_TEXT_MODEL
+    loss: LossName = "pointwise"
+    minutes: float | None = None
+    epochs: int = 1
+    negatives: int = 4
+    max_length: int = 128
+    seed: int = 0
+    store: Path | None = None
+    checkpoint: Path | None = None
+    tensorboard: Path | None = None
+    wandb: str | None = None
+
+    @property
+    def resumes_from(self) -> Path:
+        """The checkpoint's folder."""
+        out = self.out.expanduser().absolute()
+        return out.with_name(f"{out.name}-checkpoint") if self.checkpoint is None else self.checkpoint
+
+    def settings(self) -> dict[str, int | float | str | None]:
+        """What a model card and a tracker shall know: numbers and names, no paths."""
+        return {
+            "base model": self.base_name or Path(self.base).name,
+            "loss": self.loss,
+            "minutes at most": self.minutes,
+            "epochs": self.epochs,
+            "negatives a query": self.negatives,
+            "tokens a pair at most": self.max_length,
+            "seed": self.seed,
+        }
+
+    @property
+    def base_name(self) -> str | None:
+        """The base model's name on the hub; None if it is a folder."""
+        return None if Path(self.base).expanduser().is_dir() else self.base
+
+    def command(self) -> str:
+        """The command line, with the names of folders in place of where they are on this machine."""
+        given = {
+            "--data": _name(self.data),
+            "--out": _name(self.out),
+            "--base": self.base_name or _name(Path(self.base)),
+            "--loss": self.loss,
+            "--minutes": None if self.minutes is None else f"{self.minutes:g}",
+            "--epochs": self.epochs,
+            "--negatives": self.negatives,
+            "--max-length": self.max_length,
+            "--seed": self.seed,
+            "--store": None if self.store is None else _name(self.store),
+        }
+        words = [word for name, value in given.items() if value is not None for word in (name, str(value))]
+        return shlex.join(["twotower", "train", "rerank", *words])
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Queries by id, and the judgements of both splits; `dev` has no query whose words are in `train`."""
+
+    queries: Mapping[str, Query]
+    train: Mapping[str, Mapping[str, int]]
+    dev: Mapping[str, Mapping[str, int]]
+
+
+def train_rerank(training: Training, *, today: date, say: Say) -> JudgedReport | None:
+    """Mine, fit, measure and save; a training that was interrupted goes on where it was.
+
+    Args:
+        training: what to fit, and on what.
+        today: the date on the model's card.
+        say: called with each line of the report.
+
+    Returns:
+        What was measured on the dev split; None where there is nothing to measure on.
+
+    Raises:
+        CatalogError: the data cannot be read.
+        JudgementError: there is nothing to learn from.
+        ModelNotFoundError: the base model is a path that does not exist.
+        RerankError: the model cannot be opened, fitted or saved.
+        KeyboardInterrupt: as it came, with how to go on.
+    """
+    check_replaceable(training.out.expanduser().absolute())
+    base = locate(training.base)
+    judged = _read(training.data)
+    with ExitStack() as closing:
+        watches = list(_watches(training, closing))
+        retriever = closing.enter_context(_retriever(training))
+        mined = mine_pairs(
+            retriever, judged.queries, judged.train, negatives=training.negatives, seed=training.seed
+        )
+        say(str(mined))
+        reranker = CrossEncoderReranker(base, max_length=training.max_length)
+        for line in _told(_fit(reranker, mined, training, watches)):
+            say(line)
+        # The checkpoint is gone now: what was learned must not wait for the measuring.
+        reranker.save(training.out, card=_card(training, mined, None, today))
+        report = _measured(retriever, reranker, judged, training.seed)
+    if report is None:
+        say("no dev judgements of other queries: nothing was measured")
+    else:
+        for line in report.lines():
+            say(line)
+    reranker.save(training.out, card=_card(training, mined, report, today))
+    say(f"saved to {training.out}")
+    return report
+
+
+def _read(folder: Path) -> Judged:
+    queries, train = read_queries(folder), read_qrels(folder, "train")
+    dev = read_qrels(folder, "dev") if (folder / "qrels" / "dev.tsv").exists() else {}
+    for split, qrels in (("train", train), ("dev", dev)):
+        if missing := [query for query in qrels if query not in queries]:
+            raise JudgementError(
+                f"qrels/{split}.tsv judges the query {missing[0]!r}, which queries.jsonl has not: add it there"
+            )
+    trained = {same_words(queries[query]) for query in train}
+    fresh = {query: grades for query, grades in dev.items() if same_words(queries[query]) not in trained}
+    return Judged(queries, train, {query: fresh[query] for query in fresh if queries[query].strip()})
+
+
+def _watches(training: Training, closing: ExitStack) -> Iterator[Watch]:
+    if training.tensorboard is not None:
+        yield closing.enter_context(tensorboard(training.tensorboard))
+    if training.wandb is not None:
+        yield closing.enter_context(weights_and_biases(training.wandb, training.settings()))
+
+
+def _retriever(training: Training) -> Retriever:
+    if training.store is not None:
+        return Retriever.open(training.store, read_only=True)
+    items = list(read_catalog(training.data))
+    retriever = Retriever(DualEncoder(TextEncoder()), hybrid=ReciprocalRank())
+    retriever.upsert(items)
+    return retriever
+
+
+def _fit(reranker: CrossEncoderReranker, mined: Mined, training: Training, watches: list[Watch]) -> FitReport:
+    def watch(evaluation: Evaluation) -> None:
+        for each in watches:
+            each(evaluation)
+
+    try:
+        return reranker.fit(
+            mined.pairs,
+            mined.grades,
+            groups=mined.groups,
+            loss=training.loss,
+            epochs=training.epochs,
+            max_seconds=None if training.minutes is None else 60 * training.minutes,
+            seed=training.seed,
+            checkpoint=training.resumes_from,
+            watch=watch,
+        )
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(
+            f"interrupted; the same command goes on from {training.resumes_from}"
+        ) from stop
+
+
+def _told(report: FitReport) -> Iterator[str]:
+    best = next(
+        (each for each in report.evaluations if each.step == report.best_step), report.evaluations[-1]
+    )
+    ended = ", stopped early" if report.stopped_early else ", out of time" if report.out_of_time else ""
+    yield (
+        f"{report.steps:,} steps on {report.train_pairs:,} pairs in {report.seconds:,.0f} s{ended}; "
+        f"best at step {report.best_step:,} with held-out loss {best.held_out_loss:.4f} "
+        f"({report.held_out_pairs:,} pairs)"
+    )
+
+
+def _measured(
+    retriever: Retriever, reranker: CrossEncoderReranker, judged: Judged, seed: int
+) -> JudgedReport | None:
+    dev = {
+        query: grades
+        for query, grades in judged.dev.items()
+        if any(grade > 0 and item in retriever for item, grade in grades.items())
+    }
+    return measure_judged(retriever, reranker, judged.queries, dev, seed=seed) if dev else None
+
+
+def _card(training: Training, mined: Mined, report: JudgedReport | None, today: date) -> ModelCard:
+    data: dict[str, int | str] = {
+        "training queries": mined.queries,
+        "training pairs": len(mined.pairs),
+        "judged pairs": mined.judged,
+        "negatives from recall": mined.near,
+        "negatives from all items": mined.far,
+    }
+    measured = () if report is None else report.measured
+    if report is not None:
+        data |= {"dev queries": report.queries, "dev pairs": report.pairs}
+    return ModelCard(
+        name=_name(training.out),
+        made_on=today,
+        dataset=_name(training.data),
+        data=data,
+        settings=training.settings(),
+        metrics=[
+            Metric(each.name, METRIC, each.ndcg.mean, each.ndcg.low, each.ndcg.high) for each in measured
+        ],
+        command=training.command(),
+        base_model=training.base_name,
+        versions=installed_versions(("twotower", *PACKAGES)),
+    )
+
+
+def _name(folder: Path) -> str:
+    return folder.expanduser().resolve().name
