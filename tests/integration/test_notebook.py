@@ -71,7 +71,9 @@ def test_reranking(tmp_path):
     time = dict(re.findall(r"^(.+?) +(\S+) of the time", printed, flags=re.MULTILINE))
     assert {"recall alone", "student", "cascade", "full, torch", "full, onnx", "full, onnx-int8"} <= set(time)
     assert time["full, torch"] == "1.00"
-    assert float(time["recall alone"]) < min(float(ratio) for way, ratio in time.items() if way != "recall alone")
+    assert float(time["recall alone"]) < min(
+        float(ratio) for way, ratio in time.items() if way != "recall alone"
+    )
     assert sum("image/png" in data for data in shown) == 3
 
 
