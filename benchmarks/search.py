@@ -19,7 +19,7 @@ from benchmarks.common.quality import (
     sentence,
     shared_params,
 )
-from benchmarks.retrieval.judged import judged_rows, judged_runs, judged_table, marked
+from benchmarks.retrieval.judged import judged_rows, judged_runs, judged_table
 from benchmarks.retrieval.straight import StraightRecipe
 from multimodal import WeightedConcat
 from twotower import DualEncoder, ReciprocalRank, Retriever
@@ -106,15 +106,15 @@ def headline(system: str, ratios: Mapping[str, Spread]) -> str:
 
 def our_systems(data: Dataset, options: argparse.Namespace) -> dict[str, Retriever]:
     """The library's stages, each on the one before it; fusion only where there are photos."""
-    text, items = models.text_encoder(options), marked(data)
+    text = models.text_encoder(options)
     retriever = Retriever(DualEncoder(text), relevance_weight=options.relevance_weight)
-    retriever.upsert(items, on_error="skip")
+    retriever.upsert(data.items, on_error="skip")
     systems = {"dense": retriever}
     if _has_photos(data):
         fusion = WeightedConcat(text=TEXT_WEIGHT, image=IMAGE_WEIGHT)
         encoder = DualEncoder(text, models.image_encoder(options), fusion)
         retriever = Retriever(encoder, relevance_weight=options.relevance_weight)
-        retriever.upsert(items, on_error="skip")
+        retriever.upsert(data.items, on_error="skip")
         systems["fused"] = retriever
     hybrid = retriever.using(hybrid=ReciprocalRank(depth=DEPTH))
     systems["hybrid"] = hybrid
