@@ -44,6 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--relevance-weight", type=float, default=0.7, help="of reranked rows, 0 to 1 (default: 0.7)"
     )
+    parser.add_argument("--store", type=Path, help="a store with the data's items, instead of encoding them")
+    parser.add_argument("--without-peers", action="store_true", help="random, BM25 and our own rows alone")
     parser.add_argument("--runs", type=Path, help="write every run to this folder, in TREC's format")
 
 
@@ -63,7 +65,7 @@ def run(options: argparse.Namespace) -> Result:
             name: search_run(retriever, data.worded if name == "dense" else data.queries, DEPTH, now=newest)
             for name, retriever in ours.items()
         },
-        **peer_runs(data, options),
+        **({} if options.without_peers else peer_runs(data, options)),
     }
     counting = counting_of(options)
     shared = shared_params(data, options) | {"depth": DEPTH}
@@ -107,8 +109,7 @@ def headline(system: str, ratios: Mapping[str, Spread]) -> str:
 def our_systems(data: Dataset, options: argparse.Namespace) -> dict[str, Retriever]:
     """The library's stages, each on the one before it; fusion only where there are photos."""
     text = models.text_encoder(options)
-    retriever = Retriever(DualEncoder(text), relevance_weight=options.relevance_weight)
-    retriever.upsert(data.items, on_error="skip")
+    retriever = _retriever(DualEncoder(text), data, options)
     systems = {"dense": retriever}
     if _has_photos(data):
         fusion = WeightedConcat(text=TEXT_WEIGHT, image=IMAGE_WEIGHT)
@@ -128,6 +129,18 @@ def our_systems(data: Dataset, options: argparse.Namespace) -> dict[str, Retriev
     if _newest(data) is not None:
         systems["reranked+decay"] = systems["reranked"].using(decay=default_decay())
     return systems
+
+
+def _retriever(encoder: DualEncoder, data: Dataset, options: argparse.Namespace) -> Retriever:
+    """The items in memory, or a store that holds them already."""
+    if options.store is None:
+        retriever = Retriever(encoder, relevance_weight=options.relevance_weight)
+        retriever.upsert(data.items, on_error="skip")
+        return retriever
+    retriever = Retriever.open(options.store, encoder=encoder, read_only=True)
+    if len(retriever) != len(data.items):
+        raise ValueError(f"{options.store} holds {len(retriever)} items, the data {len(data.items)}.")
+    return retriever.using(relevance_weight=options.relevance_weight, hybrid=None, decay=None)
 
 
 def peer_runs(data: Dataset, options: argparse.Namespace) -> dict[str, Run]:
