@@ -22,7 +22,7 @@ from benchmarks.common.quality import (
 from benchmarks.retrieval.judged import judged_rows, judged_runs, judged_table
 from benchmarks.retrieval.straight import StraightRecipe
 from multimodal import WeightedConcat
-from twotower import DualEncoder, ReciprocalRank, Retriever
+from twotower import Convex, DualEncoder, ReciprocalRank, Retriever
 from twotower.evaluation import bm25_run, random_run, search_run, write_run
 from twotower.evaluation.metrics import Run
 from twotower.presets import IMAGE_WEIGHT, TEXT_WEIGHT, default_decay
@@ -43,6 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--queries", type=int, help="only the first so many of the split (default: all)")
     parser.add_argument(
         "--relevance-weight", type=float, default=0.7, help="of reranked rows, 0 to 1 (default: 0.7)"
+    )
+    parser.add_argument(
+        "--lexical-weight", type=float, help="of hybrid rows, by Convex (default: reciprocal ranks)"
     )
     parser.add_argument("--store", type=Path, help="a store with the data's items, instead of encoding them")
     parser.add_argument("--without-peers", action="store_true", help="random, BM25 and our own rows alone")
@@ -112,12 +115,13 @@ def our_systems(data: Dataset, options: argparse.Namespace) -> dict[str, Retriev
     retriever = _retriever(DualEncoder(text), data, options)
     systems = {"dense": retriever}
     if _has_photos(data):
-        fusion = WeightedConcat(text=TEXT_WEIGHT, image=IMAGE_WEIGHT)
-        encoder = DualEncoder(text, models.image_encoder(options), fusion)
+        photos = WeightedConcat(text=TEXT_WEIGHT, image=IMAGE_WEIGHT)
+        encoder = DualEncoder(text, models.image_encoder(options), photos)
         retriever = Retriever(encoder, relevance_weight=options.relevance_weight)
         retriever.upsert(data.items, on_error="skip")
         systems["fused"] = retriever
-    hybrid = retriever.using(hybrid=ReciprocalRank(depth=DEPTH))
+    fusion = Convex(options.lexical_weight) if options.lexical_weight else ReciprocalRank(depth=DEPTH)
+    hybrid = retriever.using(hybrid=fusion)
     systems["hybrid"] = hybrid
     reranker = models.reranker(options)
     if reranker is None:
@@ -186,7 +190,10 @@ def parameters_of(name: str, data: Dataset, options: argparse.Namespace) -> dict
         case "fused":
             return {"text_model": text, **image, "text_weight": TEXT_WEIGHT, "image_weight": IMAGE_WEIGHT}
         case "hybrid":
-            return {"fused_rankings": f"bm25, {recall}", "reciprocal_rank_constant": 60}
+            fusion = (
+                {"lexical_weight": options.lexical_weight} if options.lexical_weight else {"constant": 60}
+            )
+            return {"fused_rankings": f"bm25, {recall}", **fusion}
         case "reranked+decay":
             newest = _newest(data)
             return {"candidates": recall, "now": newest.isoformat() if newest else None, "half_life_days": 90}
