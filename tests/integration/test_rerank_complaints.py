@@ -413,7 +413,7 @@ def test_t6_the_best_candidates_do_not_tie_in_the_sigmoid(cross_encoder):
     assert len(set(expit(logits).astype(np.float16))) == 1
     ranked = Logits().rank("q", [str(logit) for logit in logits])
     assert [float(row.text) for row in ranked] == logits[::-1]  # where float32 ties, the logit decides
-    assert [row.score for row in ranked[2:]] == pytest.approx(expit(logits[3::-1]), rel=1e-7)
+    assert [row.score for row in ranked[2:]] == pytest.approx(expit(logits[3::-1]), rel=3e-7)
     assert len({row.score for row in ranked[2:]}) == 4
     coarse = CrossEncoderReranker(cross_encoder(10.0), device="cpu", backend="torch-bf16")
     pairs = [("red", text) for text in random_texts(40)]
@@ -421,7 +421,7 @@ def test_t6_the_best_candidates_do_not_tie_in_the_sigmoid(cross_encoder):
     assert found.dtype == raw.dtype == np.float32
     assert raw.min() > 8
     assert len(set(found.tolist())) == len(set(raw.tolist())) > 4
-    np.testing.assert_allclose(found, expit(raw.astype(np.float64)), rtol=1e-7)
+    np.testing.assert_allclose(found, expit(raw.astype(np.float64)), rtol=3e-7)
 
 
 class Crash(BaseException):
