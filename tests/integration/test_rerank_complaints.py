@@ -24,6 +24,7 @@ from twotower.errors import ItemError, QueryError
 from twotower.recall.hybrid import Convex, ReciprocalRank
 from twotower.recall.vectors.maker import IndexMaker
 from twotower.store import files, stored
+from twotower.training import mine_pairs
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 WORDS = ["red", "blue", "green", "steel", "wood", "drill", "lamp", "door", "pipe", "tape", "glue", "saw"]
@@ -321,6 +322,31 @@ def test_c23_clip_reads_the_beginning_of_what_is_too_long(clip_encoder):
     vectors = clip_encoder.encode_texts([item.words, read, f"{read} chair", "lamp " * 40])
     np.testing.assert_allclose(vectors[[0, 2]], vectors[[1, 1]], atol=1e-6)
     assert vectors[0] @ vectors[3] < 0.999
+
+
+def test_c24_mining_is_done_in_blocks_and_pads_nothing(monkeypatch):
+    """sentence-transformers#3816, #3832, #3872, #3887: a matrix of all similarities, and rows of -1 where few are."""
+    items = [Item(f"{first} {second}", f"{first} {second}") for first in WORDS for second in WORDS]
+    retriever = shop(items)
+    blocks = []
+
+    def spy(self, queries, k, search=Retriever.search_batch):
+        hits = search(self, queries, k)
+        blocks.append((len(queries), max(map(len, hits))))
+        return hits
+
+    monkeypatch.setattr(Retriever, "search_batch", spy)
+    queries = {str(n): f"{WORDS[n % 12]} {WORDS[n // 12 % 12]}" for n in range(130)}
+    qrels = {query: {words: 1} for query, words in queries.items()}
+    mined = mine_pairs(retriever, queries, qrels, negatives=3, ranks=(5, 20), random=0)
+    assert blocks == [(64, 20), (64, 20), (2, 20)]  # hits of a block, never queries times items
+    assert (mined.judged, mined.near) == (130, 390)
+    assert not {pair for pair, grade in zip(mined.pairs, mined.grades, strict=True) if grade == 0} & {
+        (words, words) for words in queries.values()
+    }
+    few = mine_pairs(retriever, queries, qrels, negatives=200, ranks=(0, 150), random=0)
+    assert few.near == 130 * 143  # all there are but the relevant one, each once
+    assert {text for _, text in few.pairs} == {item.id for item in items}
 
 
 def test_t1_zero_stays_zero_no_date_is_not_now_and_reading_writes_nothing(tmp_path):
