@@ -103,7 +103,7 @@ class CrossEncoderReranker:
         """Relevance of each pair: the sigmoid of its logit; after `calibrate`, the probability of being relevant.
 
         A score depends on its pair alone, not on the other pairs: in float32 to about 1e-5, in bfloat16 and in 8-bit
-        integers to about 0.01.
+        integers to about 0.02.
 
         Args:
             pairs: n pairs of query text and candidate text. Texts are brought to Unicode form NFKC; a pair
@@ -215,7 +215,7 @@ class CrossEncoderReranker:
         pairs: Sequence[Pair],
         grades: Sequence[float] | NDArray[np.floating] | None = None,
         *,
-        most_score_error: float = 0.01,
+        most_score_error: float = 0.03,
         most_ndcg_loss: float = 0.003,
     ) -> BackendReport:
         """Measure every back end on this machine and go on with the fastest that scores as float32 does.
@@ -223,7 +223,8 @@ class CrossEncoderReranker:
         Args:
             pairs: n pairs like those that will be scored, some hundreds of several queries.
             grades: how relevant each pair is, shape (n,), to compare nDCG@10, too; None compares scores alone.
-            most_score_error: largest mean difference of a score in [0, 1] from that in float32.
+            most_score_error: largest mean difference of a score in [0, 1] from that in float32. That of 8-bit
+                integers is about 0.02 where the CPU adds their products in 16 bits.
             most_ndcg_loss: most that nDCG@10 may be lower than in float32.
 
         Returns:

