@@ -16,7 +16,15 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.classification.data import Labelled, Pair, made_up, read_pairs, split, unseen
-from benchmarks.classification.decisions import Scores, Thresholds, Truth, metrics, right, thresholds
+from benchmarks.classification.decisions import (
+    RESAMPLES,
+    Scores,
+    Thresholds,
+    Truth,
+    metrics,
+    right,
+    thresholds,
+)
 from benchmarks.classification.lexical import TfIdf, jaccard
 from benchmarks.classification.small_bert import HIDDEN, LAYERS, small_bert
 from benchmarks.common import arguments
@@ -25,7 +33,7 @@ from benchmarks.common.quality import ratio_of_means
 from rerank import CrossEncoderReranker, FitReport, InputError, expected_calibration_error
 
 OURS, CONSTANT = "twotower", "constant"
-QUICK_TRAIN, QUICK_DEV, QUICK_MINUTES = 1_500, 300, 0.2
+QUICK_TRAIN, QUICK_DEV, QUICK_RESAMPLES = 1_500, 300, 50
 CALIBRATION_SHARE = 0.1
 SHOWN = ("accuracy", "f1", "average_precision", "roc_auc")
 
@@ -90,8 +98,9 @@ def run(options: argparse.Namespace) -> Result:
         "share_of_yes": float(truth.mean()),
         "calibration_pairs": len(part_truth),
     }
+    resamples = QUICK_RESAMPLES if options.quick else RESAMPLES
     found = {
-        name: metrics(system.scores, truth, system.chosen, seed=options.seed)
+        name: metrics(system.scores, truth, system.chosen, resamples=resamples, seed=options.seed)
         for name, system in systems.items()
     }
     found[OURS] |= {
@@ -129,7 +138,7 @@ def _data(options: argparse.Namespace) -> tuple[Labelled, Labelled]:
         return made_up(QUICK_TRAIN, options.seed), made_up(QUICK_DEV, options.seed + 1)
     train, dev = read_pairs(options.train), read_pairs(options.dev)
     if options.quick:
-        train, dev = train.rows(np.arange(QUICK_TRAIN)), dev.rows(np.arange(QUICK_DEV))
+        train, dev = train.first(QUICK_TRAIN), dev.first(QUICK_DEV)
     return unseen(train, dev), dev
 
 
@@ -146,7 +155,7 @@ def _fitted(
         fitting.labels,
         epochs=options.epochs,
         learning_rate=_rate(options),
-        max_seconds=60 * (QUICK_MINUTES if options.quick else options.minutes),
+        max_seconds=60 * options.minutes,
         keep="loss",  # most queries have one pair, so there is nothing to order
         seed=options.seed,
     )

@@ -34,6 +34,10 @@ class Labelled:
         """These rows alone, in this order."""
         return Labelled([self.pairs[row] for row in rows], self.labels[rows])
 
+    def first(self, count: int) -> Labelled:
+        """The first so many of them."""
+        return Labelled(self.pairs[:count], self.labels[:count])
+
 
 def read_pairs(path: Path) -> Labelled:
     """Read JSON lines of "query", "title" and "label", a number of at least 0.

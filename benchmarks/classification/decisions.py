@@ -13,7 +13,7 @@ from twotower.evaluation.significance import Interval, mean_interval, ratio_inte
 
 Scores = NDArray[np.floating]
 Truth = NDArray[np.bool_]
-RESAMPLES = 1_000  # of what has to be sorted anew for each
+RESAMPLES = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +40,13 @@ def thresholds(scores: Scores, truth: Truth) -> Thresholds:
     return Thresholds(float(least[accuracy.argmax()]), float(least[f1.argmax()]))
 
 
-def metrics(scores: Scores, truth: Truth, chosen: Thresholds, *, seed: int = 0) -> dict[str, float]:
+def metrics(
+    scores: Scores, truth: Truth, chosen: Thresholds, *, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, float]:
     """Accuracy, F1 of the yes, average precision and area under the ROC curve, each with its 95 % interval.
 
-    Intervals (NAME_low, NAME_high) are percentile bootstraps over the pairs.
+    Intervals (NAME_low, NAME_high) are percentile bootstraps over the pairs, the last two of `resamples` samples,
+    because each of those is sorted anew.
     """
     from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -51,8 +54,8 @@ def metrics(scores: Scores, truth: Truth, chosen: Thresholds, *, seed: int = 0) 
     found = {
         "accuracy": mean_interval(right(scores, truth, chosen), seed=seed),
         "f1": ratio_interval(2 * yes * said, yes + said, seed=seed),  # 2 TP / (2 TP + FP + FN)
-        "average_precision": _resampled(average_precision_score, scores, truth, seed),
-        "roc_auc": _resampled(roc_auc_score, scores, truth, seed),
+        "average_precision": _resampled(average_precision_score, scores, truth, resamples, seed),
+        "roc_auc": _resampled(roc_auc_score, scores, truth, resamples, seed),
     }
     return {
         f"{name}{end}": value
@@ -66,7 +69,9 @@ def right(scores: Scores, truth: Truth, chosen: Thresholds) -> NDArray[np.float6
     return ((scores >= chosen.accuracy) == truth).astype(np.float64)
 
 
-def _resampled(metric: Callable[[Truth, Scores], float], scores: Scores, truth: Truth, seed: int) -> Interval:
+def _resampled(
+    metric: Callable[[Truth, Scores], float], scores: Scores, truth: Truth, resamples: int, seed: int
+) -> Interval:
     value = float(metric(truth, scores))
     if np.ptp(scores) == 0:  # one answer for all pairs has no order
         return Interval(value, value, value)
@@ -75,7 +80,7 @@ def _resampled(metric: Callable[[Truth, Scores], float], scores: Scores, truth: 
         metric,
         paired=True,
         vectorized=False,
-        n_resamples=RESAMPLES,
+        n_resamples=resamples,
         method="percentile",
         rng=np.random.default_rng(seed),
     )
