@@ -33,7 +33,7 @@ from benchmarks.common.quality import ratio_of_means
 from rerank import CrossEncoderReranker, FitReport, InputError, expected_calibration_error
 
 OURS, CONSTANT = "twotower", "constant"
-QUICK_TRAIN, QUICK_DEV, QUICK_RESAMPLES = 1_500, 300, 50
+QUICK_TRAIN, QUICK_DEV, QUICK_EPOCHS, QUICK_RESAMPLES = 2_500, 300, 2, 50
 CALIBRATION_SHARE = 0.1
 SHOWN = ("accuracy", "f1", "average_precision", "roc_auc")
 
@@ -153,7 +153,7 @@ def _fitted(
     report = reranker.fit(
         fitting.pairs,
         fitting.labels,
-        epochs=options.epochs,
+        epochs=min(options.epochs, QUICK_EPOCHS) if options.quick else options.epochs,
         learning_rate=_rate(options),
         max_seconds=60 * options.minutes,
         keep="loss",  # most queries have one pair, so there is nothing to order

@@ -74,15 +74,17 @@ def split(data: Labelled, share: float, seed: int) -> tuple[Labelled, Labelled]:
 
 
 def made_up(count: int, seed: int) -> Labelled:
-    """Pairs that mean the same, 1, except where one of the two texts says "not"; all other characters are random.
+    """Pairs that mean the same, 1, except where one of the two texts says "not", once or more.
 
-    About a third are 1. Every text has seven characters.
+    About a third are 1. Every text has seven characters, the others random.
     """
     rng = np.random.default_rng(seed)
     texts = rng.choice(list(FILLERS), size=(count, 2, 7))
     same = rng.random(count) < 1 / 3
     others = np.flatnonzero(~same)
-    texts[others, rng.integers(2, size=len(others)), rng.integers(7, size=len(others))] = NOT
+    one = rng.integers(2, size=len(others))
+    for _ in range(3):
+        texts[others, one, rng.integers(7, size=len(others))] = NOT
     pairs = [("".join(query), "".join(title)) for query, title in texts]
     return Labelled(pairs, same.astype(np.float64))
 

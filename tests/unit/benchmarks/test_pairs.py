@@ -34,7 +34,7 @@ def ran(tmp_path_factory):
     """The result file and the predictions of a run on the made-up language, graded 0 and 2."""
     folder = tmp_path_factory.mktemp("pairs")
     out, predictions = folder / "out.json", folder / "predictions.jsonl"
-    train = write(folder / "train.jsonl", data.made_up(1000, 5), 2)
+    train = write(folder / "train.jsonl", data.made_up(2500, 5), 2)
     dev = write(folder / "dev.jsonl", data.made_up(200, 6), 2)
     options = [
         "--train",
@@ -136,10 +136,10 @@ def test_no_threshold_is_better_than_the_chosen_ones(rows):
 
 def test_intervals_are_as_wide_as_the_theory_says():
     rng = np.random.default_rng(0)
-    truth = rng.random(2000) < 0.3
-    scores = truth + rng.normal(size=2000)
+    truth = rng.random(1000) < 0.3
+    scores = truth + rng.normal(size=1000)
     found = decisions.metrics(scores, truth, decisions.Thresholds(0.5, 0.5), resamples=150)
-    error = np.sqrt(found["accuracy"] * (1 - found["accuracy"]) / 2000)
+    error = np.sqrt(found["accuracy"] * (1 - found["accuracy"]) / 1000)
     assert found["accuracy_high"] - found["accuracy_low"] == pytest.approx(2 * 1.96 * error, rel=0.1)
     auc, yes, no = found["roc_auc"], truth.sum(), (~truth).sum()
     one, two = auc / (2 - auc), 2 * auc**2 / (1 + auc)  # Hanley and McNeil 1982
