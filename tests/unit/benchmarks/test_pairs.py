@@ -89,6 +89,19 @@ def test_the_numbers_are_those_of_scikit_learn_on_the_written_predictions(ran):
     assert set(right) == {"constant", "jaccard", "tf-idf", "twotower"}
 
 
+def test_thresholds_are_chosen_on_pairs_neither_fitted_nor_measured_on(ran):
+    result, lines = ran
+    _, part = data.split(data.made_up(2500, 5), 0.1, 0)
+    chosen = decisions.thresholds(lexical.jaccard(part.pairs), part.labels == 1)
+    for line in lines:
+        found = line["jaccard"]
+        assert found["accuracy"] == (found["score"] >= chosen.accuracy)
+        assert found["f1"] == (found["score"] >= chosen.f1)
+    (ours,) = (row["params"] for row in result["rows"] if row["system"] == "twotower")
+    assert ours["calibration_pairs"] == len(part.pairs) == 250
+    assert ours["train_pairs"] + ours["held_out_pairs"] == 2250
+
+
 def test_the_made_up_language_is_learned_and_words_alone_do_not_tell_it(ran):
     result, lines = ran
     found = {row["system"]: row["metrics"] for row in result["rows"]}
