@@ -222,6 +222,6 @@ def test_a_model_that_learned_nothing_stays_uncalibrated_with_a_line(capsys):
 
 
 def test_train_without_dev_is_refused():
-    options = argparse.Namespace(train="train.jsonl", dev=None)
+    options = argparse.Namespace(train="train.jsonl", dev=None, quick=False)
     with pytest.raises(SystemExit, match="go together"):
         pairs.run(options)
