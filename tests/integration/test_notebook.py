@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import nbformat
@@ -57,7 +58,23 @@ def test_store_and_index(tmp_path):
     assert any("image/png" in data for data in shown)
 
 
+def test_reranking(tmp_path):
+    printed, shown = executed("06_reranking", tmp_path)
+    assert "Warning" not in printed
+    assert printed.count("  kept\n") == 1
+    before, after = re.search(r"expected calibration error: (\S+) before, (\S+) after", printed).groups()
+    assert float(after) < float(before)
+    assert "garden hose:\n  nothing relevant\n" in printed
+    assert printed.count("(chosen)") == 1
+    assert "largest difference after loading: 0.0\n" in printed
+    assert "1 ms: {'recall': 20, 'student': 0, 'full': 0}" in printed
+    time = dict(re.findall(r"^(.+?) +(\S+) of the time", printed, flags=re.MULTILINE))
+    assert {"recall alone", "student", "cascade", "full, torch", "full, onnx", "full, onnx-int8"} <= set(time)
+    assert time["full, torch"] == "1.00"
+    assert sum("image/png" in data for data in shown) == 3
+
+
 def test_no_notebook_is_left_out():
     assert {path.stem for path in EXAMPLES.glob("*.ipynb")} == {
-        "01_quickstart", "04_evaluation", "05_store_and_index",
+        "01_quickstart", "04_evaluation", "05_store_and_index", "06_reranking",
     }  # fmt: skip
