@@ -66,7 +66,7 @@ def test_reranking(tmp_path):
     assert float(after) < float(before)
     assert "garden hose:\n  nothing relevant\n" in printed
     assert printed.count("(chosen)") == 1
-    assert "largest difference after loading: 0.0\n" in printed
+    assert float(re.search(r"largest difference after loading: (\S+)", printed)[1]) <= 0.02
     assert "1 ms: {'recall': 20, 'student': 0, 'full': 0}" in printed
     time = dict(re.findall(r"^(.+?) +(\S+) of the time", printed, flags=re.MULTILINE))
     assert {"recall alone", "student", "cascade", "full, torch", "full, onnx", "full, onnx-int8"} <= set(time)
