@@ -19,10 +19,10 @@ from benchmarks.common.quality import (
     sentence,
     shared_params,
 )
-from benchmarks.retrieval.judged import judged_rows, judged_runs, judged_table, marked
+from benchmarks.retrieval.judged import judged_rows, judged_runs, judged_table
 from benchmarks.retrieval.straight import StraightRecipe
 from multimodal import WeightedConcat
-from twotower import DualEncoder, ReciprocalRank, Retriever
+from twotower import Convex, DualEncoder, ReciprocalRank, Retriever
 from twotower.evaluation import bm25_run, random_run, search_run, write_run
 from twotower.evaluation.metrics import Run
 from twotower.presets import IMAGE_WEIGHT, TEXT_WEIGHT, default_decay
@@ -44,6 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--relevance-weight", type=float, default=0.7, help="of reranked rows, 0 to 1 (default: 0.7)"
     )
+    parser.add_argument(
+        "--lexical-weight", type=float, help="of hybrid rows, by Convex (default: reciprocal ranks)"
+    )
+    parser.add_argument("--store", type=Path, help="a store with the data's items, instead of encoding them")
+    parser.add_argument("--without-peers", action="store_true", help="random, BM25 and our own rows alone")
     parser.add_argument("--runs", type=Path, help="write every run to this folder, in TREC's format")
 
 
@@ -63,7 +68,7 @@ def run(options: argparse.Namespace) -> Result:
             name: search_run(retriever, data.worded if name == "dense" else data.queries, DEPTH, now=newest)
             for name, retriever in ours.items()
         },
-        **peer_runs(data, options),
+        **({} if options.without_peers else peer_runs(data, options)),
     }
     counting = counting_of(options)
     shared = shared_params(data, options) | {"depth": DEPTH}
@@ -106,17 +111,17 @@ def headline(system: str, ratios: Mapping[str, Spread]) -> str:
 
 def our_systems(data: Dataset, options: argparse.Namespace) -> dict[str, Retriever]:
     """The library's stages, each on the one before it; fusion only where there are photos."""
-    text, items = models.text_encoder(options), marked(data)
-    retriever = Retriever(DualEncoder(text), relevance_weight=options.relevance_weight)
-    retriever.upsert(items, on_error="skip")
+    text = models.text_encoder(options)
+    retriever = _retriever(DualEncoder(text), data, options)
     systems = {"dense": retriever}
     if _has_photos(data):
-        fusion = WeightedConcat(text=TEXT_WEIGHT, image=IMAGE_WEIGHT)
-        encoder = DualEncoder(text, models.image_encoder(options), fusion)
+        photos = WeightedConcat(text=TEXT_WEIGHT, image=IMAGE_WEIGHT)
+        encoder = DualEncoder(text, models.image_encoder(options), photos)
         retriever = Retriever(encoder, relevance_weight=options.relevance_weight)
-        retriever.upsert(items, on_error="skip")
+        retriever.upsert(data.items, on_error="skip")
         systems["fused"] = retriever
-    hybrid = retriever.using(hybrid=ReciprocalRank(depth=DEPTH))
+    fusion = Convex(options.lexical_weight) if options.lexical_weight else ReciprocalRank(depth=DEPTH)
+    hybrid = retriever.using(hybrid=fusion)
     systems["hybrid"] = hybrid
     reranker = models.reranker(options)
     if reranker is None:
@@ -128,6 +133,18 @@ def our_systems(data: Dataset, options: argparse.Namespace) -> dict[str, Retriev
     if _newest(data) is not None:
         systems["reranked+decay"] = systems["reranked"].using(decay=default_decay())
     return systems
+
+
+def _retriever(encoder: DualEncoder, data: Dataset, options: argparse.Namespace) -> Retriever:
+    """The items in memory, or a store that holds them already."""
+    if options.store is None:
+        retriever = Retriever(encoder, relevance_weight=options.relevance_weight)
+        retriever.upsert(data.items, on_error="skip")
+        return retriever
+    retriever = Retriever.open(options.store, encoder=encoder, read_only=True)
+    if len(retriever) != len(data.items):
+        raise ValueError(f"{options.store} holds {len(retriever)} items, the data {len(data.items)}.")
+    return retriever.using(relevance_weight=options.relevance_weight, hybrid=None, decay=None)
 
 
 def peer_runs(data: Dataset, options: argparse.Namespace) -> dict[str, Run]:
@@ -173,7 +190,10 @@ def parameters_of(name: str, data: Dataset, options: argparse.Namespace) -> dict
         case "fused":
             return {"text_model": text, **image, "text_weight": TEXT_WEIGHT, "image_weight": IMAGE_WEIGHT}
         case "hybrid":
-            return {"fused_rankings": f"bm25, {recall}", "reciprocal_rank_constant": 60}
+            fusion = (
+                {"lexical_weight": options.lexical_weight} if options.lexical_weight else {"constant": 60}
+            )
+            return {"fused_rankings": f"bm25, {recall}", **fusion}
         case "reranked+decay":
             newest = _newest(data)
             return {"candidates": recall, "now": newest.isoformat() if newest else None, "half_life_days": 90}

@@ -18,7 +18,7 @@ from rerank.cache import ScoreCache
 from rerank.calibrating import CalibrationReport, Labels, calibrate, shares_of
 from rerank.calibration import Method
 from rerank.card import ModelCard
-from rerank.errors import InputError, NotFiniteError
+from rerank.errors import NotFiniteError, require
 from rerank.explain import MOST_WORDS, WordWeight, word_weights
 from rerank.model import Model
 from rerank.ranking import Ranked, check_limits, ranked
@@ -75,10 +75,10 @@ class CrossEncoderReranker:
         backend: BackendName | Literal["auto"] = "torch",
         cache_pairs: int = 0,
     ) -> None:
-        _require(backend in (*BACKENDS, AUTO), f"backend is one of {(*BACKENDS, AUTO)}, not {backend!r}.")
-        _require(max_length is None or max_length >= 1, f"max_length is at least 1, not {max_length}.")
-        _require(batch_tokens >= 1, f"batch_tokens is at least 1, not {batch_tokens}.")
-        _require(cache_pairs >= 0, f"cache_pairs is at least 0, not {cache_pairs}.")
+        require(backend in (*BACKENDS, AUTO), f"backend is one of {(*BACKENDS, AUTO)}, not {backend!r}.")
+        require(max_length is None or max_length >= 1, f"max_length is at least 1, not {max_length}.")
+        require(batch_tokens >= 1, f"batch_tokens is at least 1, not {batch_tokens}.")
+        require(cache_pairs >= 0, f"cache_pairs is at least 0, not {cache_pairs}.")
         self.model = str(model)
         self._name: BackendName | Literal["auto"] = backend
         self._model = Model(model, device, max_length, batch_tokens)
@@ -103,7 +103,7 @@ class CrossEncoderReranker:
         """Relevance of each pair: the sigmoid of its logit; after `calibrate`, the probability of being relevant.
 
         A score depends on its pair alone, not on the other pairs: in float32 to about 1e-5, in bfloat16 and in 8-bit
-        integers to about 0.01.
+        integers to about 0.02.
 
         Args:
             pairs: n pairs of query text and candidate text. Texts are brought to Unicode form NFKC; a pair
@@ -156,7 +156,7 @@ class CrossEncoderReranker:
             InputError: an argument is out of its range; and as `score`.
         """
         check_limits(top_k, min_score)
-        _require(not isinstance(documents, str), "documents is one text: pass a list of texts.")
+        require(not isinstance(documents, str), "documents is one text: pass a list of texts.")
         texts = list(documents)
         logits = self.logits([(query, text) for text in texts])
         return ranked(texts, logits, self._model.calibration()(logits), top_k, min_score)
@@ -179,7 +179,7 @@ class CrossEncoderReranker:
         Raises:
             InputError: `most_words` is below 1; and as `score`.
         """
-        _require(most_words >= 1, f"most_words is at least 1, not {most_words}.")
+        require(most_words >= 1, f"most_words is at least 1, not {most_words}.")
         normalized([(query, document)])  # refuses what is not text
         return word_weights(self.logits, query, document, most_words)
 
@@ -215,7 +215,7 @@ class CrossEncoderReranker:
         pairs: Sequence[Pair],
         grades: Sequence[float] | NDArray[np.floating] | None = None,
         *,
-        most_score_error: float = 0.01,
+        most_score_error: float = 0.03,
         most_ndcg_loss: float = 0.003,
     ) -> BackendReport:
         """Measure every back end on this machine and go on with the fastest that scores as float32 does.
@@ -223,7 +223,8 @@ class CrossEncoderReranker:
         Args:
             pairs: n pairs like those that will be scored, some hundreds of several queries.
             grades: how relevant each pair is, shape (n,), to compare nDCG@10, too; None compares scores alone.
-            most_score_error: largest mean difference of a score in [0, 1] from that in float32.
+            most_score_error: largest mean difference of a score in [0, 1] from that in float32. That of 8-bit
+                integers is about 0.02 where the CPU adds their products in 16 bits.
             most_ndcg_loss: most that nDCG@10 may be lower than in float32.
 
         Returns:
@@ -233,7 +234,7 @@ class CrossEncoderReranker:
             InputError: there are no pairs, or the grades do not match them; and as `score`.
         """
         texts = normalized(pairs)
-        _require(bool(texts), "There are no pairs to measure with.")
+        require(bool(texts), "There are no pairs to measure with.")
         if grades is not None:
             grades = targets_of(grades, len(texts))
         bf16 = native_bf16(self._model.network().device.type)
@@ -393,8 +394,3 @@ class CrossEncoderReranker:
             query, document = pairs[int(np.flatnonzero(np.isnan(logits))[0])]
             raise NotFiniteError(f"{self.model} gave NaN for the pair ({query[:80]!r}, {document[:80]!r}).")
         return dict(zip(pairs, logits.tolist(), strict=True))
-
-
-def _require(holds: bool, message: str) -> None:
-    if not holds:
-        raise InputError(message)

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias, TypeVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from rerank.errors import InputError
+from rerank.errors import require
 
 Form: TypeAlias = Literal["exponential", "gaussian", "linear"]
 Score = TypeVar("Score", np.float32, np.float64)
@@ -59,18 +59,16 @@ class Decay:
     def __post_init__(self) -> None:
         scale, decay, weight = self._number("scale"), self._number("decay"), self._number("weight")
         floor, offset = self._number("floor"), self._number("offset")
-        _require(scale > 0, f"scale is a number of days above 0, not {scale:g}.")
-        _require(
-            0 < decay < 1, f"decay is what is left after scale days, above 0 and below 1, not {decay:g}."
-        )
-        _require(0 <= weight <= 1, f"weight is from 0 (age does not count) to 1, not {weight:g}.")
-        _require(0 <= floor <= 1, f"floor is from 0 to 1, not {floor:g}.")
-        _require(offset >= 0, f"offset is a number of days, at least 0, not {offset:g}.")
+        require(scale > 0, f"scale is a number of days above 0, not {scale:g}.")
+        require(0 < decay < 1, f"decay is what is left after scale days, above 0 and below 1, not {decay:g}.")
+        require(0 <= weight <= 1, f"weight is from 0 (age does not count) to 1, not {weight:g}.")
+        require(0 <= floor <= 1, f"floor is from 0 to 1, not {floor:g}.")
+        require(offset >= 0, f"offset is a number of days, at least 0, not {offset:g}.")
         if self.missing is not None:
             missing = self._number("missing")
-            _require(floor <= missing <= 1, f"missing is from floor ({floor:g}) to 1, not {missing:g}.")
+            require(floor <= missing <= 1, f"missing is from floor ({floor:g}) to 1, not {missing:g}.")
         forms = get_args(Form)
-        _require(self.form in forms, f"form is one of {', '.join(forms)}, not {self.form!r}.")
+        require(self.form in forms, f"form is one of {', '.join(forms)}, not {self.form!r}.")
 
     def _number(self, name: str) -> float:
         number = _finite(name, getattr(self, name))
@@ -88,7 +86,7 @@ class Decay:
     ) -> Decay:
         """Exponential decay: the freshness above `floor` halves every `days` days. Args: see the class."""
         # Checked here so that the message says `days`, the name the caller used.
-        _require(_finite("days", days) > 0, f"days is a number above 0, not {days:g}.")
+        require(_finite("days", days) > 0, f"days is a number above 0, not {days:g}.")
         return cls(scale=days, decay=0.5, weight=weight, floor=floor, offset=offset, missing=missing)
 
     @classmethod
@@ -166,7 +164,7 @@ class Decay:
         """
         scores = np.asarray(scores)
         factor = self.factor(ages)
-        _require(
+        require(
             scores.shape == factor.shape, f"{scores.shape} scores and {factor.shape} ages differ in shape."
         )
         # Multiplied in float64 and rounded once, so that a float32 score is not rounded twice.
@@ -184,8 +182,8 @@ class Decay:
             InputError: a name is unknown, `scale` is missing, or a value is out of its range.
         """
         unknown = sorted(set(values) - set(cls.__dataclass_fields__))
-        _require(not unknown, f"{', '.join(unknown)}: not a parameter of a Decay.")
-        _require("scale" in values, "scale is missing: a Decay needs it.")
+        require(not unknown, f"{', '.join(unknown)}: not a parameter of a Decay.")
+        require("scale" in values, "scale is missing: a Decay needs it.")
         return cls(**values)
 
 
@@ -194,10 +192,5 @@ def _finite(name: str, value: Any) -> float:
         number = float(value)
     except (TypeError, ValueError):
         number = math.nan
-    _require(math.isfinite(number), f"{name} is a finite number, not {value!r}.")
+    require(math.isfinite(number), f"{name} is a finite number, not {value!r}.")
     return number
-
-
-def _require(holds: bool, message: str) -> None:
-    if not holds:
-        raise InputError(message)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rerank.decay import Decay
-from rerank.errors import InputError
+from rerank.errors import require
 
 Value: TypeAlias = str | int | float | bool
 
@@ -40,15 +40,13 @@ class DecayBy:
     default: Decay
 
     def __post_init__(self) -> None:
-        _require(isinstance(self.attribute, str) and self.attribute != "", "attribute is a name, not empty.")
-        _require(isinstance(self.decays, Mapping), f"decays is a Decay for each value, not {self.decays!r}.")
+        require(isinstance(self.attribute, str) and self.attribute != "", "attribute is a name, not empty.")
+        require(isinstance(self.decays, Mapping), f"decays is a Decay for each value, not {self.decays!r}.")
         for value, decay in self.decays.items():
             known = isinstance(value, str | int | float) and (isinstance(value, str) or math.isfinite(value))
-            _require(
-                known, f"decays has the value {value!r}: values are text, finite numbers, True or False."
-            )
-            _require(isinstance(decay, Decay), f"decays[{value!r}] is a Decay, not {decay!r}.")
-        _require(isinstance(self.default, Decay), f"default is a Decay, not {self.default!r}.")
+            require(known, f"decays has the value {value!r}: values are text, finite numbers, True or False.")
+            require(isinstance(decay, Decay), f"decays[{value!r}] is a Decay, not {decay!r}.")
+        require(isinstance(self.default, Decay), f"default is a Decay, not {self.default!r}.")
         object.__setattr__(self, "decays", dict(self.decays))  # what the caller does to it later is not ours
 
     @property
@@ -87,11 +85,6 @@ class DecayBy:
             InputError: a name is unknown or missing, or a value is out of its range.
         """
         names = set(cls.__dataclass_fields__)
-        _require(set(values) == names, f"a DecayBy has {', '.join(sorted(names))}, not {', '.join(values)}.")
+        require(set(values) == names, f"a DecayBy has {', '.join(sorted(names))}, not {', '.join(values)}.")
         decays = {value: Decay.from_description(decay) for value, decay in values["decays"]}
         return cls(values["attribute"], decays, Decay.from_description(values["default"]))
-
-
-def _require(holds: bool, message: str) -> None:
-    if not holds:
-        raise InputError(message)

@@ -33,3 +33,13 @@ class NotFittedError(RerankError, RuntimeError):
 
 class NotFiniteError(RerankError, FloatingPointError):
     """The network computed a score or a loss that is not a number."""
+
+
+def require(holds: bool, message: str) -> None:
+    """Refuse what cannot be used.
+
+    Raises:
+        InputError: it does not hold.
+    """
+    if not holds:
+        raise InputError(message)

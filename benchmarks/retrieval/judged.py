@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -15,20 +14,7 @@ from twotower.evaluation import evaluate_run, mean_interval, query_values, rando
 from twotower.evaluation.metrics import Counting, Qrels, Run
 from twotower.recall.lexical import BM25
 
-JUDGED_FOR = "judged for"  # an attribute: the queries that judge an item
 LEAST = 3  # judged products of a query: with fewer there is little to order
-
-
-def marked(data: Dataset) -> list[Item]:
-    """The items, each with the queries that judge it."""
-    queries: dict[str, list[str]] = {}
-    for query, grades in data.qrels.items():
-        for item in grades:
-            queries.setdefault(item, []).append(query)
-    return [
-        replace(item, attributes={**item.attributes, JUDGED_FOR: queries.get(item.id, [])})
-        for item in data.items
-    ]
 
 
 def judged_runs(
@@ -37,7 +23,7 @@ def judged_runs(
     """Rank only what is judged, by chance, by words and by each retriever.
 
     Args:
-        retrievers: by name, with the items that `marked` gives.
+        retrievers: by name.
         data: its queries and judgements.
         seed: of chance.
 
@@ -62,7 +48,9 @@ def judged_runs(
         runs[name] = {
             query: {
                 hit.id: hit.score
-                for hit in retriever.search(data.queries[query], len(grades), where={JUDGED_FOR: query})
+                for hit in retriever.search(
+                    data.queries[query], len(grades), where={"id": {"$in": list(grades)}}
+                )
             }
             for query, grades in qrels.items()
         }

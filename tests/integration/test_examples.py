@@ -44,9 +44,9 @@ def call(script: str, *arguments: str | Path) -> str:
 
 
 def test_fit_a_reranker_then_evaluate_every_stage(data, tmp_path):
-    printed = call("02_fit_reranker.py", data, "--out", tmp_path / "reranker", "--minutes", "0.02")
-    assert "pairs of 3 queries" in printed
-    options = ["--store", data / "store", "--reranker", tmp_path / "reranker", "--relevant", "2"]
+    out = tmp_path / "reranker"
+    assert main(["train", "rerank", "--data", str(data), "--out", str(out), "--minutes", "0.02"]) == 0
+    options = ["--store", data / "store", "--reranker", out, "--relevant", "2"]
     written = ["--json", tmp_path / "stages.json", "--plot", tmp_path / "stages.png"]
     table = call("03_evaluate.py", data, *options, *written)
     assert "2 queries with an item of grade 2 or more" in table

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fakes import HashEncoder, OverlapReranker
 
-from rerank import Decay
+from rerank import Decay, InputError
 from twotower import BadItem, Event, Item, Query, Retriever
 from twotower.errors import EncoderError, EventError, FilterError, ItemError, QueryError, UnknownItemError
 
@@ -176,7 +176,7 @@ def test_a_reranker_that_gives_logits_is_told():
 
     retriever = Retriever(HashEncoder(), Logits())
     retriever.upsert(GOOD)
-    with pytest.raises(QueryError, match="sigmoid"):
+    with pytest.raises(InputError, match="sigmoid"):
         retriever.search("shoes")
 
 

@@ -59,6 +59,7 @@ def options(folder, tiny_text_folder, tiny_clip_folder):
         data=folder, split="dev", where=None, quick=False, seed=0, device="cpu", relevant=1, gain="linear",
         text_model=str(tiny_text_folder), image_model=f"local-dir:{tiny_clip_folder}", reranker=None, runs=None,
         queries=4, backend=None, student=None, student_depth=(6, 3), relevance_weight=0.7,
+        store=None, without_peers=False, lexical_weight=None,
     )  # fmt: skip
 
 
