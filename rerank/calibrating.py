@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from rerank.batching import numbered
 from rerank.calibration import MAPS, Calibration, Isotonic, Method, Platt, sigmoid
 from rerank.errors import InputError
 
@@ -97,8 +98,9 @@ def calibrate(
 
     if method not in MAPS:
         raise InputError(f"method is one of {tuple(MAPS)}, not {method!r}.")
-    numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
-    if len(numbers) < 2:
+    numbers = numbered(groups)
+    distinct = int(numbers.max()) + 1
+    if distinct < 2:
         raise InputError("Pairs of one query cannot tell the error on another: pass pairs of more queries.")
     columns: dict[str, NDArray[Any]] = {"labels": shares, "logits": logits}
     for name, values in columns.items():
@@ -108,8 +110,7 @@ def calibrate(
             )
     x = logits.astype(np.float64)
     after = np.empty_like(logits)
-    folds = GroupKFold(min(FOLDS, len(numbers)))
-    for rest, held_out in folds.split(x, groups=[numbers[group] for group in groups]):
+    for rest, held_out in GroupKFold(min(FOLDS, distinct)).split(x, groups=numbers):
         after[held_out] = _fitted(x[rest], shares[rest], method)(logits[held_out])
     before = sigmoid(logits)
     return CalibrationReport(

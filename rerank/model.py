@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from weakref import finalize
 
 from rerank.backends.backend import Backend, BackendName
-from rerank.backends.export import FILES, FOLDER, export, exported
+from rerank.backends.export import FILES, FOLDER, copy_exported, export, exported
 from rerank.backends.network import TorchBackend
 from rerank.backends.session import FileBackend, onnx_runtime, openvino
 from rerank.calibration import Calibration, Platt, read_calibration, write_calibration
@@ -146,9 +146,12 @@ class Model:
             NotFittedError: the head is random; and as `network`.
         """
         network, calibration = self._trained_network(), self.calibration()
+        earlier = self._exports
+        if earlier is None and self._is_source:
+            earlier = Path(self._source).expanduser()
 
         def also(new: Path) -> None:
-            if onnx:
+            if onnx and not (earlier and copy_exported(earlier, new)):
                 export(network, new)
             if calibration != Platt():
                 write_calibration(calibration, new)

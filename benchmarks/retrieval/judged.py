@@ -13,6 +13,7 @@ from twotower import Item, Query, Retriever
 from twotower.evaluation import evaluate_run, mean_interval, query_values, random_run
 from twotower.evaluation.metrics import Counting, Qrels, Run
 from twotower.recall.lexical import BM25
+from twotower.training import judged_run
 
 LEAST = 3  # judged products of a query: with fewer there is little to order
 
@@ -45,15 +46,7 @@ def judged_runs(
         "bm25": _bm25(data.items, data.queries, qrels),
     }
     for name, retriever in retrievers.items():
-        runs[name] = {
-            query: {
-                hit.id: hit.score
-                for hit in retriever.search(
-                    data.queries[query], len(grades), where={"id": {"$in": list(grades)}}
-                )
-            }
-            for query, grades in qrels.items()
-        }
+        runs[name] = judged_run(retriever, data.queries, qrels)
     return runs, qrels
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import shutil
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -85,6 +86,22 @@ def exported(folder: Path, name: str) -> Path | None:
     if not is_whole:
         raise ModelError(f"{path} is not what was exported: delete the folder {target}, it is made again.")
     return path
+
+
+def copy_exported(source: Path, folder: Path) -> bool:
+    """Take over files that were exported for the same weights; returns whether there are any.
+
+    Args:
+        source: a saved model's folder.
+        folder: another's, with its weights in place.
+    """
+    if not (source / FOLDER).is_dir():
+        return False
+    shutil.copytree(source / FOLDER, folder / FOLDER)
+    if all(exported(folder, name) is not None for name in FILES):
+        return True
+    shutil.rmtree(folder / FOLDER)
+    return False
 
 
 def sha256(path: Path) -> str:

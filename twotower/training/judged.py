@@ -100,7 +100,7 @@ def measure_judged(
             query: dict(zip(judged[query], rng.random(len(judged[query])), strict=True)) for query in judged
         }
     }
-    runs |= {name: _run(way, queries, judged) for name, way in ways.items()}
+    runs |= {name: judged_run(way, queries, judged) for name, way in ways.items()}
     measured = tuple(
         Measured(name, mean_interval(query_values(run, judged, METRIC), seed=seed))
         for name, run in runs.items()
@@ -109,8 +109,10 @@ def measure_judged(
     return JudgedReport(measured, gain, len(judged), sum(map(len, judged.values())))
 
 
-def _run(retriever: Retriever, queries: Mapping[str, str], judged: Qrels) -> dict[str, dict[str, float]]:
-    """Each query's judged items as a retriever scores them."""
+def judged_run(
+    retriever: Retriever, queries: Mapping[str, str], judged: Qrels
+) -> dict[str, dict[str, float]]:
+    """Each query's judged items, which are indexed, as a retriever scores them."""
     return {
         query: {
             hit.id: hit.score

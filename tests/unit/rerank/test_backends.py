@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rerank import CrossEncoderReranker, InputError, ModelError, NotFittedError
+from rerank import CrossEncoderReranker, InputError, ModelError, NotFittedError, model
 from rerank.backends.choice import Gate, choose
-from rerank.backends.export import _leave_out_unread_tokens, exported
+from rerank.backends.export import _leave_out_unread_tokens, export, exported
 from rerank.backends.files import read_tokenizer
 from rerank.backends.network import TorchBackend
 from rerank.cache import ScoreCache
@@ -150,6 +150,23 @@ def test_other_weights_are_exported_anew(with_onnx, encoder, tmp_path):
     weights.write_bytes(content)
     assert exported(tmp_path / "model", "onnx") is None
     assert exported(encoder, "onnx") is None
+
+
+def test_what_was_exported_is_saved_and_not_exported_again(scorer, pairs, tmp_path, monkeypatch):
+    reranker = CrossEncoderReranker(scorer, device="cpu", backend="onnx")
+    expected = reranker.score(pairs)  # exports
+    again = []
+    monkeypatch.setattr(model, "export", lambda *given: again.append(export(*given)))
+    reranker.save(tmp_path / "first")
+    CrossEncoderReranker(tmp_path / "first", device="cpu", backend="onnx").save(tmp_path / "second")
+    assert again == []
+    found = CrossEncoderReranker(tmp_path / "second", device="cpu", backend="onnx").score(pairs)
+    np.testing.assert_array_equal(found, expected)
+    reranker.fit(pairs, np.linspace(0, 1, len(pairs)), held_out=0, progress=False)  # other weights
+    reranker.save(tmp_path / "third")
+    assert len(again) == 1
+    trained = CrossEncoderReranker(tmp_path / "third", device="cpu", backend="onnx").score(pairs)
+    np.testing.assert_allclose(trained, CrossEncoderReranker(tmp_path / "third").score(pairs), atol=1e-5)
 
 
 def test_training_reaches_every_back_end(with_onnx, pairs):
