@@ -167,7 +167,7 @@ class Encoder(Protocol):
 
 @runtime_checkable
 class Describable(Protocol):
-    """An encoder that a store can name, so that `Retriever.load` can build it again."""
+    """An encoder that a store can name, so that `Retriever.open` can build it again."""
 
     def describe(self) -> Mapping[str, Any]:
         """Plain JSON values that say which models and weights this is."""

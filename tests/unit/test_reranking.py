@@ -61,10 +61,10 @@ def test_a_cascade_says_how_deep_recall_goes_and_a_search_may_say_less():
             seen.append(len(pairs))
             return super().score(pairs)
 
-    retriever = shop(reranker=Cascade((Counting(), 30), (Counting(), 5)))
+    retriever = shop(160, reranker=Cascade((Counting(), 130), (Counting(), 5)))
     retriever.search("0", k=3)
     retriever.search("0", k=3, rerank_depth=8)
-    assert seen == [30, 5, 8, 5]
+    assert seen == [130, 5, 8, 5]
 
 
 def test_parts_for_one_search_leave_the_retriever_alone():
@@ -82,7 +82,8 @@ def test_min_score_can_answer_that_nothing_is_relevant():
     assert [hit.id for hit in retriever.search("0", k=5, min_score=0.3)] == ["4", "8"]
     assert [hit.id for hit in retriever.search("0", k=5, min_score=0.4)] == ["4", "8"]
     assert retriever.search("0", k=5, min_score=0.95) == []
-    assert len(retriever.search("0", k=5, min_score=0.0)) == 5  # 0 is 0, not "no limit given"
+    assert len(retriever.search("0", k=5, min_score=0.0)) == 5
+    assert shop().search("180", k=5, min_score=0.0) == []  # 0 is 0, not "no limit given"
     assert [len(hits) for hits in retriever.search_batch(["0", "90"], k=5, min_score=0.5)] == [1, 1]
     assert [hit.id for hit in shop().search("0", k=5, min_score=np.cos(np.radians(1.5)))] == ["0", "1"]
 

@@ -1,1 +1,1 @@
-"""The store folder: what `Retriever.save` writes and `Retriever.load` reads."""
+"""The store folder: what `Retriever.save` writes and `Retriever.open` reads."""

@@ -60,6 +60,15 @@ def test_what_is_kept_is_chosen_by_the_blend_not_by_relevance_alone():
     np.testing.assert_allclose(found.scores, [0.3, 0.6, 0.05], rtol=1e-6)
 
 
+def test_every_query_has_a_blend_of_its_own():
+    priors = np.array([[0.0, 0.9], [0.9, 0.0]])
+    reranker = Known({"a": 0.5, "b": 0.5})
+    blend = lambda number, relevance: priors[number] + relevance  # noqa: E731
+    first, second = Cascade((reranker, None)).rerank(["x", "y"], [["a", "b"], ["a", "b"]], blend)
+    np.testing.assert_allclose([first.scores, second.scores], priors + 0.5)
+    assert (first.order.tolist(), second.order.tolist()) == ([1, 0], [0, 1])
+
+
 def test_all_queries_are_read_in_one_call_of_each_stage():
     scores = {"a": 0.1, "b": 0.9, "c": 0.5}
     reranker = Known(scores)
@@ -130,6 +139,16 @@ def test_a_slow_first_stage_leaves_time_for_the_last():
         read = {name: np.count_nonzero(ranks) for name, ranks in found.ranks.items()}
         assert 40 <= read["stage 1"] <= 50
         assert 10 <= read["stage 2"] <= 13
+
+
+def test_the_time_that_opening_a_model_takes_is_not_that_of_reading():
+    clock = Clock()
+    reranker = Known({"a": 0.5, "b": 0.9}, seconds=10.0, clock=clock)
+    cascade = Cascade((reranker, None), clock=clock)
+    cascade.rerank(["q"], [["a"]])
+    reranker.seconds = 0.001
+    (found,) = cascade.rerank(["q"], [["a", "b"]], deadline=clock.now + 0.01)
+    assert found.read.all()
 
 
 def test_a_budget_that_suffices_for_nothing_is_kept_and_a_hiccup_is_forgotten():
