@@ -95,7 +95,7 @@ def _parser() -> ArgumentParser:
     )
     search.add_argument(
         "--budget-ms",
-        type=arguments.weight,
+        type=arguments.positive,
         metavar="MS",
         help="milliseconds in which it reads as many as fit",
     )
