@@ -215,18 +215,19 @@ def _sentence_transformers(folder: str, device: str) -> CrossEncoder:
 def _systems(
     folder: str, peer: CrossEncoder, max_length: int, options: argparse.Namespace
 ) -> dict[str, System]:
-    """Every system with its defaults; on a GPU both also with a batch that suits one."""
+    """Every system with its defaults; on a GPU the peer also with a batch that suits one."""
     import torch
 
     from rerank import CrossEncoderReranker
     from rerank.backends.network import native_bf16
+    from rerank.batching import suited_batch_tokens
 
     device = options.device
     cuda = device.startswith("cuda")
 
-    def ours(batch_tokens: int = 1024, backend: BackendName = "torch") -> System:
-        reranker = CrossEncoderReranker(folder, device=device, batch_tokens=batch_tokens, backend=backend)
-        params: dict[str, Parameter] = {"batch_tokens": batch_tokens, "backend": backend}
+    def ours(backend: BackendName = "torch") -> System:
+        reranker = CrossEncoderReranker(folder, device=device, backend=backend)
+        params: dict[str, Parameter] = {"batch_tokens": suited_batch_tokens(device), "backend": backend}
         exact = backend in ("torch", "onnx")
         return System(synchronised(reranker.score, device), params, exact=exact)
 
@@ -241,7 +242,7 @@ def _systems(
     if native_bf16(device):
         systems[f"{OURS} torch-bf16"] = ours(backend="torch-bf16")
     if cuda:
-        systems |= {f"{OURS} batch_tokens=16384": ours(16384), f"{PEER} batch_size=256": theirs(256)}
+        systems[f"{PEER} batch_size=256"] = theirs(256)
     if cuda or options.quick:
         reason = "it runs on CPUs only" if cuda else "exporting its model takes too long for --quick"
         print(f"flashrank is left out: {reason}.", file=sys.stderr)

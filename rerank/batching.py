@@ -13,6 +13,14 @@ Rows = NDArray[np.intp]
 """Positions of rows, shape (rows,)."""
 
 
+def suited_batch_tokens(device: str) -> int:
+    """Most tokens of a padded batch, rows x longest, that suit a device, such as "cpu" or "cuda".
+
+    A CPU's caches hold little; a GPU waits for its next call unless each does much.
+    """
+    return 1024 if device == "cpu" else 16_384
+
+
 def token_batches(lengths: NDArray[np.intp], budget: int) -> list[Rows]:
     """Rows in batches of similar length, so that little of a padded batch is padding.
 

@@ -53,7 +53,8 @@ class CrossEncoderReranker:
             always a folder; a string is one where it exists. A cached model of the hub is used as it is.
         device: as torch names it, such as "cpu" or "cuda:0"; None is the best there is.
         max_length: most tokens of a pair, query and candidate together; None is the most the model takes.
-        batch_tokens: most tokens of a padded batch when scoring, rows x longest; 16,384 suits a GPU.
+        batch_tokens: most tokens of a padded batch when scoring, rows x longest; None is what suits the
+            device, 1,024 on a CPU and 16,384 on a GPU.
         backend: what computes scores. "torch" in float32 (on a GPU: as the weights were saved); "torch-bf16" with
             matrix products in bfloat16; "onnx" and "onnx-int8" by ONNX Runtime and "openvino" by OpenVINO in float32,
             on the CPU, exported when first used (some 20 seconds) and kept by `save`; "auto" calls
@@ -71,13 +72,13 @@ class CrossEncoderReranker:
         *,
         device: str | None = None,
         max_length: int | None = None,
-        batch_tokens: int = 1024,
+        batch_tokens: int | None = None,
         backend: BackendName | Literal["auto"] = "torch",
         cache_pairs: int = 0,
     ) -> None:
         require(backend in (*BACKENDS, AUTO), f"backend is one of {(*BACKENDS, AUTO)}, not {backend!r}.")
         require(max_length is None or max_length >= 1, f"max_length is at least 1, not {max_length}.")
-        require(batch_tokens >= 1, f"batch_tokens is at least 1, not {batch_tokens}.")
+        require(batch_tokens is None or batch_tokens >= 1, f"batch_tokens is at least 1, not {batch_tokens}.")
         require(cache_pairs >= 0, f"cache_pairs is at least 0, not {cache_pairs}.")
         self.model = str(model)
         self._name: BackendName | Literal["auto"] = backend
@@ -372,7 +373,7 @@ class CrossEncoderReranker:
         *,
         device: str | None = None,
         max_length: int | None = None,
-        batch_tokens: int = 1024,
+        batch_tokens: int | None = None,
         backend: BackendName | Literal["auto"] = "torch",
     ) -> CrossEncoderReranker:
         """The reranker that `save` wrote, opened at once. Arguments and errors as those of the class."""

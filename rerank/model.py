@@ -31,11 +31,11 @@ class Model:
         source: see `CrossEncoderReranker`; so are the others.
         device: None is the best there is.
         max_length: None is the most the model takes.
-        batch_tokens: most tokens of a padded batch.
+        batch_tokens: most tokens of a padded batch; None is what suits the device.
     """
 
     def __init__(
-        self, source: str | Path, device: str | None, max_length: int | None, batch_tokens: int
+        self, source: str | Path, device: str | None, max_length: int | None, batch_tokens: int | None
     ) -> None:
         self._source = source
         self._device = device

@@ -34,13 +34,13 @@ def export(network: CrossEncoder, folder: Path) -> None:
         folder: a saved model's; the files go into its folder "onnx".
 
     Raises:
-        ModelError: the packages for that are not installed, or the score comes from a head of another kind.
+        ModelError: the packages for that are not installed, the score comes from a head of another kind, or
+            torch or ONNX Runtime cannot export this model.
     """
     try:
         import onnx  # noqa: F401  # quantization needs it
+        import onnxruntime.quantization  # noqa: F401
         import onnxscript  # noqa: F401  # torch's exporter needs it
-        from onnxruntime.quantization import QuantType, quantize_dynamic
-        from onnxruntime.quantization.shape_inference import quant_pre_process
     except ImportError as error:
         raise ModelError(
             f"Exporting needs {error.name}: pip install onnx onnxscript onnxruntime, or use the torch back end."
@@ -51,17 +51,11 @@ def export(network: CrossEncoder, folder: Path) -> None:
         )
     target = folder / FOLDER
     target.mkdir()
-    _write(network, target / FILES["onnx"])
-    with TemporaryDirectory() as scratch:
-        prepared = Path(scratch, "prepared.onnx")
-        quant_pre_process(target / FILES["onnx"], prepared, skip_symbolic_shape=True)
-        quantize_dynamic(
-            prepared,
-            target / FILES["onnx-int8"],
-            op_types_to_quantize=["MatMul", "Gemm"],
-            per_channel=True,
-            weight_type=QuantType.QInt8,
-        )
+    try:
+        _write(network, target / FILES["onnx"])
+        _quantize(target / FILES["onnx"], target / FILES["onnx-int8"])
+    except Exception as error:  # the exporters of other releases and models raise what they like
+        raise ModelError(f"This model cannot be exported here ({error}): use the torch back end.") from error
     names = sorted(set(FILES.values()))
     manifest = {"weights": sha256(folder / "model.safetensors")}
     manifest |= {name: sha256(target / name) for name in names}
@@ -135,6 +129,27 @@ def _write(network: CrossEncoder, path: Path) -> None:
             dynamo=True,
             external_data=False,
             verbose=False,
+        )
+
+
+def _quantize(path: Path, target: Path) -> None:
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    with TemporaryDirectory() as scratch:
+        plain, prepared = Path(scratch, "plain.onnx"), Path(scratch, "prepared.onnx")
+        network = onnx.load(path)
+        # Shapes that torch 2.11 notes of values on the way contradict those that ONNX infers.
+        network.graph.ClearField("value_info")
+        onnx.save(network, plain)
+        quant_pre_process(plain, prepared, skip_symbolic_shape=True)
+        quantize_dynamic(
+            prepared,
+            target,
+            op_types_to_quantize=["MatMul", "Gemm"],
+            per_channel=True,
+            weight_type=QuantType.QInt8,
         )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from rerank.batching import token_batches
+from rerank.batching import suited_batch_tokens, token_batches
 from rerank.tokens import Batch, Pair, Tokens, tokenize
 
 if TYPE_CHECKING:
@@ -35,15 +35,23 @@ def forward(network: CrossEncoder, batch: Batch, *, bf16: bool = False) -> Tenso
 
 
 def predict(
-    network: CrossEncoder, tokens: Tokens, batch_tokens: int, *, bf16: bool = False
+    network: CrossEncoder, tokens: Tokens, batch_tokens: int | None, *, bf16: bool = False
 ) -> NDArray[np.float32]:
-    """Logits of all pairs in their order, shape (n,), computed in batches of similar length."""
+    """Logits of all pairs in their order, shape (n,), computed in batches of similar length.
+
+    Args:
+        network: a cross-encoder with one score per pair.
+        tokens: n pairs.
+        batch_tokens: most tokens of a padded batch; None is what suits the network's device.
+        bf16: see `forward`.
+    """
     import torch
 
+    budget = batch_tokens or suited_batch_tokens(network.device.type)
     logits = np.empty(len(tokens.columns["input_ids"]), dtype=np.float32)
     network.eval()
     with torch.inference_mode():
-        for rows in token_batches(tokens.lengths, batch_tokens):
+        for rows in token_batches(tokens.lengths, budget):
             logits[rows] = forward(network, tokens.batch(rows), bf16=bf16).cpu().numpy()
     return logits
 
@@ -53,11 +61,11 @@ class TorchBackend:
 
     Args:
         network: a cross-encoder with one score per pair.
-        batch_tokens: most tokens of a padded batch.
+        batch_tokens: see `predict`.
         bf16: whether matrix products run in bfloat16.
     """
 
-    def __init__(self, network: CrossEncoder, batch_tokens: int, *, bf16: bool = False) -> None:
+    def __init__(self, network: CrossEncoder, batch_tokens: int | None, *, bf16: bool = False) -> None:
         self._network = network
         self._batch_tokens = batch_tokens
         self._bf16 = bf16

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rerank.backends.files import TokenizerFiles, read_tokenizer
-from rerank.batching import token_batches
+from rerank.batching import suited_batch_tokens, token_batches
 from rerank.errors import InputError, ModelError
 from rerank.tokens import Batch, Pair, Tokens
 
@@ -82,7 +82,7 @@ class FileBackend:
     Args:
         network: what computes the file.
         folder: the model's, for its tokenizer.
-        batch_tokens: most tokens of a padded batch.
+        batch_tokens: most tokens of a padded batch; None is what suits a CPU.
         max_length: most tokens of a pair; None is the most the model takes.
 
     Raises:
@@ -90,14 +90,16 @@ class FileBackend:
         ModelError: the tokenizer cannot be read without transformers.
     """
 
-    def __init__(self, network: Network, folder: Path, batch_tokens: int, max_length: int | None) -> None:
+    def __init__(
+        self, network: Network, folder: Path, batch_tokens: int | None, max_length: int | None
+    ) -> None:
         self._network = network
         self._files: TokenizerFiles = read_tokenizer(folder)
         limit = self._files.max_length
         if max_length is not None and max_length > limit:
             raise InputError(f"max_length of {folder} is at most {limit}.")
         self._max_length = limit if max_length is None else max_length
-        self._batch_tokens = batch_tokens
+        self._batch_tokens = batch_tokens or suited_batch_tokens("cpu")
         self._lock = Lock()
 
     def tokenize(self, pairs: Sequence[Pair], /) -> Tokens:

@@ -29,7 +29,7 @@ def fit(
     groups: Sequence[Hashable] | None,
     options: FitOptions,
     *,
-    batch_tokens: int,
+    batch_tokens: int | None,
 ) -> FitReport:
     """Train a model in place; see `CrossEncoderReranker.fit`."""
     groups = [query for query, _ in texts] if groups is None else groups

@@ -37,7 +37,7 @@ def train(
     best: BestWeights,
     options: FitOptions,
     *,
-    batch_tokens: int,
+    batch_tokens: int | None,
     bf16: bool,
     checkpoint: Checkpoint | None,
 ) -> FitReport:

@@ -13,7 +13,7 @@ import pytest
 
 from rerank import CrossEncoderReranker, InputError, ModelError, NotFittedError, model
 from rerank.backends.choice import Gate, choose
-from rerank.backends.export import _leave_out_unread_tokens, export, exported
+from rerank.backends.export import _leave_out_unread_tokens, _quantize, export, exported
 from rerank.backends.files import read_tokenizer
 from rerank.backends.network import TorchBackend
 from rerank.cache import ScoreCache
@@ -30,6 +30,34 @@ def with_onnx(scorer, tmp_path_factory):
     folder = tmp_path_factory.mktemp("saved") / "model"
     CrossEncoderReranker(scorer, backend="onnx-int8").save(folder)
     return folder
+
+
+def test_an_exporter_that_fails_is_told_and_skipped(scorer, pairs, monkeypatch):
+    def broken(*given, **options):
+        raise RuntimeError("no such operator")
+
+    monkeypatch.setattr("torch.onnx.export", broken)
+    report = CrossEncoderReranker(scorer, device="cpu").choose_backend(pairs)
+    found = {each.backend: each.refused for each in report.measured}
+    assert report.chosen in ("torch", "torch-bf16")
+    assert found["onnx-int8"] == (
+        "cannot run: This model cannot be exported here (no such operator): use the torch back end."
+    )
+
+
+def test_shapes_that_an_exporter_notes_wrongly_do_not_matter(with_onnx, tmp_path):
+    """As torch 2.11 does of values on the way."""
+    import onnx
+
+    network = onnx.load(with_onnx / "onnx" / "model.onnx")
+    noted = [each for each in network.graph.value_info if each.type.tensor_type.shape.dim]
+    assert noted
+    for each in noted:
+        each.type.tensor_type.shape.dim[0].dim_value = 77
+    onnx.save(network, tmp_path / "wrong.onnx")
+    _quantize(tmp_path / "wrong.onnx", tmp_path / "int8.onnx")
+    expected = (with_onnx / "onnx" / "model-int8.onnx").read_bytes()
+    assert (tmp_path / "int8.onnx").read_bytes() == expected
 
 
 def skip_where_missing(backend):
