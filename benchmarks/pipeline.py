@@ -7,15 +7,16 @@ from collections.abc import Mapping
 from functools import partial
 
 from benchmarks.common import arguments, models
-from benchmarks.common.contract import Result, Row, Spread
+from benchmarks.common.contract import Parameter, Result, Row, Spread
 from benchmarks.common.data import Dataset, read_dataset
 from benchmarks.common.machine import peak_rss_mb
 from benchmarks.common.quality import counting_of, quality_ratio
 from benchmarks.common.timing import interleaved, interleaved_calls, percentiles, rate, rate_ratio, time_ratio
+from benchmarks.retrieval.indexed import add_store, indexed
 from benchmarks.retrieval.straight import StraightRecipe
 from multimodal.text import normalize_text
 from rerank import CrossEncoderReranker
-from twotower import DualEncoder, Retriever
+from twotower import Convex, DualEncoder, Retriever
 from twotower.evaluation import evaluate_run, search_run
 from twotower.evaluation.metrics import Run
 
@@ -31,6 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_models(parser, "text", "reranker", "backend", "student")
     arguments.add_device(parser)
     arguments.add_counting(parser)
+    add_store(parser)
+    parser.add_argument(
+        "--lexical-weight",
+        type=float,
+        help="of the cascade's candidates, by Convex (default: dense recall alone)",
+    )
     parser.add_argument("--queries", type=int, default=20, help="how many to time (default: 20)")
 
 
@@ -77,12 +84,11 @@ def run(options: argparse.Namespace) -> Result:
         "text_model": options.text_model or "all-MiniLM-L6-v2",
         "reranker": options.reranker or "untrained head on the text model: speed only",
         "device": options.device,
-        "precision": "float32",
     }
     rows = [
         Row(
             name,
-            shared,
+            shared | _reading(name, options),
             {
                 **qualities[name],
                 "queries_per_s": rate(batch[name], len(words)),
@@ -121,13 +127,11 @@ def build(data: Dataset, options: argparse.Namespace, depth: int) -> tuple[Retri
     from sentence_transformers import CrossEncoder, SentenceTransformer
 
     folder = models.cross_encoder_folder(options)
-    retriever = Retriever(
-        DualEncoder(models.text_encoder(options)),
-        CrossEncoderReranker(folder, device=options.device),
+    retriever = indexed(DualEncoder(models.text_encoder(options)), data, options).using(
+        reranker=CrossEncoderReranker(folder, device=options.device),
         relevance_weight=1.0,  # the recipe orders by the cross-encoder alone
         rerank_depth=depth,
     )
-    retriever.upsert(data.items, on_error="skip")
     recipe = StraightRecipe(
         SentenceTransformer(models.text_model(options), device=options.device),
         CrossEncoder(folder, device=options.device),
@@ -137,13 +141,32 @@ def build(data: Dataset, options: argparse.Namespace, depth: int) -> tuple[Retri
 
 
 def quick_twins(retriever: Retriever, options: argparse.Namespace) -> dict[str, Retriever]:
-    """The same with another back end, and with a student before it, where the options name them; not as exact."""
+    """The same with another back end, and as a cascade with a student, where the options name them; not as exact.
+
+    With `--lexical-weight` the cascade begins with hybrid recall: fused scores, then the student, then the model.
+    """
     twins = {}
     if options.backend is not None:
         twins[f"{OURS} {options.backend}"] = retriever.using(reranker=models.reranker(options))
     if (cascade := models.cascade(options)) is not None:
-        twins[f"{OURS} cascade"] = retriever.using(reranker=cascade)
+        hybrid = Convex(options.lexical_weight) if options.lexical_weight else None
+        twins[f"{OURS} cascade"] = retriever.using(reranker=cascade, hybrid=hybrid)
     return twins
+
+
+def _reading(system: str, options: argparse.Namespace) -> dict[str, Parameter]:
+    """What a system reads candidates with."""
+    if system in (OURS, PEER):
+        return {"precision": "float32"}
+    backend: dict[str, Parameter] = {"backend": options.backend or "torch"}
+    if system != f"{OURS} cascade":
+        return backend
+    many, few = options.student_depth
+    cascade: dict[str, Parameter] = {
+        "student": options.student, "student_depth": many, "reranker_depth": few,
+        "lexical_weight": options.lexical_weight or 0.0,
+    }  # fmt: skip
+    return backend | cascade
 
 
 def require_equal(qualities: Mapping[str, Mapping[str, float]]) -> None:

@@ -19,6 +19,7 @@ from benchmarks.common.quality import (
     sentence,
     shared_params,
 )
+from benchmarks.retrieval.indexed import add_store, indexed
 from benchmarks.retrieval.judged import judged_rows, judged_runs, judged_table
 from benchmarks.retrieval.straight import StraightRecipe
 from multimodal import WeightedConcat
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--lexical-weight", type=float, help="of hybrid rows, by Convex (default: reciprocal ranks)"
     )
-    parser.add_argument("--store", type=Path, help="a store with the data's items, instead of encoding them")
+    add_store(parser)
     parser.add_argument("--without-peers", action="store_true", help="random, BM25 and our own rows alone")
     parser.add_argument("--runs", type=Path, help="write every run to this folder, in TREC's format")
 
@@ -112,7 +113,7 @@ def headline(system: str, ratios: Mapping[str, Spread]) -> str:
 def our_systems(data: Dataset, options: argparse.Namespace) -> dict[str, Retriever]:
     """The library's stages, each on the one before it; fusion only where there are photos."""
     text = models.text_encoder(options)
-    retriever = _retriever(DualEncoder(text), data, options)
+    retriever = indexed(DualEncoder(text), data, options).using(relevance_weight=options.relevance_weight)
     systems = {"dense": retriever}
     if _has_photos(data):
         photos = WeightedConcat(text=TEXT_WEIGHT, image=IMAGE_WEIGHT)
@@ -133,18 +134,6 @@ def our_systems(data: Dataset, options: argparse.Namespace) -> dict[str, Retriev
     if _newest(data) is not None:
         systems["reranked+decay"] = systems["reranked"].using(decay=default_decay())
     return systems
-
-
-def _retriever(encoder: DualEncoder, data: Dataset, options: argparse.Namespace) -> Retriever:
-    """The items in memory, or a store that holds them already."""
-    if options.store is None:
-        retriever = Retriever(encoder, relevance_weight=options.relevance_weight)
-        retriever.upsert(data.items, on_error="skip")
-        return retriever
-    retriever = Retriever.open(options.store, encoder=encoder, read_only=True)
-    if len(retriever) != len(data.items):
-        raise ValueError(f"{options.store} holds {len(retriever)} items, the data {len(data.items)}.")
-    return retriever.using(relevance_weight=options.relevance_weight, hybrid=None, decay=None)
 
 
 def peer_runs(data: Dataset, options: argparse.Namespace) -> dict[str, Run]:

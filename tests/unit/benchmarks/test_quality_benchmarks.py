@@ -105,9 +105,11 @@ def test_pipeline_compares_only_equal_quality(options, monkeypatch):
     monkeypatch.setattr(pipeline, "QUICK_DEPTH", 5)
     options.quick = True
     options.reranker = options.student = models.cross_encoder_folder(options)
+    options.student_depth, options.lexical_weight = (5, 2), 0.7
     result = pipeline.run(options)
     ours, cascade, peer = result.rows
     assert cascade.system == "twotower cascade"
+    assert cascade.params["student_depth"] == 5
     lost = result.ratios["twotower cascade / sentence-transformers : ndcg@10"]
     assert lost.median == pytest.approx(cascade.metrics["ndcg@10"] / peer.metrics["ndcg@10"])
     assert ours.metrics["ndcg@10"] == pytest.approx(peer.metrics["ndcg@10"], abs=0.002)
