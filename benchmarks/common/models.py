@@ -17,7 +17,7 @@ def text_model(options: argparse.Namespace) -> str:
 
 def text_encoder(options: argparse.Namespace) -> TextEncoder:
     """Our encoder over `--text-model`."""
-    return TextEncoder(text_model(options), device=options.device)
+    return TextEncoder(options.text_model or DEFAULT_TEXT_MODEL, device=options.device)
 
 
 def image_encoder(options: argparse.Namespace) -> ClipEncoder:

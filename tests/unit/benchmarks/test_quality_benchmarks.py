@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from benchmarks import multimodal, pipeline, search
 from benchmarks.common import models
 from benchmarks.common.data import read_dataset, sample_folder
 from benchmarks.common.quality import quality, quality_ratio, ratio_of_means
+from benchmarks.retrieval.indexed import indexed
+from multimodal import TextEncoder
+from twotower import DualEncoder, Retriever
 from twotower.evaluation import evaluate_run
 from twotower.ingest import read_qrels
 
@@ -93,6 +97,22 @@ def test_search_reports_what_its_runs_say_and_ir_measures_agrees(options, folder
         closed = (judged[name]["ndcg@10"] - chance) / (1 - chance)
         assert judged[name]["gap_closed"].median == pytest.approx(closed)
     assert judged["bm25"]["gap_closed"].median == pytest.approx(1)
+
+
+def test_a_store_made_with_the_default_text_model_serves_instead_of_encoding(options, folder, tmp_path):
+    data = read_dataset(folder, "dev")
+    with Retriever.open(tmp_path / "store", encoder=DualEncoder(TextEncoder())) as store:
+        store.upsert(data.items, on_error="skip")
+    options.text_model = None
+    in_memory = indexed(DualEncoder(models.text_encoder(options)), data, options)
+    options.store = tmp_path / "store"
+    stored = indexed(DualEncoder(models.text_encoder(options)), data, options)
+    for query in data.queries.values():
+        found, expected = stored.search(query, 5), in_memory.search(query, 5)
+        assert [hit.id for hit in found] == [hit.id for hit in expected]
+    fewer = replace(data, items=data.items[:5])
+    with pytest.raises(ValueError, match="holds"):
+        indexed(DualEncoder(models.text_encoder(options)), fewer, options)
 
 
 def test_without_a_reranker_the_reranked_rows_are_left_out_and_the_file_says_so(options):
