@@ -161,12 +161,7 @@ def _reading(system: str, options: argparse.Namespace) -> dict[str, Parameter]:
     backend: dict[str, Parameter] = {"backend": options.backend or "torch"}
     if system != f"{OURS} cascade":
         return backend
-    many, few = options.student_depth
-    cascade: dict[str, Parameter] = {
-        "student": options.student, "student_depth": many, "reranker_depth": few,
-        "lexical_weight": options.lexical_weight or 0.0,
-    }  # fmt: skip
-    return backend | cascade
+    return backend | models.cascade_params(options) | {"lexical_weight": options.lexical_weight or 0.0}
 
 
 def require_equal(qualities: Mapping[str, Mapping[str, float]]) -> None:

@@ -199,10 +199,7 @@ def _reranking(name: str, options: argparse.Namespace) -> dict[str, Parameter]:
         "relevance_weight": options.relevance_weight,
         "backend": options.backend or "torch",
     }
-    if name != "cascade":
-        return shared
-    many, few = options.student_depth
-    return {**shared, "student": options.student, "student_depth": many, "reranker_depth": few}
+    return shared | models.cascade_params(options) if name == "cascade" else shared
 
 
 def export(runs: Mapping[str, Run], folder: Path) -> None:

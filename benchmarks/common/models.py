@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from benchmarks.common.contract import Parameter
 from benchmarks.common.scratch import scratch_folder
 from multimodal import ClipEncoder, TextEncoder
 from multimodal.hub import DEFAULT_TEXT_MODEL, locate
@@ -46,6 +47,12 @@ def cascade(options: argparse.Namespace) -> Cascade | None:
     student = CrossEncoderReranker(options.student, device=options.device, backend=options.backend or "torch")
     many, few = options.student_depth
     return Cascade((student, many), (large, few))
+
+
+def cascade_params(options: argparse.Namespace) -> dict[str, Parameter]:
+    """What `cascade` reads with."""
+    many, few = options.student_depth
+    return {"student": options.student, "student_depth": many, "reranker_depth": few}
 
 
 def cross_encoder_folder(options: argparse.Namespace) -> str:

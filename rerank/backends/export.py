@@ -54,6 +54,8 @@ def export(network: CrossEncoder, folder: Path) -> None:
     try:
         _write(network, target / FILES["onnx"])
         _quantize(target / FILES["onnx"], target / FILES["onnx-int8"])
+    except OSError:  # a full disk, not the model
+        raise
     except Exception as error:  # the exporters of other releases and models raise what they like
         raise ModelError(f"This model cannot be exported here ({error}): use the torch back end.") from error
     names = sorted(set(FILES.values()))

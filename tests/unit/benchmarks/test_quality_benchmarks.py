@@ -144,6 +144,21 @@ def test_pipeline_compares_only_equal_quality(options, monkeypatch):
         pipeline.run(options)
 
 
+def test_the_cascade_of_pipeline_begins_with_hybrid_recall(options, folder):
+    options.reranker = options.student = models.cross_encoder_folder(options)
+    options.lexical_weight = 1.0  # then recall's best is the product that the query names
+    data = read_dataset(folder, "dev", where={"split": "dev"})
+    retriever, _ = pipeline.build(data, options, 12)
+    cascade = pipeline.quick_twins(retriever, options)["twotower cascade"]
+
+    def best(hits):
+        return next(hit.id for hit in hits if hit.ranks["recall"] == 1)
+
+    named = {query: query.removeprefix("q-") for query in data.queries}
+    assert {query: best(cascade.search(text, 12)) for query, text in data.queries.items()} == named
+    assert {query: best(retriever.search(text, 12)) for query, text in data.queries.items()} != named
+
+
 def test_multimodal_rows_conditions_and_slices(options):
     result = multimodal.run(options)
     rows = {(row.params["condition"], row.system): row.metrics for row in result.rows}

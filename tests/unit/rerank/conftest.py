@@ -64,6 +64,34 @@ def encoder(tiny_bert):
 
 
 @pytest.fixture
+def texts():
+    """Makes pairs of two and four random words."""
+
+    def make(count, seed):
+        generator = np.random.default_rng(seed)
+        return [tuple(" ".join(generator.choice(WORDS[:10], size)) for size in (2, 4)) for _ in range(count)]
+
+    return make
+
+
+@pytest.fixture
+def opened():
+    """Opens a model on a device, with dropout, so that a fit depends on the state of chance."""
+    import torch
+
+    from rerank import CrossEncoderReranker
+
+    def reranker_of(folder, device="cpu"):
+        reranker = CrossEncoderReranker(folder, device=device)
+        for module in reranker._model.network().modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.2
+        return reranker
+
+    return reranker_of
+
+
+@pytest.fixture
 def pairs():
     """60 pairs of random words and very different lengths."""
     generator = np.random.default_rng(3)

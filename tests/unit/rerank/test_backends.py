@@ -45,6 +45,15 @@ def test_an_exporter_that_fails_is_told_and_skipped(scorer, pairs, monkeypatch):
     )
 
 
+def test_a_full_disk_is_not_the_models_fault(scorer, pairs, monkeypatch):
+    def full(*given, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("torch.onnx.export", full)
+    with pytest.raises(OSError, match="No space left"):
+        CrossEncoderReranker(scorer, device="cpu", backend="onnx").score(pairs)
+
+
 def test_shapes_that_an_exporter_notes_wrongly_do_not_matter(with_onnx, tmp_path):
     """As torch 2.11 does of values on the way."""
     import onnx

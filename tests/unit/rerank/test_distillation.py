@@ -8,15 +8,8 @@ from scipy.stats import spearmanr
 from rerank import CrossEncoderReranker, InputError, ModelError, NotFittedError, distil
 from rerank.distillation import _with_layers
 
-WORDS = ["red", "blue", "green", "steel", "wood", "drill", "hammer", "paint", "lamp", "door"]
 
-
-def texts(count, seed):
-    generator = np.random.default_rng(seed)
-    return [tuple(" ".join(generator.choice(WORDS, size)) for size in (2, 4)) for _ in range(count)]
-
-
-def test_a_student_scores_as_its_teacher(scorer, tmp_path):
+def test_a_student_scores_as_its_teacher(texts, scorer, tmp_path):
     teacher = CrossEncoderReranker(scorer, device="cpu")
     unseen = texts(200, seed=1)
     wanted = teacher.logits(unseen)
@@ -45,7 +38,7 @@ def tall(tmp_path):
     """Folder of a cross-encoder of seven layers."""
     from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     sizes = {
         "hidden_size": 8,
         "num_attention_heads": 2,
@@ -71,7 +64,7 @@ def test_the_layers_are_evenly_spaced(tall, count, kept):
     assert network[0].model.config.num_hidden_layers == len(layers) == 7
 
 
-def test_what_cannot_be_distilled_is_named(scorer, encoder):
+def test_what_cannot_be_distilled_is_named(texts, scorer, encoder):
     pairs = texts(4, seed=0)
     with pytest.raises(NotFittedError):
         distil(CrossEncoderReranker(encoder, device="cpu"), pairs)

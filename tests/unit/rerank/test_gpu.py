@@ -14,12 +14,6 @@ if not torch.cuda.is_available():
     pytest.skip("torch finds no CUDA device", allow_module_level=True)
 
 DEVICE = "cuda"
-WORDS = ["red", "blue", "green", "steel", "wood", "drill", "hammer", "paint", "lamp", "door"]
-
-
-def texts(count, seed):
-    generator = np.random.default_rng(seed)
-    return [tuple(" ".join(generator.choice(WORDS, size)) for size in (2, 4)) for _ in range(count)]
 
 
 @pytest.mark.parametrize("options", [{}, {"batch_tokens": 64}])
@@ -56,33 +50,26 @@ def test_a_back_end_is_chosen(scorer, pairs):
     assert reranker.backend == report.chosen
 
 
-def test_an_interrupted_fit_goes_on_to_the_same_weights(encoder, pairs, tmp_path):
+def test_an_interrupted_fit_goes_on_to_the_same_weights(opened, encoder, pairs, tmp_path):
     grades = np.random.default_rng(0).integers(0, 3, len(pairs))
     options = {"epochs": 4, "learning_rate": 3e-3, "batch_size": 8, "patience": 99, "held_out": 0}
-
-    def opened():
-        reranker = CrossEncoderReranker(encoder, device=DEVICE)
-        for module in reranker._model.network().modules():
-            if isinstance(module, torch.nn.Dropout):
-                module.p = 0.2
-        return reranker
 
     def stop(look):
         if look.step > 5:
             raise KeyboardInterrupt
 
-    straight = opened()
+    straight = opened(encoder, DEVICE)
     straight.fit(pairs, grades, bf16=False, **options)
     with pytest.raises(KeyboardInterrupt):
-        opened().fit(pairs, grades, bf16=False, checkpoint=tmp_path, watch=stop, **options)
-    resumed = opened()
+        opened(encoder, DEVICE).fit(pairs, grades, bf16=False, checkpoint=tmp_path, watch=stop, **options)
+    resumed = opened(encoder, DEVICE)
     resumed.fit(pairs, grades, bf16=False, checkpoint=tmp_path, **options)
 
     assert np.ptp(straight.score(pairs)) > 0.1
     np.testing.assert_allclose(resumed.score(pairs), straight.score(pairs), atol=1e-2)
 
 
-def test_a_student_learns_in_bfloat16_and_scores_alike_on_the_cpu(scorer, tmp_path):
+def test_a_student_learns_in_bfloat16_and_scores_alike_on_the_cpu(texts, scorer, tmp_path):
     teacher = CrossEncoderReranker(scorer, device=DEVICE)
     student = distil(teacher, texts(1000, seed=0), layers=1, epochs=5, learning_rate=2e-3, patience=9)
     unseen = texts(200, seed=1)

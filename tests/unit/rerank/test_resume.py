@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rerank import CrossEncoderReranker, InputError
+from rerank import InputError
 from rerank.training.checkpoint import FILE
 
 OPTIONS = {
@@ -22,14 +22,6 @@ OPTIONS |= {"loss": ("pointwise", "ranknet")}
 def data(pairs):
     """The pairs with grades at random, in twelve groups."""
     return pairs, np.random.default_rng(0).integers(0, 3, 60), np.arange(60) // 5
-
-
-def opened(encoder):
-    reranker = CrossEncoderReranker(encoder, device="cpu")
-    for module in reranker._model.network().modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.2
-    return reranker
 
 
 class Stop(Exception):
@@ -57,7 +49,9 @@ def weights(reranker):
 
 @pytest.mark.parametrize("look", [1, 3, 9])
 @pytest.mark.parametrize("same_object", [True, False])
-def test_a_resumed_fit_gives_the_weights_of_an_uninterrupted_one(encoder, data, tmp_path, look, same_object):
+def test_a_resumed_fit_gives_the_weights_of_an_uninterrupted_one(
+    opened, encoder, data, tmp_path, look, same_object
+):
     pairs, grades, groups = data
     whole = opened(encoder)
     expected = whole.fit(pairs, grades, groups=groups, **OPTIONS)
@@ -80,7 +74,7 @@ def test_a_resumed_fit_gives_the_weights_of_an_uninterrupted_one(encoder, data, 
     assert not folder.exists()
 
 
-def test_time_counts_on_after_an_interruption(encoder, data, tmp_path):
+def test_time_counts_on_after_an_interruption(opened, encoder, data, tmp_path):
     pairs, grades, groups = data
     options = {"epochs": 1000, "patience": 10_000, "max_seconds": 0.5}
     looks = interrupted(opened(encoder), data, tmp_path, 1, **options)
@@ -94,7 +88,7 @@ def test_time_counts_on_after_an_interruption(encoder, data, tmp_path):
     "changed",
     [{"seed": 1}, {"epochs": 5}, {"loss": "pointwise"}, {"held_out": 0.3}, {"max_seconds": 9.0}],
 )
-def test_other_arguments_are_refused(encoder, data, tmp_path, changed):
+def test_other_arguments_are_refused(opened, encoder, data, tmp_path, changed):
     pairs, grades, groups = data
     reranker = opened(encoder)
     interrupted(reranker, data, tmp_path, 2)
@@ -106,7 +100,7 @@ def test_other_arguments_are_refused(encoder, data, tmp_path, changed):
     assert all(torch.equal(before[name], value) for name, value in weights(reranker).items())
 
 
-def test_other_data_or_another_model_is_refused(encoder, scorer, data, tmp_path):
+def test_other_data_or_another_model_is_refused(opened, encoder, scorer, data, tmp_path):
     pairs, grades, groups = data
     interrupted(opened(encoder), data, tmp_path, 2)
     others = [
@@ -121,7 +115,7 @@ def test_other_data_or_another_model_is_refused(encoder, scorer, data, tmp_path)
 
 
 @pytest.mark.parametrize("damage", [lambda state: b"", lambda state: state[:-1], lambda state: b"x" * 99])
-def test_a_damaged_state_is_refused(encoder, data, tmp_path, damage):
+def test_a_damaged_state_is_refused(opened, encoder, data, tmp_path, damage):
     pairs, grades, groups = data
     interrupted(opened(encoder), data, tmp_path, 2)
     path = tmp_path / FILE
@@ -130,7 +124,7 @@ def test_a_damaged_state_is_refused(encoder, data, tmp_path, damage):
         opened(encoder).fit(pairs, grades, groups=groups, checkpoint=tmp_path, **OPTIONS)
 
 
-def test_only_its_own_file_is_removed(encoder, data, tmp_path):
+def test_only_its_own_file_is_removed(opened, encoder, data, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     pairs, grades, groups = data
     opened(encoder).fit(pairs, grades, groups=groups, checkpoint=str(tmp_path), **OPTIONS)
