@@ -21,7 +21,7 @@ from benchmarks.common.data import read_dataset, sample_folder
 from benchmarks.common.quality import quality, quality_ratio, ratio_of_means
 from benchmarks.retrieval.indexed import indexed
 from multimodal import TextEncoder
-from twotower import DualEncoder, Retriever
+from twotower import Convex, DualEncoder, Retriever
 from twotower.evaluation import evaluate_run
 from twotower.ingest import read_qrels
 
@@ -101,7 +101,7 @@ def test_search_reports_what_its_runs_say_and_ir_measures_agrees(options, folder
 
 def test_a_store_made_with_the_default_text_model_serves_instead_of_encoding(options, folder, tmp_path):
     data = read_dataset(folder, "dev")
-    with Retriever.open(tmp_path / "store", encoder=DualEncoder(TextEncoder())) as store:
+    with Retriever.open(tmp_path / "store", encoder=DualEncoder(TextEncoder()), hybrid=Convex(0.9)) as store:
         store.upsert(data.items, on_error="skip")
     options.text_model = None
     in_memory = indexed(DualEncoder(models.text_encoder(options)), data, options)
@@ -110,6 +110,7 @@ def test_a_store_made_with_the_default_text_model_serves_instead_of_encoding(opt
     for query in data.queries.values():
         found, expected = stored.search(query, 5), in_memory.search(query, 5)
         assert [hit.id for hit in found] == [hit.id for hit in expected]
+        assert [hit.score for hit in found] == pytest.approx([hit.score for hit in expected], abs=1e-3)
     fewer = replace(data, items=data.items[:5])
     with pytest.raises(ValueError, match="holds"):
         indexed(DualEncoder(models.text_encoder(options)), fewer, options)

@@ -92,6 +92,21 @@ def opened():
 
 
 @pytest.fixture
+def batches(monkeypatch):
+    """The shapes of all batches that go through a network in torch: rows, longest."""
+    from rerank.backends import network
+
+    shapes = []
+
+    def spy(model, batch, forward=network.forward, **options):
+        shapes.append(batch["input_ids"].shape)
+        return forward(model, batch, **options)
+
+    monkeypatch.setattr(network, "forward", spy)
+    return shapes
+
+
+@pytest.fixture
 def pairs():
     """60 pairs of random words and very different lengths."""
     generator = np.random.default_rng(3)

@@ -150,6 +150,13 @@ def test_threads_share_one_reranker(scorer, pairs):
     assert reranker.truncated == 16 * cut > 0
 
 
+def test_a_cpu_gets_small_batches(scorer, pairs, batches):
+    CrossEncoderReranker(scorer, device="cpu").score(pairs)
+    sizes = [rows * longest for rows, longest in batches]
+    assert len(sizes) > 1
+    assert 512 < max(sizes) <= 1024
+
+
 @pytest.mark.parametrize("argument", ["max_length", "batch_tokens"])
 def test_a_bad_argument_is_named(argument):
     with pytest.raises(InputError, match=argument):
