@@ -1,45 +1,18 @@
+"""Catalogues in JSON Lines, CSV and Parquet."""
+
 from __future__ import annotations
 
-import json
-import os
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from catalogs import NOON, lines, refusal
 
 from twotower.errors import CatalogError
-from twotower.ingest import check_item, read_catalog, read_events, read_qrels, read_queries
+from twotower.ingest import read_catalog, read_events
 from twotower.ingest import rows as rows_module
-from twotower.types import Event, Item, Query
-
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def write(tmp_path):
-    def write(name, content):
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
-
-    return write
-
-
-def lines(*objects):
-    return "".join(json.dumps(value) + "\n" for value in objects)
-
-
-def refusal(path, read=read_catalog):
-    """The message, which must begin with the file."""
-    with pytest.raises(CatalogError) as caught:
-        list(read(path))
-    message = str(caught.value)
-    assert message.startswith(str(path))
-    assert "\n" not in message
-    return message.removeprefix(str(path))
+from twotower.types import Item
 
 
 def test_json_lines(write, tmp_path):
@@ -134,40 +107,6 @@ def test_parquet_is_read_over_many_batches(tmp_path):
         pa.table({"id": [str(n) for n in range(2500)], "title": ["t"] * 2500}), path, row_group_size=700
     )
     assert [item.id for item in read_catalog(path)] == [str(n) for n in range(2500)]
-
-
-def test_beir_folder(write, tmp_path):
-    metadata = {
-        "image": "images/1.jpg",
-        "time": "2026-01-01T12:00Z",
-        "price": 5,
-        "attrs": {"type": "x"},
-        "no": None,
-    }
-    write(
-        "corpus.jsonl",
-        lines(
-            {"_id": "1", "title": "a", "text": "b", "metadata": metadata},
-            {"_id": "2", "title": "c", "text": ""},
-        ),
-    )
-    write(
-        "queries.jsonl",
-        lines(
-            {"_id": "q", "text": "red shoe"}, {"_id": "p", "text": "", "metadata": {"image": "photos/p.jpg"}}
-        ),
-    )
-    write("qrels/dev.tsv", "query-id\tcorpus-id\tscore\nq\t1\t2\r\nq\t2\t0\np\t2\t1\n")
-    home = tmp_path.resolve()
-    assert list(read_catalog(tmp_path)) == [
-        Item("1", "a", "b", str(home / "images/1.jpg"), NOON, {"price": 5, "attrs.type": "x"}),
-        Item("2", "c"),
-    ]
-    queries = read_queries(tmp_path)
-    assert queries == {"q": "red shoe", "p": ""}
-    assert all(type(query) is Query for query in queries.values())
-    assert [query.image for query in queries.values()] == [None, str(home / "photos/p.jpg")]
-    assert read_qrels(tmp_path, "dev") == {"q": {"1": 2, "2": 0}, "p": {"2": 1}}
 
 
 @pytest.mark.parametrize(
@@ -303,141 +242,3 @@ def test_reading_is_lazy(write):
 @pytest.mark.parametrize(("name", "empty"), [("shop.jsonl", ""), ("shop.csv", "id,title\n")])
 def test_empty_in_gives_empty_out(write, name, empty):
     assert list(read_catalog(write(name, empty))) == []
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "read", "message"),
-    [
-        (
-            "corpus.jsonl",
-            lines({"_id": "1", "metadata": 5}),
-            read_catalog,
-            "line 1, field 'metadata': it must be",
-        ),
-        (
-            "corpus.jsonl",
-            lines({"_id": "1", "title": "a", "metadata": {"title": "b"}}),
-            read_catalog,
-            "line 1, field 'metadata.title': it also stands outside",
-        ),
-        (
-            "queries.jsonl",
-            lines({"_id": "q", "text": "a"}) * 2,
-            read_queries,
-            "line 2, field '_id': the query 'q' was",
-        ),
-        (
-            "queries.jsonl",
-            lines({"_id": "q", "text": ""}),
-            read_queries,
-            "line 1, field 'text': the query has neither",
-        ),
-        ("queries.jsonl", lines({"text": "a"}), read_queries, "line 1, field '_id': it is missing"),
-        (
-            "queries.jsonl",
-            lines({"_id": "q", "metadata": {"image": "../x.jpg"}}),
-            read_queries,
-            "line 1, field 'image': '../x.jpg' leads out of",
-        ),
-    ],
-)
-def test_bad_beir(write, tmp_path, name, content, read, message):
-    write(name, content)
-    with pytest.raises(CatalogError, match=f"{name}, {message}"):
-        list(read(tmp_path))
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("", "line 1 must be the header query-id, corpus-id, score"),
-        ("q\td\t1\n", "line 1 must be the header"),
-        ("query-id\tcorpus-id\tscore\nq\td\n", "line 2, field 'score': the line has 2 cells, not 3"),
-        ("query-id\tcorpus-id\tscore\nq\td\t1.5\n", "line 2, field 'score': '1.5' is not a whole number"),
-        (
-            "query-id\tcorpus-id\tscore\nq\td\t1\nq\td\t2\n",
-            "line 3, field 'corpus-id': 'd' was judged before",
-        ),
-    ],
-)
-def test_bad_qrels(write, tmp_path, content, message):
-    write("qrels/dev.tsv", content)
-    with pytest.raises(CatalogError, match=message):
-        read_qrels(tmp_path, "dev")
-
-
-def test_a_missing_split_names_those_that_exist(write, tmp_path):
-    write("qrels/train.tsv", "")
-    write("qrels/dev.tsv", "")
-    with pytest.raises(CatalogError, match="the splits there are: dev, train"):
-        read_qrels(tmp_path, "test")
-
-
-EVENTS = [Event("17", "00123", "click", NOON), Event("18", "2", "purchase", NOON, 2.5)]
-
-
-def test_events_from_every_format(write, tmp_path):
-    rows = [
-        {
-            "user": "17",
-            "item": "00123",
-            "kind": "click",
-            "time": "2026-01-01T12:00:00Z",
-            "value": None,
-            "price": 5,
-        },
-        {
-            "user": "18",
-            "item": "2",
-            "kind": "purchase",
-            "time": "2026-01-01T13:00:00+01:00",
-            "value": 2.5,
-            "price": 6,
-        },
-    ]
-    cells = [",".join("" if cell is None else str(cell) for cell in row.values()) for row in rows]
-    parquet = tmp_path / "events.parquet"
-    pq.write_table(pa.Table.from_pylist([row | {"time": NOON} for row in rows]), parquet)
-    assert list(read_events(write("events.jsonl", lines(*rows)))) == EVENTS
-    assert list(read_events(write("events.csv", "\n".join([",".join(rows[0]), *cells])))) == EVENTS
-    assert list(read_events(parquet)) == EVENTS
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"user": None}, "line 1, field 'user': it is missing"),
-        ({"item": ""}, "line 1, field 'item': it is missing"),
-        ({"kind": 5}, "line 1, field 'kind': write it as text"),
-        ({"time": None}, "line 1, field 'time': it is missing"),
-        ({"time": "2026-01-01T12:00:00"}, "line 1, field 'time': .* has no time zone"),
-        ({"value": float("nan")}, "line 1, field 'value': NaN is not a finite number"),
-        ({"value": 10**400}, "line 1, field 'value': a number is not a finite number"),
-        ({"value": True}, "line 1, field 'value': the boolean true is not"),
-        ({"value": "2"}, "line 1, field 'value': a str is not"),
-    ],
-)
-def test_bad_events(write, change, message):
-    good = {"user": "17", "item": "1", "kind": "click", "time": "2026-01-01T12:00:00Z"}
-    with pytest.raises(CatalogError, match=message):
-        list(read_events(write("events.jsonl", lines(good | change))))
-
-
-def test_bad_value_in_csv_events(write):
-    path = write("events.csv", "user,item,kind,time,value\nu,i,k,2026-01-01T12:00:00Z,many\n")
-    assert refusal(path, read_events) == ", line 2, field 'value': 'many' is not a finite number; give one."
-
-
-DATA = Path(os.environ.get("TWOTOWER_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
-
-
-@pytest.mark.real_data
-@pytest.mark.skipif(not DATA.is_dir(), reason="no evaluation data: set TWOTOWER_DATA to their folder")
-def test_a_real_catalogue_is_read_whole():
-    items = list(read_catalog(DATA / "chorus"))
-    assert len(items) == 19_406
-    for item in items:
-        check_item(item)
-    assert len({item.id for item in items}) == 19_406
-    assert sum(len(judged) for judged in read_qrels(DATA / "chorus", "dev").values()) == 1_708
-    assert len(read_queries(DATA / "chorus")) == 68
