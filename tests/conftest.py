@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Before numpy, torch and faiss are imported, here and in every process that a test starts: workers whose
+    # thread pools share the cores wait for one another more than they compute.
+    os.environ.update(dict.fromkeys(["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"], "1"))
 
 from multimodal import ClipEncoder, TextEncoder
 
