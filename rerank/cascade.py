@@ -19,7 +19,6 @@ Rows: TypeAlias = NDArray[np.intp]
 Blend: TypeAlias = Callable[[int, NDArray[np.float32]], NDArray[np.float64]]
 """Query number and relevance of its n candidates, 0 where it is unknown, to their scores; both of shape (n,)."""
 RECALL = "recall"
-SHARE = 0.6  # of the time left that is planned with at once: what the plan was wrong by is made up for later
 
 
 class Scorer(Protocol):
@@ -205,9 +204,8 @@ class Cascade:
         while start < len(waiting):
             count = len(waiting) - start
             if until is not None:
-                left = until - self._clock()
                 pairs = (pool.pair(row) for pool, row in waiting[start:])
-                count = pace.affordable(pairs, left, SHARE * left)
+                count = pace.affordable(pairs, until - self._clock())
                 if not count:
                     return
             yield waiting[start : start + count]

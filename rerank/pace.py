@@ -11,17 +11,18 @@ import numpy as np
 from rerank.tokens import Pair
 
 REMEMBERED = 32
-CAUTION = 90  # the percentile of what was measured that is reckoned with
+CAUTION = 90  # the percentile of how much longer it took than foreseen, which is reckoned with
+SHARE = 0.6  # of the time left that is planned with at once: what the plan was wrong by is made up for later
 FIRST = 4  # pairs of a portion whose time nobody knows yet
 AGAIN = 25  # every so often one pair is read although it seems too slow: it may have been a hiccup
 OVERHEAD = 24  # letters that a pair counts beside its own: what it costs to have one more
 
 
 class Pace:
-    """Seconds a letter of the last portions that were read; threads may share it."""
+    """What a call costs, and a letter more, by the last portions that were read; threads may share it."""
 
     def __init__(self) -> None:
-        self._seconds: deque[float] = deque(maxlen=REMEMBERED)
+        self._portions: deque[tuple[int, float]] = deque(maxlen=REMEMBERED)  # letters, seconds
         self._is_warm = False
         self._refused = 0
         self._lock = Lock()
@@ -31,30 +32,49 @@ class Pace:
         if pairs:
             with self._lock:
                 if self._is_warm:
-                    self._seconds.append(seconds / sum(map(_letters, pairs)))
+                    self._portions.append((sum(map(_letters, pairs)), seconds))
                 self._is_warm = True
 
-    def affordable(self, pairs: Iterable[Pair], left: float, planned: float) -> int:
+    def affordable(self, pairs: Iterable[Pair], left: float) -> int:
         """How many of the first pairs to read now.
 
         Args:
             pairs: those that wait.
-            left: seconds in which one more pair must be read, or none is.
-            planned: seconds to fill, less than `left`.
+            left: seconds in which to be done.
         """
         with self._lock:
-            seconds = float(np.percentile(self._seconds, CAUTION)) if self._seconds else None
-        if seconds is None:
+            portions = list(self._portions)
+        if not portions:
             return FIRST if left > 0 else 0
+        call, letter = _cost(portions)
+        later = (1 - SHARE) * left
+        planned = (
+            left - later if later > 2 * call else left
+        )  # a call more would cost most of what is kept back
         count, letters = 0, 0
         for pair in pairs:
             letters += _letters(pair)
-            if letters * seconds > (planned if count else left):
+            if call + letters * letter > (planned if count else left):
                 break
             count += 1
         with self._lock:
             self._refused = 0 if count or left <= 0 else self._refused + 1
             return 1 if self._refused and self._refused % AGAIN == 0 else count
+
+
+def _cost(portions: Sequence[tuple[int, float]]) -> tuple[float, float]:
+    """Seconds of a call and of each letter in it: neither below 0, and rather too much than too little.
+
+    Least squares of the relative errors, in which one hiccup weighs no more than any other portion.
+    """
+    from scipy.optimize import nnls
+
+    letters, seconds = np.array(portions).T
+    seconds = np.maximum(seconds, 1e-9)
+    parts = np.stack([np.ones_like(letters), letters], axis=1)
+    cost, _ = nnls(parts / seconds[:, None], np.ones(len(portions)))
+    call, letter = cost * np.percentile(seconds / (parts @ cost), CAUTION)
+    return float(call), float(letter)
 
 
 def _letters(pair: Pair) -> int:

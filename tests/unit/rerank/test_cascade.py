@@ -9,16 +9,16 @@ from rerank import Cascade, InputError, Stage
 
 
 class Known:
-    """A reranker whose scores are known: a table of texts, read in a time of its own."""
+    """A reranker whose scores are known: a table of texts, read in a time of its own for a call and for a pair."""
 
-    def __init__(self, scores, seconds=0.0, clock=None):
-        self.scores, self.seconds, self.clock = scores, seconds, clock
+    def __init__(self, scores, seconds=0.0, clock=None, call=0.0):
+        self.scores, self.seconds, self.clock, self.call = scores, seconds, clock, call
         self.calls = []
 
     def score(self, pairs):
         self.calls.append(list(pairs))
         if self.clock is not None:
-            self.clock.now += self.seconds * len(pairs)
+            self.clock.now += self.call + self.seconds * len(pairs)
         return np.array([self.scores[text] for _, text in pairs], dtype=np.float32)
 
     @property
@@ -111,6 +111,22 @@ def test_a_budget_reads_the_best_first_and_as_many_as_fit():
     assert min(used[1:]) > 0.045
     (found,) = cascade.rerank(["q"], [texts])
     assert found.read.all()
+
+
+def test_what_every_call_costs_is_told_from_what_a_pair_costs():
+    clock = Clock()
+    texts = [f"{number:03}" for number in range(200)]
+    reranker = Known(dict.fromkeys(texts, 0.5), seconds=0.0005, clock=clock, call=0.008)
+    cascade = Cascade((reranker, None), clock=clock)
+    cascade.rerank(["q"], [texts[:4]])
+    read = []
+    for _ in range(40):
+        started = clock.now
+        (found,) = cascade.rerank(["q"], [texts], deadline=started + 0.06)
+        assert clock.now - started <= 0.06 + 1e-6
+        read.append(np.count_nonzero(found.read))
+    # One call would read 104, two 88. By seconds a pair, those of the last small call would count for all.
+    assert min(read[5:]) >= 85
 
 
 def test_every_query_gets_its_share_of_a_budget():
