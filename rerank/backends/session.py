@@ -36,6 +36,8 @@ def onnx_runtime(weights: Path) -> Network:
         raise ModelError("The back end needs ONNX Runtime: pip install onnxruntime.") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = _threads()
+    # Threads that wait for the next batch without sleeping take the cores from the search that should bring it.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(
         str(weights), options, providers=PROVIDERS, disabled_optimizers=NOT_FUSED
     )

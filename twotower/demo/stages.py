@@ -24,7 +24,8 @@ from twotower.types import Hit
 # weights 0.1, 0.4 and 0.9 of the fusion gave 0.785, 0.837 (the best) and 0.507; with a reranker of two epochs,
 # relevance weights 0, 0.1 and 0.4 gave 0.837, 0.856 (the best) and 0.832, and this decay, the best of 45 for that
 # weight, 0.857. Depth is what time allows. Test scores were in sight all the while, and the third epoch of
-# `fit_reranker` was added after them, so the test numbers are not quite unseen.
+# `fit_reranker` was added after them, so the test numbers are not quite unseen. Its frozen layers halve the time that
+# the training takes, for 0.833 - 0.831 with decay and 0.824 - 0.817 without.
 FUSION = WeightedConcat(text=0.4, image=0.6)
 RELEVANCE_WEIGHT = 0.1
 RERANK_DEPTH = 20
@@ -88,7 +89,9 @@ def fit_reranker(shop: Shop, recall: Searcher) -> CrossEncoderReranker:
     """Train a cross-encoder, from the text model's weights, on what the judge says of the train queries."""
     pairs, grades = training_pairs(shop, recall)
     reranker = CrossEncoderReranker(locate(DEFAULT_TEXT_MODEL))
-    reranker.fit(pairs, grades, epochs=3, learning_rate=1e-4, batch_size=16, held_out=0, seed=0)
+    reranker.fit(
+        pairs, grades, epochs=3, learning_rate=1e-4, batch_size=16, held_out=0, frozen_layers=3, seed=0
+    )
     return reranker
 
 
