@@ -65,15 +65,18 @@ class Pace:
 def _cost(portions: Sequence[tuple[int, float]]) -> tuple[float, float]:
     """Seconds of a call and of each letter in it: neither below 0, and rather too much than too little.
 
-    Least squares of the relative errors, in which one hiccup weighs no more than any other portion.
+    Non-negative least squares of the relative errors, in which one hiccup weighs no more than any other portion.
+    With two unknowns the one that would be negative is 0. (SciPy's solver takes a second to import, of a budget.)
     """
-    from scipy.optimize import nnls
-
     letters, seconds = np.array(portions).T
     seconds = np.maximum(seconds, 1e-9)
-    parts = np.stack([np.ones_like(letters), letters], axis=1)
-    cost, _ = nnls(parts / seconds[:, None], np.ones(len(portions)))
-    call, letter = cost * np.percentile(seconds / (parts @ cost), CAUTION)
+    parts = np.stack([1 / seconds, letters / seconds], axis=1)
+    ones = np.ones(len(portions))
+    cost = np.linalg.lstsq(parts, ones)[0]
+    kept = cost > 0
+    cost[~kept] = 0
+    cost[kept] = np.linalg.lstsq(parts[:, kept], ones)[0]
+    call, letter = cost * np.percentile(1 / (parts @ cost), CAUTION)
     return float(call), float(letter)
 
 
