@@ -48,9 +48,8 @@ class Pace:
             return FIRST if left > 0 else 0
         call, letter = _cost(portions)
         later = (1 - SHARE) * left
-        planned = (
-            left - later if later > 2 * call else left
-        )  # a call more would cost most of what is kept back
+        is_last = later < 2 * call  # one call more would cost most of what is kept back for it
+        planned = left if is_last else left - later
         count, letters = 0, 0
         for pair in pairs:
             letters += _letters(pair)
@@ -72,9 +71,8 @@ def _cost(portions: Sequence[tuple[int, float]]) -> tuple[float, float]:
     seconds = np.maximum(seconds, 1e-9)
     parts = np.stack([1 / seconds, letters / seconds], axis=1)
     ones = np.ones(len(portions))
-    cost = np.linalg.lstsq(parts, ones)[0]
-    kept = cost > 0
-    cost[~kept] = 0
+    kept = np.linalg.lstsq(parts, ones)[0] > 0
+    cost = np.zeros(2)
     cost[kept] = np.linalg.lstsq(parts[:, kept], ones)[0]
     call, letter = cost * np.percentile(1 / (parts @ cost), CAUTION)
     return float(call), float(letter)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -30,6 +31,18 @@ def with_onnx(scorer, tmp_path_factory):
     folder = tmp_path_factory.mktemp("saved") / "model"
     CrossEncoderReranker(scorer, backend="onnx-int8").save(folder)
     return folder
+
+
+@pytest.mark.parametrize("backend", ["onnx", "onnx-int8", "openvino"])
+def test_waiting_for_the_next_batch_takes_no_processor(with_onnx, pairs, backend):
+    reranker = CrossEncoderReranker(with_onnx, backend=backend)
+    used = []
+    for _ in range(5):
+        reranker.score(pairs)
+        before = time.process_time()
+        time.sleep(0.03)
+        used.append(time.process_time() - before)
+    assert np.median(used) < 0.01
 
 
 def test_an_exporter_that_fails_is_told_and_skipped(scorer, pairs, monkeypatch):
