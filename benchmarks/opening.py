@@ -27,7 +27,7 @@ from benchmarks.common.timing import REPETITIONS
 from benchmarks.vectors.points import DIM, LookupEncoder, buckets, clustered, exact, make_items
 from benchmarks.vectors.systems import K
 from twotower.recall.vectors.policy import BESIDE, CODES_ABOVE, IndexPolicy, estimate_bytes
-from twotower.retriever import Retriever
+from twotower.presets import Retriever
 
 KINDS = ("graph", "graph-8bit", "ivf-pq", "ivf-rabitq")
 QUERIES = 500

@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.vectors.points import LookupEncoder, recall_at_k
 from benchmarks.vectors.systems import K
-from twotower.retriever import Retriever
+from twotower.presets import Retriever
 
 
 def anonymous_mb() -> float:

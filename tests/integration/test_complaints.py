@@ -139,9 +139,9 @@ def test_a11_the_counter_survives_delete_save_open_add(tmp_path):
     retriever.delete(["c", "b"])
     retriever.save(tmp_path / "store")
     with Retriever.open(tmp_path / "store", encoder=HashEncoder()) as again:
-        before = again._corpus.catalog.labels_of(["a"])[0]
+        before = again._corpus.item_store.labels_of(["a"])[0]
         again.upsert([Item("d", "yellow"), Item("c", "green again")])
-        assert (again._corpus.catalog.labels_of(["d", "c"]) > before).all()
+        assert (again._corpus.item_store.labels_of(["d", "c"]) > before).all()
     with Retriever.open(tmp_path / "store", encoder=HashEncoder(), read_only=True) as third:
         assert sorted(item.id for item in third.items()) == ["a", "c", "d"]
         assert third.search("yellow", k=1)[0].id == "d"

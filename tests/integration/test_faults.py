@@ -212,7 +212,7 @@ def answers(retriever) -> Shop:
         }
     assert {item.id: item for item in retriever.items()} == found
     assert len(retriever) == len(found)
-    return Shop(found, tuple(retriever._corpus.catalog.events()))
+    return Shop(found, tuple(retriever._corpus.item_store.events()))
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from shops import NOW, WORDS, Logits, aged, ids, random_texts, scores, shop
 
 from rerank import CrossEncoderReranker, Decay, TruncationWarning
 from twotower import Event, IndexPolicy, Item, Retriever
-from twotower.recall.hybrid import Convex, ReciprocalRank
+from twotower.search.hybrid import Convex, ReciprocalRank
 from twotower.recall.vectors.maker import IndexMaker
 from twotower.training import mine_pairs
 

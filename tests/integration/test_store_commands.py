@@ -63,11 +63,11 @@ def test_verify_names_what_is_damaged(store, capsys):
     captured = capsys.readouterr()
     assert "0.faiss" in captured.out
     assert captured.err.splitlines()[-1] == f"twotower: store '{store}' has 1 problems: see above"
-    with (store / "catalog.sqlite").open("r+b") as file:
+    with (store / "items.sqlite").open("r+b") as file:
         file.seek(8_192 + 100)
         file.write(b"damage")
     assert main(["verify", "--store", str(store)]) == 1
-    assert "catalog.sqlite" in capsys.readouterr().err.splitlines()[-1]
+    assert "items.sqlite" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_compact_drops_what_is_dead(store, capsys):

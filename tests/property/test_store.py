@@ -132,9 +132,9 @@ class Life(RuleBasedStateMachine):
             assert {hit.id for hit in hits} == expected
         for user in "uv":
             own = [event for event in self.events if event.user == user]
-            found = retriever._corpus.catalog.events_of(user, until=NOW, newest=100)
+            found = retriever._corpus.item_store.events_of(user, until=NOW, newest=100)
             assert list(found) == sorted(own, key=lambda event: (event.time, event.item))
-        assert list(retriever._corpus.catalog.events()) == self.events
+        assert list(retriever._corpus.item_store.events()) == self.events
 
     def teardown(self):
         if hasattr(self, "places"):

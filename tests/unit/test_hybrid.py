@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from rerank import Decay
 from twotower import IndexPolicy, Item, Retriever
-from twotower.recall.hybrid import Convex, ReciprocalRank
-from twotower.recall.lexical import BM25, words_of
-from twotower.recall.postings import Postings, Statistics
+from twotower.search.hybrid import Convex, ReciprocalRank
+from twotower.evaluation.baselines import BM25
+from twotower.recall.tokenizer import words_of
+from twotower.recall.bm25 import Postings, CollectionStatistics
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 WORDS = ["red", "shoe", "lamp", "运动鞋", "跑步", "006R90321", "wool", ""]
@@ -23,7 +24,7 @@ texts = st.lists(st.lists(st.sampled_from(WORDS), max_size=5).map(" ".join), min
 
 def scores(parts, query):
     words = words_of(query)
-    statistics = Statistics.of(parts, words)
+    statistics = CollectionStatistics.of(parts, words)
     return np.concatenate([statistics.scores(part, words) for part in parts])
 
 
@@ -92,9 +93,9 @@ def test_reciprocal_rank_is_the_formula():
 def test_convex_is_the_formula_over_all_items():
     made = retriever(Convex(0.25, depth=len(ITEMS)))
     similarity = {hit.id: hit.score for hit in made.using(hybrid=None).search("red toner", k=len(ITEMS))}
-    bound = Statistics.of([Postings.of([item.words for item in ITEMS])], words_of("red toner")).best(
-        ["toner"]
-    )
+    bound = CollectionStatistics.of(
+        [Postings.of([item.words for item in ITEMS])], words_of("red toner")
+    ).best(["toner"])
     found, rows = BM25([item.words for item in ITEMS]).search("red toner", len(ITEMS))
     words = {ITEMS[row].id: score / bound for row, score in zip(rows, found, strict=True)}
     hits = made.search("red toner", k=len(ITEMS))

@@ -12,7 +12,7 @@ from benchmarks.vectors.points import LookupEncoder, clustered, exact, recall_at
 from twotower import IndexPolicy, Item, Query, Retriever
 from twotower.errors import QueryError, StoreError
 from twotower.recall.vectors.build import build_index
-from twotower.recall.vectors.calibration import calibrated
+from twotower.recall.vectors.tuning import tune
 from twotower.recall.vectors.policy import estimate_bytes
 from twotower.recall.vectors.table import GrowingTable
 
@@ -79,7 +79,7 @@ def far(points):
 def test_no_less_effort_reaches_the_target(points, indexes, far, kind, target):
     """What the calibration says is what numpy finds; one step less would not do."""
     index, queries = indexes[kind], far[:250]
-    tuned = calibrated(index, target, {"words": queries})
+    tuned = tune(index, target, {"words": queries})
     truth = exact(points.items, queries, 10)
 
     def recall(at):
@@ -95,8 +95,8 @@ def test_no_less_effort_reaches_the_target(points, indexes, far, kind, target):
 
 def test_queries_far_from_all_items_take_more_effort(points, indexes, far):
     """Each kind of query is measured, and the hardest decides."""
-    near = calibrated(indexes["graph"], 0.98, {"words": points.queries})
-    both = calibrated(indexes["graph"], 0.98, {"words": points.queries, "photo": far})
+    near = tune(indexes["graph"], 0.98, {"words": points.queries})
+    both = tune(indexes["graph"], 0.98, {"words": points.queries, "photo": far})
     assert both.calibration.effort > near.calibration.effort
     assert both.calibration.recall["words"] >= both.calibration.recall["photo"] >= 0.98
 
@@ -106,7 +106,7 @@ def test_a_target_out_of_reach_is_told(indexes):
     rng = np.random.default_rng(5)
     anywhere = rng.normal(size=(64, DIM)).astype(np.float32)
     anywhere /= np.linalg.norm(anywhere, axis=1, keepdims=True)
-    tuned = calibrated(indexes["ivf-rabitq"], 1.0, {"words": anywhere})
+    tuned = tune(indexes["ivf-rabitq"], 1.0, {"words": anywhere})
     assert tuned.calibration.recall["words"] < 1
     assert "less than the 1 asked for" in next(tuned.calibration.lines())
 

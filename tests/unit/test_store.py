@@ -19,8 +19,8 @@ from twotower import Event, IndexPolicy, Item, Retriever, UserTower
 from twotower.errors import StoreDamagedError, StoreError, StoreVersionError
 from twotower.store import files
 from twotower.store.database import Database
-from twotower.store.recent import RecentItems
-from twotower.stored_corpus import StoredCorpus
+from twotower.store.item_cache import RecentItems
+from twotower.corpus.persistent import PersistentCorpus
 
 ZONE = timezone(timedelta(hours=8))
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -53,11 +53,11 @@ def ids(retriever):
 
 
 def labels(retriever, *item_ids):
-    return retriever._corpus.catalog.labels_of(item_ids).tolist()
+    return retriever._corpus.item_store.labels_of(item_ids).tolist()
 
 
 def size(folder):
-    return (folder / "catalog.sqlite").stat().st_size
+    return (folder / "items.sqlite").stat().st_size
 
 
 def test_everything_comes_back(tmp_path):
@@ -73,7 +73,7 @@ def test_everything_comes_back(tmp_path):
             assert list(retriever.items()) == ITEMS
             assert next(retriever.items()).time.utcoffset() == timedelta(hours=8)
             assert isinstance(retriever.get("plain").image, Path)
-            assert list(retriever._corpus.catalog.events()) == EVENTS
+            assert list(retriever._corpus.item_store.events()) == EVENTS
             assert [hit.id for hit in retriever.search("x", where={"tags": "y"}, now=NOW)] == ["a/../b"]
             assert (
                 retriever.search("x", user="用户", now=NOW),
@@ -97,7 +97,7 @@ def test_a_write_is_there_without_close(tmp_path):
         shutil.copytree(tmp_path / "s", tmp_path / f"{step}")
         with opened(tmp_path / f"{step}") as copy:
             assert ids(copy) == expected
-            assert len(list(copy._corpus.catalog.events())) == step + 1
+            assert len(list(copy._corpus.item_store.events())) == step + 1
             assert copy.verify() == []
     retriever.close()
 
@@ -227,7 +227,7 @@ def test_save_replaces_a_store_and_touches_nothing_else(tmp_path):
     other.save(tmp_path / "s")
     with Retriever.open(tmp_path / "s", encoder=HashEncoder()) as retriever:
         assert ids(retriever) == {"i7", "i8"}
-        assert list(retriever._corpus.catalog.events()) == []
+        assert list(retriever._corpus.item_store.events()) == []
         assert retriever.decay == Decay.half_life(30)
         retriever.save(tmp_path / "copy")
     with opened(tmp_path / "copy") as copy:
@@ -259,7 +259,7 @@ def test_a_store_knows_its_encoder_and_asks_for_parts_of_your_own(tmp_path):
 
 def test_a_newer_format_is_refused(tmp_path):
     opened(tmp_path / "s").close()
-    database = Database(tmp_path / "s" / "catalog.sqlite", writable=True)
+    database = Database(tmp_path / "s" / "items.sqlite", writable=True)
     with database.transaction() as connection:
         connection.execute("UPDATE meta SET value = 99 WHERE name = 'format'")
     database.close()
@@ -274,7 +274,7 @@ def test_no_store(tmp_path):
     assert not (tmp_path / "nothing").exists()
     with opened(tmp_path / "s") as retriever:
         retriever.upsert(ITEMS)
-    (tmp_path / "s" / "catalog.sqlite").unlink()
+    (tmp_path / "s" / "items.sqlite").unlink()
     with pytest.raises(StoreDamagedError, match="missing"):
         opened(tmp_path / "s")
 
@@ -284,7 +284,7 @@ def test_an_exception_on_the_way_leaves_no_lock(tmp_path, monkeypatch):
         opened(tmp_path / "s", user_weight=7)
     assert not (tmp_path / "s").exists()
     with monkeypatch.context() as patch:
-        patch.setattr(StoredCorpus, "__init__", lambda *_, **__: 1 / 0)
+        patch.setattr(PersistentCorpus, "__init__", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             opened(tmp_path / "s")
     with opened(tmp_path / "s") as retriever:
@@ -302,7 +302,7 @@ def test_closing_twice_is_closing(tmp_path):
     retriever.close()
     with pytest.raises(StoreError, match="closed"):
         retriever.upsert(ITEMS)
-    assert {path.name for path in (tmp_path / "s").iterdir()} == {"LOCK", "catalog.sqlite", "receipt"}
+    assert {path.name for path in (tmp_path / "s").iterdir()} == {"LOCK", "items.sqlite", "receipt"}
 
 
 def test_compact_gives_space_back(tmp_path):
@@ -335,7 +335,7 @@ def test_stats_are_what_was_written(tmp_path):
         assert stats.parts[1].index_bytes == 3 * 32 * 4
         assert stats.parts[0].index_bytes > 50 * 32 * 2
         assert stats.store.folder == str(tmp_path / "s")
-        assert stats.store.catalog_bytes >= size(tmp_path / "s") + 50 * 32 * 4
+        assert stats.store.item_store_bytes >= size(tmp_path / "s") + 50 * 32 * 4
         assert stats.store.page_checksums
         assert stats.store.sqlite == apsw.sqlite_lib_version()
         assert stats.store.read_only is None

@@ -11,10 +11,10 @@ from multimodal.fusion import WeightedConcat
 from multimodal.hub import DEFAULT_TEXT_MODEL
 from multimodal.text import TextEncoder
 from twotower import presets
+from twotower.corpus.write_checks import check_items
 from twotower.errors import CatalogError
 from twotower.ingest.catalog import read_catalog
-from twotower.intake import check_items
-from twotower.retriever import Retriever
+from twotower.presets import Retriever
 from twotower.store.folder import is_store
 from twotower.towers.dual_encoder import DualEncoder
 from twotower.types import BadItem, Encoder, Item

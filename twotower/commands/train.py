@@ -20,8 +20,8 @@ from twotower.commands.watching import Watch, tensorboard, weights_and_biases
 from twotower.errors import JudgementError
 from twotower.ingest.beir import read_qrels, read_queries
 from twotower.ingest.catalog import read_catalog
-from twotower.recall.hybrid import ReciprocalRank
-from twotower.retriever import Retriever
+from twotower.presets import Retriever
+from twotower.search.hybrid import ReciprocalRank
 from twotower.towers.dual_encoder import DualEncoder
 from twotower.training.judged import METRIC, JudgedReport, measure_judged
 from twotower.training.mining import Mined, mine_pairs, same_words

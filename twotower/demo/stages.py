@@ -16,7 +16,7 @@ from rerank.cross_encoder import CrossEncoderReranker
 from rerank.decay import Decay
 from twotower.demo.shop import Shop, ShopQuery
 from twotower.evaluation.metrics import evaluate_run
-from twotower.retriever import Retriever
+from twotower.presets import Retriever
 from twotower.towers.dual_encoder import DualEncoder
 from twotower.types import Hit
 

@@ -15,15 +15,15 @@ from twotower.evaluation.baselines import bm25_run, random_run
 from twotower.evaluation.metrics import DEFAULT_METRICS, Counting, Gain, Qrels, Run, evaluate_run
 from twotower.evaluation.report import Evaluation, Stage
 from twotower.evaluation.significance import Comparison, compare, corrected, mean_interval, query_values
-from twotower.retriever import Retriever
-from twotower.types import Query, Reranker, Staged, Where
+from twotower.retriever import BaseRetriever
+from twotower.types import ListwiseReranker, Query, Reranker, Where
 
 CHUNK = 32  # queries searched at a time: what a progress bar moves by
 WARM_UP = 3
 
 
 def evaluate(
-    retriever: Retriever,
+    retriever: BaseRetriever,
     queries: Mapping[str, Query],
     qrels: Qrels,
     *,
@@ -80,7 +80,7 @@ def evaluate(
     with tqdm(
         total=len(asked) * len(twins), desc="evaluate", unit="query", disable=hidden, leave=False
     ) as bar:
-        plain = None if isinstance(retriever.reranker, Staged) else retriever.reranker
+        plain = None if isinstance(retriever.reranker, ListwiseReranker) else retriever.reranker
         remembering = None if plain is None else Remembering(plain)
         for name, twin in twins.items():
             quick = twin if remembering is None or twin.reranker is None else twin.using(reranker=remembering)
@@ -106,7 +106,7 @@ def evaluate(
     return Evaluation(tuple(stages), queries=judged, relevant=relevant, gain=gain)
 
 
-def stages_of(retriever: Retriever) -> dict[str, Retriever]:
+def stages_of(retriever: BaseRetriever) -> dict[str, BaseRetriever]:
     """The same index at every stage that a retriever has, by the stage's name, in the order of the stages."""
     recall = retriever.using(reranker=None, decay=None)
     modalities = list(retriever.modalities) if len(retriever.modalities) > 1 else []
@@ -120,7 +120,7 @@ def stages_of(retriever: Retriever) -> dict[str, Retriever]:
 
 
 def search_run(
-    retriever: Retriever,
+    retriever: BaseRetriever,
     queries: Mapping[str, Query],
     k: int = 100,
     *,
@@ -134,8 +134,8 @@ def search_run(
         retriever: what to search with.
         queries: by id.
         k: hits a query.
-        where: as in `Retriever.search`.
-        now: as in `Retriever.search`.
+        where: as in `BaseRetriever.search`.
+        now: as in `BaseRetriever.search`.
         advance: called with the number of queries after each chunk, such as a progress bar's `update`.
 
     Returns:
@@ -153,7 +153,7 @@ def search_run(
 
 
 def time_searches(
-    retrievers: Mapping[str, Retriever],
+    retrievers: Mapping[str, BaseRetriever],
     queries: Sequence[Query],
     k: int,
     *,
@@ -167,8 +167,8 @@ def time_searches(
         retrievers: by name.
         queries: what to search; none for no times.
         k: hits a query.
-        where: as in `Retriever.search`.
-        now: as in `Retriever.search`.
+        where: as in `BaseRetriever.search`.
+        now: as in `BaseRetriever.search`.
         clock: seconds since any moment.
 
     Returns:

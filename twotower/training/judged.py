@@ -11,7 +11,7 @@ from twotower.errors import JudgementError
 from twotower.evaluation.metrics import Qrels
 from twotower.evaluation.significance import Comparison, Interval, compare, mean_interval, query_values
 from twotower.evaluation.stages import Remembering
-from twotower.retriever import Retriever
+from twotower.retriever import BaseRetriever
 from twotower.types import Reranker
 
 METRIC = "ndcg@10"
@@ -59,7 +59,7 @@ class JudgedReport:
 
 
 def measure_judged(
-    retriever: Retriever,
+    retriever: BaseRetriever,
     reranker: Reranker,
     queries: Mapping[str, str],
     qrels: Qrels,
@@ -110,7 +110,7 @@ def measure_judged(
 
 
 def judged_run(
-    retriever: Retriever, queries: Mapping[str, str], judged: Qrels
+    retriever: BaseRetriever, queries: Mapping[str, str], judged: Qrels
 ) -> dict[str, dict[str, float]]:
     """Each query's judged items, which are indexed, as a retriever scores them."""
     return {

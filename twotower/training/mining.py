@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from twotower.errors import JudgementError
-from twotower.retriever import Retriever
+from twotower.retriever import BaseRetriever
 from twotower.types import Item, Reranker
 
 AT_ONCE = 64  # queries searched at a time: memory is that of their hits
@@ -61,7 +61,7 @@ class Mined:
 
 
 def mine_pairs(
-    retriever: Retriever,
+    retriever: BaseRetriever,
     queries: Mapping[str, str],
     qrels: Mapping[str, Mapping[str, int]],
     *,
@@ -91,7 +91,7 @@ def mine_pairs(
         random: unjudged items a query from all items, at least 0.
         scorer: such as a reranker that was fitted before; it leaves out unjudged items that are likely relevant.
         margin: with a scorer, the share of the mean score of a query's relevant items above which an unjudged one is
-            left out. Source: Moreira et al. 2024, "NV-Retriever: Improving text embedding models with effective
+            left out. Source: Moreira et al. 2024, "NV-BaseRetriever: Improving text embedding models with effective
             hard-negative mining" (TopK-PercPos, for one relevant item a query).
         seed: of the draws; a query's draws do not depend on how many queries come before it in a block.
         progress: show a progress bar; None shows one on a terminal.
@@ -181,7 +181,7 @@ class _Draft:
 
 
 def _draft(
-    recall: Retriever, words: str, judged: Mapping[str, int], relevant: Mapping[str, Collection[str]]
+    recall: BaseRetriever, words: str, judged: Mapping[str, int], relevant: Mapping[str, Collection[str]]
 ) -> _Draft:
     grades = {item: max(grade, 0) for item, grade in judged.items() if item in recall}
     known = relevant[same_words(words)]
@@ -213,7 +213,7 @@ def _shuffled(items: Sequence[Item], rng: np.random.Generator) -> list[Item]:
     return [items[place] for place in rng.permutation(len(items))]
 
 
-def _strangers(recall: Retriever, ids: Sequence[str], count: int, rng: np.random.Generator) -> list[Item]:
+def _strangers(recall: BaseRetriever, ids: Sequence[str], count: int, rng: np.random.Generator) -> list[Item]:
     """So many different items from anywhere, or all if there are fewer."""
     rows = rng.choice(len(ids), min(count, len(ids)), replace=False)
     return [recall.get(ids[row]) for row in rows]
@@ -239,7 +239,7 @@ def _filtered(drafts: Sequence[_Draft], scorer: Reranker, margin: float) -> tupl
     return kept, dropped
 
 
-def _unindexed(recall: Retriever, asked: Sequence[str], qrels: Mapping[str, Mapping[str, int]]) -> int:
+def _unindexed(recall: BaseRetriever, asked: Sequence[str], qrels: Mapping[str, Mapping[str, int]]) -> int:
     return sum(item not in recall for query in asked for item in qrels[query])
 
 

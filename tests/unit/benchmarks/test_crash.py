@@ -87,7 +87,7 @@ def test_another_version_is_a_loss_and_a_ghost(store):
 def test_an_item_that_the_index_lacks_is_unfindable(store):
     retriever, known = store
     corpus = stored(retriever)
-    corpus.index.update(np.sort(corpus.catalog.labels_of(some(known, 2))))
+    corpus.index.update(np.sort(corpus.item_store.labels_of(some(known, 2))))
     assert check(retriever, known, None)[0] == Faults(unfindable=2, problems=1)
 
 

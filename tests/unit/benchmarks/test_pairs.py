@@ -66,7 +66,7 @@ def ran(tmp_path_factory):
 
 def test_the_numbers_are_those_of_scikit_learn_on_the_written_predictions(ran):
     result, lines = ran
-    truth = np.array([line["truth"] for line in lines])
+    truth = np.array([line["boolean"] for line in lines])
     assert truth.tolist() == (data.made_up(200, 6).labels == 1).tolist()
     right = {}
     for row in result["rows"]:
@@ -105,7 +105,7 @@ def test_thresholds_are_chosen_on_pairs_neither_fitted_nor_measured_on(ran):
 def test_the_made_up_language_is_learned_and_words_alone_do_not_tell_it(ran):
     result, lines = ran
     found = {row["system"]: row["metrics"] for row in result["rows"]}
-    share = np.mean([line["truth"] for line in lines])
+    share = np.mean([line["boolean"] for line in lines])
     assert found["twotower"]["accuracy"] > 0.97
     assert found["twotower"]["f1"] > 0.95
     assert found["twotower"]["ece_after"] < 0.05
