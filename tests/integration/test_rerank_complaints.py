@@ -1,4 +1,4 @@
-"""What users complain about most in reranking and recency; see `test_complaints`.
+"""What users complain about most in reranking and recency; see `test_deletes_and_filters`.
 
 Complaints are named as in the projects' trackers.
 """

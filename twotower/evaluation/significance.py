@@ -170,10 +170,9 @@ def mean_interval(
     If all values are equal, the interval is that value.
     """
     values = np.asarray(values, dtype=np.float64)
-    mean = float(values.mean())
     if np.ptp(values) == 0:
-        return Interval(mean, mean, mean)
-    return _bootstrap((values,), np.mean, **resampling)
+        return Interval(float(values[0]), float(values[0]), float(values[0]))
+    return _bootstrap((values,), np.mean, (values.min(), values.max()), **resampling)
 
 
 def ratio_interval(
@@ -183,7 +182,8 @@ def ratio_interval(
 ) -> Interval:
     """Mean of one system over the mean of another on the same queries, both of shape (queries,), with its interval.
 
-    Queries are drawn in pairs, so that a hard query is hard for both.
+    Queries are drawn in pairs, so that a hard query is hard for both. If all ratios are equal, the interval is that
+    ratio.
 
     Raises:
         ValueError: the baseline is 0 on every query.
@@ -197,14 +197,25 @@ def ratio_interval(
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(ours.mean(axis=axis) / theirs.mean(axis=axis))
 
-    if np.array_equal(ours, theirs):
-        return Interval(1.0, 1.0, 1.0)
-    return _bootstrap((ours, theirs), ratio, **resampling)
+    lowest, highest = _ratio_range(ours, theirs)
+    if lowest == highest:
+        return Interval(lowest, lowest, lowest)
+    return _bootstrap((ours, theirs), ratio, (lowest, highest), **resampling)
+
+
+def _ratio_range(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> tuple[float, float]:
+    """The range that a ratio of means can have: that of the single ratios if no value is negative."""
+    if min(ours.min(), theirs.min()) < 0:
+        return -np.inf, np.inf
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = ours / theirs
+    return float(np.nanmin(ratios)), float(np.nanmax(ratios))
 
 
 def _bootstrap(
     data: tuple[NDArray[np.float64], ...],
     statistic: Callable[..., Any],
+    limits: tuple[float, float],
     confidence: float = CONFIDENCE,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -222,8 +233,10 @@ def _bootstrap(
     )
     tail = 50 * (1 - confidence)
     values = found.bootstrap_distribution
-    low, high = np.percentile(values[np.isfinite(values)], (tail, 100 - tail))
-    return Interval(float(statistic(*data)), float(low), float(high))
+    ends = np.percentile(values[np.isfinite(values)], (tail, 100 - tail))
+    # A mean may round to just outside the range: that of three times 0.1 is 0.10000000000000002.
+    mean, low, high = np.clip((statistic(*data), *ends), *limits)
+    return Interval(float(mean), float(low), float(high))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
