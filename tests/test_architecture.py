@@ -23,7 +23,6 @@ FLOORS = [
     {"settings"},
     {"retriever"},
     {"evaluation"},
-    {"training"},
     {"__init__"},
     {"demo"},
     {"commands"},
