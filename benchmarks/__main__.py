@@ -18,7 +18,6 @@ BENCHMARKS = {
     "opening": "time to open a store and memory that it holds, by kind of index",
     "crash": "what a store lost after its writer was killed at any moment",
     "rerank": "pairs per second of the cross-encoder",
-    "pairs": "whether two texts mean the same, by a fitted cross-encoder",
     "encode": "texts and images per second",
     "train": "training examples per second and quality after a fixed budget",
     "recommend": "next-basket quality",

@@ -206,7 +206,8 @@ def _index(given: Namespace) -> None:
 
 def _search(given: Namespace) -> None:
     from twotower.commands.hits import as_json, as_table
-    from twotower.retriever import RankingParts, Retriever
+    from twotower.presets import Retriever
+    from twotower.retriever import RankingParts
 
     if not (given.query.strip() or given.image or given.user):
         given.parser.error("give words, --image or --user")
@@ -270,7 +271,7 @@ def _calibrate(given: Namespace) -> None:
 
     queries = list(read_queries(given.queries).values())
     with open_existing(given.store) as retriever:
-        print(*retriever.calibrate(queries).lines(), sep="\n")
+        print(*retriever.maintenance.calibrate(queries).lines(), sep="\n")
 
 
 def _export(given: Namespace) -> None:

@@ -20,7 +20,7 @@ def check(retriever: Retriever, before: Contents, pending: Operation | None) -> 
         before: what it must hold, after all acknowledged operations.
         pending: begun and not acknowledged.
     """
-    problems = retriever.verify()
+    problems = retriever.maintenance.verify()
     found = contents(retriever)
     faults = differences(before, pending, found)
     hits, missed = searched(retriever, found)

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.durability.journal import Journal, Operation, event_record
-from twotower.recall.vectors.policy import IndexPolicy
-from twotower.presets import Retriever
-from twotower.store.folder import is_store
 from twotower.corpus.persistent import PersistentCorpus
+from twotower.presets import Retriever
+from twotower.recall.vectors.policy import IndexPolicy
+from twotower.store.folder import is_store
 from twotower.types import Event, Item, Query
 
 DIM = 32

@@ -1,4 +1,4 @@
-"""What users complain about most in reranking and recency; see `test_complaints`.
+"""What users complain about most in reranking and recency; see `test_deletes_and_filters`.
 
 Complaints are named as in the projects' trackers.
 """
@@ -13,11 +13,10 @@ from fakes import OverlapReranker, PlaneEncoder
 from scipy.special import expit
 from shops import NOW, WORDS, Logits, aged, ids, random_texts, scores, shop
 
-from rerank import CrossEncoderReranker, Decay, TruncationWarning
+from rerank import CrossEncoderReranker, Decay, TruncationWarning, mine_pairs
 from twotower import Event, IndexPolicy, Item, Retriever
-from twotower.search.hybrid import Convex, ReciprocalRank
 from twotower.recall.vectors.maker import IndexMaker
-from twotower.training import mine_pairs
+from twotower.search.hybrid import Convex, ReciprocalRank
 
 
 def judged(slope, intercept):
@@ -80,7 +79,7 @@ def test_b16_decay_works_with_every_index(monkeypatch, kind):
     exact = shop(CALENDAR, **parts)
     monkeypatch.setattr(IndexMaker, "kind", lambda self, rows: kind)
     other = shop(CALENDAR, index=IndexPolicy(exact_up_to=300), **parts)
-    assert kind in {part.index for part in other.stats().parts}
+    assert kind in {part.index for part in other.maintenance.stats().parts}
     for query in ("20", "123.4", "250"):
         expected = exact.search(query, k=10, now=NOW)
         hits = other.search(query, k=10, now=NOW)

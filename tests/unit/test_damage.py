@@ -41,7 +41,7 @@ def filled(folder):
     made_of = retriever.using(hybrid=ReciprocalRank())
     retriever.upsert(made(range(100), "first"))
     retriever.upsert(made(range(100, 125), "second"))
-    retriever.settle()
+    retriever.maintenance.settle()
     assert made_of.search("second", where={"colour": WORDS[1]})  # so that columns and words are kept, too
     retriever.upsert(made(range(200, 205), "third"))
     retriever.delete([f"i{number}" for number in range(0, 30, 2)])
@@ -80,7 +80,7 @@ def killed(tmp_path_factory):
     with filled(folder / "open") as retriever:
         retriever._corpus.checkpoint()
         retriever.upsert(made([5, 300, 301], "fifth"))
-        retriever.settle()
+        retriever.maintenance.settle()
         retriever.delete(["i7"])  # from here on only in the write-ahead log
         retriever.record([Event("u", "i300", "view", NOW)])
         expected = answers(retriever)
@@ -114,7 +114,7 @@ def report(folder):
     """What opening or verifying a store says is wrong, in one text; and what it answers if it does."""
     try:
         with opened(folder, read_only=True) as retriever:
-            return "\n".join(retriever.verify()), answers(retriever)
+            return "\n".join(retriever.maintenance.verify()), answers(retriever)
     except StoreDamagedError as error:
         return str(error), None
 
@@ -187,7 +187,7 @@ def test_what_is_derived_is_made_again(closed, tmp_path, name):
     with opened(tmp_path / "store") as retriever:
         assert answers(retriever) == expected
     with opened(tmp_path / "store", read_only=True) as retriever:
-        assert retriever.verify() == []
+        assert retriever.maintenance.verify() == []
         assert answers(retriever) == expected
     assert (tmp_path / "store" / "CURRENT").exists()
 
@@ -196,8 +196,8 @@ def test_verify_leaves_sqlite_its_locks(tmp_path):
     """Closing any descriptor of a file drops the process's locks on it; another program could then move the log."""
     with opened(tmp_path / "s") as retriever:
         retriever.upsert(made(range(50), "thing"))
-        retriever.compact()
-        assert retriever.verify() == []
+        retriever.maintenance.compact()
+        assert retriever.maintenance.verify() == []
         locked = "510, 0x40000002"  # the bytes that SQLite locks while a database is open
         code = f"import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'r+'), fcntl.LOCK_EX | fcntl.LOCK_NB, {locked})"
         command = [sys.executable, "-c", code, str(tmp_path / "s" / "items.sqlite")]
@@ -245,7 +245,7 @@ def test_a_name_of_the_current_generation_cannot_lead_outside(tmp_path):
     shutil.copytree(tmp_path / "s" / name, tmp_path / "generation-000002")
     (tmp_path / "s" / "CURRENT").write_text(f"../generation-000002 {digest}\n")
     with opened(tmp_path / "s", read_only=True) as reader:
-        assert "CURRENT" in reader.verify()[0]
+        assert "CURRENT" in reader.maintenance.verify()[0]
         assert len(list(reader.items())) == 50
 
 

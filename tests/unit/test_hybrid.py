@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from rerank import Decay
 from twotower import IndexPolicy, Item, Retriever
-from twotower.search.hybrid import Convex, ReciprocalRank
 from twotower.evaluation.baselines import BM25
+from twotower.recall.bm25 import CollectionStatistics, Postings
 from twotower.recall.tokenizer import words_of
-from twotower.recall.bm25 import Postings, CollectionStatistics
+from twotower.search.hybrid import Convex, ReciprocalRank
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 WORDS = ["red", "shoe", "lamp", "运动鞋", "跑步", "006R90321", "wool", ""]
@@ -112,7 +112,7 @@ def test_convex_is_the_formula_over_all_items():
 @pytest.mark.parametrize("exact_up_to", [10, 20_000])
 def test_words_follow_every_write(hybrid, exact_up_to):
     made = retriever(hybrid, index=IndexPolicy(exact_up_to=exact_up_to))
-    made.settle()
+    made.maintenance.settle()
     assert made.search("006R90321", k=1)[0].id == "code"
     assert made.search("运动鞋", k=1)[0].id == "shoe"
     made.delete(["code"])
@@ -120,7 +120,7 @@ def test_words_follow_every_write(hybrid, exact_up_to):
     made.upsert([Item("again", "006r90321 for printers"), Item("shoe", "blue lamp")])
     assert made.search("006R90321", k=1)[0].id == "again"
     assert made.search("运动鞋", k=99)[0].explain["lexical"] == 0
-    made.compact()
+    made.maintenance.compact()
     assert made.search("006R90321", k=1)[0].id == "again"
     assert len(made.search("006R90321", k=99)) == len(made)
 

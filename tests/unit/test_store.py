@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from rerank import Decay
 from twotower import Event, IndexPolicy, Item, Retriever, UserTower
+from twotower.corpus.persistent import PersistentCorpus
 from twotower.errors import StoreDamagedError, StoreError, StoreVersionError
 from twotower.store import files
 from twotower.store.database import Database
 from twotower.store.item_cache import RecentItems
-from twotower.corpus.persistent import PersistentCorpus
 
 ZONE = timezone(timedelta(hours=8))
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -81,7 +81,7 @@ def test_everything_comes_back(tmp_path):
             ) == before
             assert (retriever.decay, retriever._asking.user_tower) == (decay, user_tower)
             assert (retriever._asking.user_weight, retriever._ranking.rerank_depth) == (0.4, 7)
-            assert retriever.verify() == []
+            assert retriever.maintenance.verify() == []
 
 
 def test_a_write_is_there_without_close(tmp_path):
@@ -91,21 +91,21 @@ def test_a_write_is_there_without_close(tmp_path):
     for step in range(3):
         retriever.upsert(made(range(30 * step, 30 * step + 30)))
         retriever.delete([f"i{30 * step}"])
-        retriever.settle()  # a folder that is being written cannot be copied
+        retriever.maintenance.settle()  # a folder that is being written cannot be copied
         retriever.record([Event("u", f"i{30 * step + 1}", "view", NOW)])
         expected |= {f"i{number}" for number in range(30 * step + 1, 30 * step + 30)}
         shutil.copytree(tmp_path / "s", tmp_path / f"{step}")
         with opened(tmp_path / f"{step}") as copy:
             assert ids(copy) == expected
             assert len(list(copy._corpus.item_store.events())) == step + 1
-            assert copy.verify() == []
+            assert copy.maintenance.verify() == []
     retriever.close()
 
 
 def test_dead_rows_of_a_graph_stay_dead_for_filters_too(tmp_path):
     with opened(tmp_path / "s") as retriever:
         retriever.upsert(made(range(60), "old"))
-        retriever.settle()
+        retriever.maintenance.settle()
         retriever._corpus.checkpoint()
         retriever.delete([f"i{number}" for number in range(5)])
         retriever.upsert(made(range(5, 10), "new"))
@@ -146,7 +146,7 @@ def test_labels_are_never_given_twice(tmp_path):
             retriever.upsert(made(range(30)))
             given += labels(retriever, *(f"i{number}" for number in range(30)))
             retriever.delete([f"i{number}" for number in range(30)])
-            retriever.compact()
+            retriever.maintenance.compact()
             retriever.upsert(made([99]))
             given += labels(retriever, "i99")
             retriever.delete(["i99"])
@@ -180,26 +180,26 @@ def test_readers_follow_the_writer(tmp_path):
         assert len(reader) == 0
         writer.upsert(made(range(50)))
         assert len(reader) == 0
-        reader.refresh()
+        reader.maintenance.refresh()
         assert ids(reader) == ids(writer)
         writer.delete(["i3"])
         writer.upsert(made([4], "other"))
-        reader.refresh()
+        reader.maintenance.refresh()
         assert ids(reader) == ids(writer)
         assert reader.get("i4").title == "other 4"
         writer.delete(["i5"])
-        writer.compact()  # and the catalog no longer says which rows died
+        writer.maintenance.compact()  # and the catalog no longer says which rows died
         writer.upsert(made([60]))
-        reader.refresh()
+        reader.maintenance.refresh()
         assert ids(reader) == ids(writer)
-        assert reader.verify() == []
+        assert reader.maintenance.verify() == []
     with opened(tmp_path / "s", read_only=True) as reader:
         other = Retriever(HashEncoder(), index=IndexPolicy(exact_up_to=20))
         other.upsert(made(range(100, 130)))
         other.save(tmp_path / "s")
-        reader.refresh()
+        reader.maintenance.refresh()
         assert ids(reader) == {f"i{number}" for number in range(100, 130)}
-        assert reader.verify() == []
+        assert reader.maintenance.verify() == []
 
 
 def test_a_search_meets_an_item_that_was_just_deleted(tmp_path):
@@ -214,7 +214,7 @@ def test_refresh_of_the_writer_changes_nothing(tmp_path):
     with opened(tmp_path / "s") as retriever:
         retriever.upsert(made(range(50)))
         retriever.delete(["i1"])
-        retriever.refresh()
+        retriever.maintenance.refresh()
         assert len(ids(retriever)) == 49
 
 
@@ -313,20 +313,20 @@ def test_compact_gives_space_back(tmp_path):
         retriever.delete([f"i{number}" for number in range(1, 400)])
         retriever._corpus.checkpoint()
         assert size(tmp_path / "s") == full
-        retriever.compact()
+        retriever.maintenance.compact()
         assert size(tmp_path / "s") < full / 5
         assert ids(retriever) == {"i0"}
-        assert [(part.rows, part.alive) for part in retriever.stats().parts] == [(1, 1)]
+        assert [(part.rows, part.alive) for part in retriever.maintenance.stats().parts] == [(1, 1)]
 
 
 def test_stats_are_what_was_written(tmp_path):
     with opened(tmp_path / "s") as retriever:
         retriever.upsert(made(range(50)))
-        retriever.settle()
+        retriever.maintenance.settle()
         retriever.upsert(made(range(50, 53)))
         retriever.delete(["i0", "i1"])
-        retriever.settle()
-        stats = retriever.stats()
+        retriever.maintenance.settle()
+        stats = retriever.maintenance.stats()
         assert (stats.items, stats.dim) == (51, 32)
         assert [(part.index, part.rows, part.alive) for part in stats.parts] == [
             ("graph", 50, 48),
@@ -341,8 +341,8 @@ def test_stats_are_what_was_written(tmp_path):
         assert stats.store.read_only is None
         assert len(list(stats.lines())) == 6
     with opened(tmp_path / "s", read_only=True) as reader:
-        assert "read only" in reader.stats().store.read_only
-    assert Retriever(HashEncoder()).stats().store is None
+        assert "read only" in reader.maintenance.stats().store.read_only
+    assert Retriever(HashEncoder()).maintenance.stats().store is None
 
 
 @given(st.lists(st.lists(st.integers(0, 40), max_size=8), max_size=60))

@@ -11,7 +11,6 @@ import numpy as np
 
 from twotower.corpus.persistent import PersistentCorpus
 from twotower.errors import StoreError
-from twotower.recall.vectors.policy import IndexPolicy
 from twotower.presets import Retriever
 from twotower.store.folder import StoreFolder, is_store
 from twotower.store.records import item_to_row
@@ -35,8 +34,7 @@ def opened(folder: Path, *, read_only: bool = True) -> Iterator[PersistentCorpus
     store = StoreFolder.open(folder, read_only=read_only)
     with ExitStack() as closing:
         closing.callback(store.close)
-        settings = store.catalog.settings
-        corpus = PersistentCorpus(store, settings["dim"], IndexPolicy.from_description(settings["index"]))
+        corpus = PersistentCorpus.of(store)
         closing.callback(corpus.close, settle=False)  # before the store: it may be merging
         yield corpus
 

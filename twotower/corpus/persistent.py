@@ -66,6 +66,13 @@ class PersistentCorpus(Corpus):
         with self._committing:
             self._state = self._restore()
 
+    @classmethod
+    def of(cls, store: StoreFolder) -> PersistentCorpus:
+        """The corpus of a store as its settings describe it."""
+        settings = store.item_store.settings
+        policy = IndexPolicy.from_description(settings["index"])
+        return cls(store, settings["dim"], policy, ItemText.of(settings["searchable"]))
+
     def items(self, where: Where | None = None) -> Iterator[Item]:
         """See `Corpus.items`; reads the state of the moment in which the first item is asked for."""
         with self._seen() as (connection, snapshot):

@@ -1,7 +1,7 @@
 """One dictionary-encoded column per attribute, so that a filter is a few comparisons of small integers.
 
-A column stores the sorted distinct values of each kind once, and a code per row: the position of its value among them.
- A comparison looks its operand up once, by bisection and with Python's own exact comparison (so 2**53 + 1 stays
+A column stores the sorted distinct values of each kind once, and for each row a code, the position of its value among
+them. A comparison looks its operand up once, by bisection and with Python's own exact comparison (so 2**53 + 1 stays
 apart from 2.0**53), and becomes a vectorised comparison of codes.
 """
 

@@ -117,7 +117,7 @@ class Ranking:
 
     def _groups(self, queries: EncodedQueries) -> Iterator[tuple[Sequence[int], bool]]:
         """Rows that are answered alike: those with words, then those without; none that nothing is known of."""
-        known: NDArray[np.bool_] = queries.vectors.any(axis=1)
+        known = np.asarray(queries.vectors.any(axis=1))
         worded = np.zeros(len(known), dtype=np.bool_)
         if self.hybrid is not None or self.reranker is not None:
             worded[:] = list(map(bool, queries.texts))

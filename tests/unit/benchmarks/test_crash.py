@@ -54,7 +54,7 @@ def test_a_store_that_was_left_alone_has_no_faults(store):
     retriever, known = store
     assert len(known.items) > 150
     assert known.events.total() > 40
-    retriever.settle()
+    retriever.maintenance.settle()
     assert any(part.segment.index.kind == "graph" for part in retriever._corpus.snapshot.parts)
     assert check(retriever, known, None) == (Faults(), known)
 

@@ -1,6 +1,6 @@
-"""What users of vector search complain about most, each as a test that would have failed where they were.
+"""Deletes, filters and ids on an approximate index: what users of other libraries report as broken.
 
-The issues are named as in the projects' trackers.
+Each docstring names the issue, in its own project's tracker, that the test would have caught.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ def shop(size=SIZE, **settings):
     retriever.upsert(
         Item(f"sku-{n}", str(n * 300 / size), attributes={"n": n, "shop": n % 1000}) for n in range(size)
     )
-    retriever.settle()
+    retriever.maintenance.settle()
     return retriever
 
 
 @pytest.fixture(scope="module")
 def large():
     retriever = shop()
-    assert [part.index for part in retriever.stats().parts] == ["graph"]
+    assert [part.index for part in retriever.maintenance.stats().parts] == ["graph"]
     return retriever
 
 
@@ -38,7 +38,7 @@ def ids(hits):
     return [hit.id for hit in hits]
 
 
-def test_a1_an_hnsw_graph_deletes():
+def test_deleted_items_leave_a_graph_and_the_next_best_move_up():
     """faiss#3339, #1784: HNSW has no remove_ids."""
     retriever = shop()
     best = ids(retriever.search("100", k=5))
@@ -46,7 +46,7 @@ def test_a1_an_hnsw_graph_deletes():
     assert ids(retriever.search("100", k=3)) == best[2:5]
 
 
-def test_a2_a_delete_does_not_pass_over_the_index():
+def test_a_delete_marks_a_row_and_leaves_the_graph_as_it_is():
     """faiss#1021: remove_ids passes over everything."""
     retriever = shop()
     (before,) = retriever._corpus.snapshot.parts
@@ -56,11 +56,11 @@ def test_a2_a_delete_does_not_pass_over_the_index():
     assert before.alive.count - after.alive.count == 1
 
 
-def test_a3_ids_do_not_shift_after_a_delete():
+def test_ids_stay_with_their_items_after_deletes_and_compaction():
     """faiss#2424: sequential ids shift, and callers remove the wrong item."""
     retriever = shop()
     retriever.delete([f"sku-{n}" for n in range(0, SIZE, 2)])
-    retriever.compact()
+    retriever.maintenance.compact()
     for n in (1, 777, 2_999):
         assert retriever.get(f"sku-{n}").attributes["n"] == n
         assert ids(retriever.search(str(n * 300 / SIZE), k=1)) == [f"sku-{n}"]
@@ -69,7 +69,7 @@ def test_a3_ids_do_not_shift_after_a_delete():
     assert ids(retriever.search(str(775 * 300 / SIZE), k=1)) == ["sku-775"]
 
 
-def test_a4_filters_read_metadata(large):
+def test_filters_read_the_attributes_of_items(large):
     """faiss#3124, #2912, #3982: only int64 ids can be filtered by."""
     hits = large.search(
         "10", k=3, where={"n": {"$gte": 2_000}, "$or": [{"shop": 5}, {"shop": {"$in": [6, 7]}}]}
@@ -78,7 +78,7 @@ def test_a4_filters_read_metadata(large):
 
 
 @pytest.mark.parametrize("matches", [1, 4, 39, 1_157])
-def test_a5_a_filter_over_a_graph_is_never_short(large, matches):
+def test_a_filter_over_a_graph_returns_every_match(large, matches):
     """faiss#3186, k-NN#1043: four of 1,157 matching documents came back."""
     hits = large.search(
         "0", k=2_000, where={"n": {"$gte": SIZE - matches}}
@@ -88,14 +88,14 @@ def test_a5_a_filter_over_a_graph_is_never_short(large, matches):
 
 
 @pytest.mark.parametrize("share", [0.9, 0.5, 0.2, 0.05, 0.001])
-def test_a6_a_graph_never_returns_what_a_filter_excludes(large, share):
+def test_a_graph_never_returns_what_a_filter_excludes(large, share):
     """faiss#5504: IndexHNSW ignores the selector with bounded_queue=False."""
     for query in range(0, 300, 20):
         hits = large.search(str(query), k=20, where={"n": {"$lt": int(SIZE * share)}})
         assert all(hit.item.attributes["n"] < SIZE * share for hit in hits)
 
 
-def test_a7_no_index_is_on_a_device_that_ignores_filters(large):
+def test_the_graph_is_of_a_kind_that_obeys_filters(large):
     """faiss#3924: a selector does nothing on a GPU."""
     import faiss
 
@@ -104,13 +104,13 @@ def test_a7_no_index_is_on_a_device_that_ignores_filters(large):
     assert ids(large.search("0", where={"n": SIZE - 1})) == [f"sku-{SIZE - 1}"]
 
 
-def test_a8_a_filter_comes_before_the_candidates(large):
+def test_a_filter_applies_before_candidates_are_cut(large):
     """txtai#915, #301, #307: filtered after the candidates, 100 gives nothing and 101 one hit."""
     for k in (1, 2, 100, 101):
         assert len(large.search("0", k=k, where={"shop": 999})) == min(k, 3)
 
 
-def test_a9_delete_and_metadata_are_there_at_all():
+def test_a_deleted_item_is_found_neither_by_words_nor_by_its_attributes():
     """llama_index#6250, #15233, #18638: delete is not implemented for FAISS."""
     retriever = shop(200)
     assert retriever.delete(["sku-3", "never"]) == ["sku-3"]
@@ -118,20 +118,20 @@ def test_a9_delete_and_metadata_are_there_at_all():
     assert retriever.search("4.5", k=200, where={"n": 3}) == []
 
 
-def test_a10_hits_are_the_right_documents_after_deletes():
+def test_hits_carry_their_own_items_after_many_deletes():
     """fast-plaid#32, pylate#186: ids are remapped after a delete, and the wrong documents come back."""
     retriever = shop()
     rng = np.random.default_rng(0)
     gone = {f"sku-{n}" for n in rng.choice(SIZE, 1_000, replace=False)}
     retriever.delete(gone)
-    retriever.settle()
+    retriever.maintenance.settle()
     for hit in (hit for query in range(0, 300, 10) for hit in retriever.search(str(query), k=5)):
         assert hit.id not in gone
         assert hit.item.title == str(hit.item.attributes["n"] * 300 / SIZE)
         assert hit.id == f"sku-{hit.item.attributes['n']}"
 
 
-def test_a11_the_counter_survives_delete_save_open_add(tmp_path):
+def test_an_id_survives_delete_save_and_load(tmp_path):
     """semantica#1507: delete, save, load, add resets the id counter, and data is lost."""
     retriever = Retriever(HashEncoder())
     retriever.upsert([Item("a", "red"), Item("b", "blue"), Item("c", "green")])
@@ -148,7 +148,7 @@ def test_a11_the_counter_survives_delete_save_open_add(tmp_path):
         assert third.get("c").title == "green again"
 
 
-def test_a12_new_items_are_found_without_a_rebuild():
+def test_new_items_are_found_without_a_rebuild():
     """recommenders#589, #384, #268; google-research#398, #1679: adding items means rebuilding the index."""
     retriever = shop()
     (before,) = retriever._corpus.snapshot.parts
@@ -157,7 +157,7 @@ def test_a12_new_items_are_found_without_a_rebuild():
     assert retriever._corpus.snapshot.parts[0].segment is before.segment
 
 
-def test_a13_nothing_in_a_store_is_pickled_or_run(tmp_path, monkeypatch):
+def test_nothing_in_a_store_is_pickled_or_run(tmp_path, monkeypatch):
     """langchain-community#92, langchain#22861: the sidecar is a pickle, which runs code."""
     folder = tmp_path / "store"
     with Retriever.open(
