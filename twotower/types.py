@@ -86,7 +86,7 @@ class Query:
     """
 
     text: str = ""
-    image: ImageSource | None = None
+    image: ImageSource | None = field(default=None, hash=False)  # an open photo has no hash
 
     @property
     def kind(self) -> str:

@@ -256,5 +256,5 @@ def test_a_header_cannot_turn_the_checksums_off(closed, tmp_path, bit):
     content = bytearray((store / "items.sqlite").read_bytes())
     content[20] ^= 1 << bit  # the room for a checksum on each page
     (tmp_path / "store" / "items.sqlite").write_bytes(content)
-    with pytest.raises(StoreDamagedError, match=r"catalog\.sqlite"):
+    with pytest.raises(StoreDamagedError, match=r"items\.sqlite"):
         opened(tmp_path / "store")

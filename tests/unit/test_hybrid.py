@@ -95,7 +95,7 @@ def test_convex_is_the_formula_over_all_items():
     similarity = {hit.id: hit.score for hit in made.using(hybrid=None).search("red toner", k=len(ITEMS))}
     bound = CollectionStatistics.of(
         [Postings.of([item.words for item in ITEMS])], words_of("red toner")
-    ).best(["toner"])
+    ).upper_bound(["toner"])
     found, rows = BM25([item.words for item in ITEMS]).search("red toner", len(ITEMS))
     words = {ITEMS[row].id: score / bound for row, score in zip(rows, found, strict=True)}
     hits = made.search("red toner", k=len(ITEMS))

@@ -124,7 +124,7 @@ def test_using_shares_the_index_and_leaves_the_original_alone():
     assert len(plain) == 2
     assert "relevance" not in plain.search("red shoes")[0].explain
     assert reranked.search("red shoes")[0].score == pytest.approx(1.0)
-    with pytest.raises(ValueError, match="relevance_weight=2"):
+    with pytest.raises(ValueError, match=r"relevance_weight must be .* got 2"):
         plain.using(relevance_weight=2)
 
 
@@ -252,10 +252,10 @@ def test_a_writer_waits_for_the_merger_only_where_somebody_searches(monkeypatch)
 def test_a_writer_gives_way_while_somebody_searches(monkeypatch):
     corpus, _ = plane_corpus(exact_up_to=100)
     pauses = []
-    monkeypatch.setattr("twotower.corpus.time.sleep", pauses.append)
-    assert list(corpus.giving_way(range(20))) == list(range(20))
+    monkeypatch.setattr("twotower.corpus.base.time.sleep", pauses.append)
+    assert list(corpus.yielding_to_searches(range(20))) == list(range(20))
     assert pauses == []
-    assert corpus.answer(lambda _: list(corpus.giving_way(range(20)))) == list(range(20))
+    assert corpus.answer(lambda _: list(corpus.yielding_to_searches(range(20)))) == list(range(20))
     assert len(pauses) == 3
-    assert list(corpus.giving_way(range(20))) == list(range(20))
+    assert list(corpus.yielding_to_searches(range(20))) == list(range(20))
     assert len(pauses) == 3

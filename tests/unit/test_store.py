@@ -11,8 +11,6 @@ import apsw
 import numpy as np
 import pytest
 from fakes import HashEncoder
-from hypothesis import given
-from hypothesis import strategies as st
 
 from rerank import Decay
 from twotower import Event, IndexPolicy, Item, Retriever, UserTower
@@ -20,7 +18,7 @@ from twotower.corpus.persistent import PersistentCorpus
 from twotower.errors import StoreDamagedError, StoreError, StoreVersionError
 from twotower.store import files
 from twotower.store.database import Database
-from twotower.store.item_cache import RecentItems
+from twotower.store.item_cache import ItemCache
 
 ZONE = timezone(timedelta(hours=8))
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -79,8 +77,8 @@ def test_everything_comes_back(tmp_path):
                 retriever.search("x", user="用户", now=NOW),
                 retriever.recommend("用户", now=NOW),
             ) == before
-            assert (retriever.decay, retriever._asking.user_tower) == (decay, user_tower)
-            assert (retriever._asking.user_weight, retriever._ranking.rerank_depth) == (0.4, 7)
+            assert (retriever.decay, retriever._queries.user_tower) == (decay, user_tower)
+            assert (retriever._queries.user_weight, retriever._ranking.rerank_depth) == (0.4, 7)
             assert retriever.maintenance.verify() == []
 
 
@@ -169,7 +167,7 @@ def test_one_process_writes(tmp_path):
             Retriever(HashEncoder()).save(tmp_path / "s")
         reader = opened(tmp_path / "s", read_only=True)
     opened(tmp_path / "s").close()
-    for write in (lambda: reader.upsert(ITEMS), reader.compact):
+    for write in (lambda: reader.upsert(ITEMS), reader.maintenance.compact):
         with pytest.raises(StoreError, match="read only"):
             write()
     reader.close()
@@ -345,16 +343,12 @@ def test_stats_are_what_was_written(tmp_path):
     assert Retriever(HashEncoder()).maintenance.stats().store is None
 
 
-@given(st.lists(st.lists(st.integers(0, 40), max_size=8), max_size=60))
-def test_what_is_remembered_is_right_and_little(asked):
-    """What was asked for last is never forgotten, and no more than two generations are kept."""
-    recent = RecentItems(most=5)
-    for labels in asked:
-        found = recent.among(labels)
-        assert all(item.id == str(label) for label, item in found.items())
-        recent.keep({label: Item(str(label), "x") for label in labels if label not in found})
-        assert set(recent.among(labels)) == set(labels)
-    assert len(recent.among(range(41))) <= 2 * (5 + 8 + 1)
+def test_cached_items_are_those_read_last(tmp_path):
+    cache = ItemCache(size=2)
+    cache.add({1: Item("1", "a"), 2: Item("2", "b")})
+    cache.find([1])
+    cache.add({3: Item("3", "c")})
+    assert {label: item.id for label, item in cache.find([1, 2, 3]).items()} == {1: "1", 3: "3"}
 
 
 @pytest.mark.parametrize("size", [0, 1, 9, 10, 11, 20, 35])

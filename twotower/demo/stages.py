@@ -17,6 +17,7 @@ from rerank.decay import Decay
 from twotower.demo.shop import Shop, ShopQuery
 from twotower.evaluation.metrics import evaluate_run
 from twotower.presets import Retriever
+from twotower.search.hits import Hits
 from twotower.towers.dual_encoder import DualEncoder
 
 # Chosen by nDCG@10 of the train queries, before the words of an item that the text model cannot read counted: text
