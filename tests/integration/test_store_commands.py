@@ -46,7 +46,7 @@ def test_stats_say_how_large_a_store_is(store, capsys):
     assert first == "45 items, vectors of 32 dimensions"
     assert part.startswith("  graph: 50 rows, 5 dead, ")
     assert achieved == "    recall@10 1.000 for 50 made-up queries"
-    assert catalog.startswith("catalog: ")
+    assert catalog.startswith("item store: ")
     assert catalog.endswith(str(store))
     assert sqlite.endswith("every page has a checksum")
     assert writes.startswith("  takes no writes: ")
