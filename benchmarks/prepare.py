@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.converters import esci, home_depot, movielens, myntra, online_retail, wands
 from benchmarks.converters.source import Source
 from benchmarks.converters.writer import writing
-from twotower.errors import CatalogError
+from twotower.errors import CatalogueError
 
 ORIGINALS = {
     "wands": "folder or zip with product.csv, query.csv and label.csv",
@@ -50,7 +50,7 @@ def main(argv: Sequence[str]) -> int:
             CONVERT[name](Source(source), output, **options)
     except KeyboardInterrupt:
         return _fail("interrupted; nothing was written", 130)
-    except (CatalogError, OSError) as error:
+    except (CatalogueError, OSError) as error:
         return _fail(" ".join(str(error).split()), 1)
     for note, count in output.notes.items():
         if count:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import prepare
-from twotower.ingest import check_item, read_catalog, read_qrels, read_queries
+from twotower.ingest import check_item, read_catalogue, read_qrels, read_queries
 from twotower.types import Query
 
 INTERACTIONS = "user_id\titem_id\ttimestamp\tevent\tquantity\tprice\tinvoice\n"
@@ -74,7 +74,7 @@ def documents(folder: Path) -> list[dict[str, Any]]:
 
 def readable(folder: Path) -> tuple[list[str], dict[str, Query], dict[str, dict[str, dict[str, int]]]]:
     """What our readers make of a folder: ids of the catalogue, queries, and judgements by split."""
-    items = list(read_catalog(folder))
+    items = list(read_catalogue(folder))
     for item in items:
         check_item(item)
     qrels = {path.stem: read_qrels(folder, path.stem) for path in sorted((folder / "qrels").glob("*.tsv"))}

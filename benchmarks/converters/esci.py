@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from benchmarks.converters.rows import watched
 from benchmarks.converters.source import Source
 from benchmarks.converters.writer import Output
-from twotower.errors import CatalogError
+from twotower.errors import CatalogueError
 from twotower.ingest.fields import required_text, text
-from twotower.ingest.rows import Row, read_rows
+from twotower.ingest.formats import read_rows
+from twotower.ingest.row import Row
 
 EXAMPLES = "shopping_queries_dataset_examples.parquet"
 PRODUCTS = "shopping_queries_dataset_products.parquet"
@@ -94,8 +95,8 @@ def _rows(source: Source, name: str, columns: tuple[str, ...], locale: str) -> I
     try:
         there = pq.read_schema(path).names
     except pa.ArrowException as error:
-        raise CatalogError(f"{path} cannot be read as Parquet ({error}); download it again.") from None
+        raise CatalogueError(f"{path} cannot be read as Parquet ({error}); download it again.") from None
     for column in columns:
         if column not in there:
-            raise CatalogError(f"{path} has no column {column!r}; give the original file.")
+            raise CatalogueError(f"{path} has no column {column!r}; give the original file.")
     return (row for row in watched(read_rows(path), name) if row.values.get("product_locale") == locale)

@@ -12,7 +12,7 @@ from benchmarks.converters.rows import identifier, read_table, required_number, 
 from benchmarks.converters.source import Source
 from benchmarks.converters.writer import Output, split_by_hash
 from twotower.ingest.fields import required_text, text
-from twotower.ingest.rows import Row
+from twotower.ingest.row import Row
 
 DEV_SHARE = 0.1
 BRAND = "MFG Brand Name"

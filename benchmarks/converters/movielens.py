@@ -24,7 +24,7 @@ from benchmarks.converters.rows import (
 from benchmarks.converters.source import Source
 from benchmarks.converters.writer import Interaction, Output
 from twotower.ingest.fields import required_text, text
-from twotower.ingest.rows import Row
+from twotower.ingest.row import Row
 
 MOVIE = ("movieId", "title", "genres")
 RATING = ("userId", "movieId", "rating", "timestamp")

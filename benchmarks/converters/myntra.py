@@ -15,9 +15,9 @@ from typing import Any
 from benchmarks.converters.rows import number, read_table
 from benchmarks.converters.source import Source
 from benchmarks.converters.writer import Output, split_by_hash
-from twotower.errors import CatalogError
+from twotower.errors import CatalogueError
 from twotower.ingest.fields import required_text, text
-from twotower.ingest.rows import Row
+from twotower.ingest.row import Row
 
 NAMES = ("gender", "masterCategory", "subCategory", "articleType", "baseColour", "season", "year", "usage")
 UNKNOWN = ("", "NA")  # both stand for a missing attribute
@@ -37,7 +37,7 @@ def convert(source: Source, output: Output) -> None:
     styles = source.file("styles.csv")
     photos = styles.parent / "images"
     if not photos.is_dir():
-        raise CatalogError(f"{photos} is not a folder; extract the photos beside styles.csv.")
+        raise CatalogueError(f"{photos} is not a folder; extract the photos beside styles.csv.")
     seen: set[bytes] = set()
     dev: dict[str, tuple[Row, Combination]] = {}
     # Names hold commas that nobody quoted.

@@ -24,9 +24,9 @@ from benchmarks.converters.rows import (
 from benchmarks.converters.source import Source
 from benchmarks.converters.spreadsheet import read_spreadsheet
 from benchmarks.converters.writer import Interaction, Output
-from twotower.errors import CatalogError
+from twotower.errors import CatalogueError
 from twotower.ingest.fields import required_text, text
-from twotower.ingest.rows import Row
+from twotower.ingest.row import Row
 
 COLUMNS = (
     "InvoiceNo",
@@ -146,11 +146,11 @@ def _rows(source: Source) -> Iterator[Row]:
     for suffix in (".csv", ".xlsx"):
         names = [name for name in source.names() if name.lower().removesuffix(".zip").endswith(suffix)]
         if len(names) > 1:
-            raise CatalogError(
+            raise CatalogueError(
                 f"{source.path} has several files: {', '.join(names)}; leave only the original."
             )
         if names and suffix == ".csv":
             return read_table(source, names[0].removesuffix(".zip"), COLUMNS, decode=utf_8_or_latin_1)
         if names:
             return read_spreadsheet(source, names[0].removesuffix(".zip"), COLUMNS)
-    raise CatalogError(f"{source.path} has no .csv or .xlsx file; give the folder or zip of Online Retail.")
+    raise CatalogueError(f"{source.path} has no .csv or .xlsx file; give the folder or zip of Online Retail.")

@@ -10,9 +10,10 @@ from typing import IO, TypeVar
 from tqdm import tqdm
 
 from benchmarks.converters.source import Source
-from twotower.errors import CatalogError
+from twotower.errors import CatalogueError
 from twotower.ingest.fields import as_number, required_text
-from twotower.ingest.rows import MAX_LINE_BYTES, Row
+from twotower.ingest.lines import MAX_LINE_BYTES
+from twotower.ingest.row import Row
 
 T = TypeVar("T")
 Decode = Callable[[bytes], str]
@@ -44,7 +45,7 @@ def read_lines(source: Source, name: str, decode: Decode = utf_8) -> Iterator[tu
     """The lines of a text file with their numbers from 1, line ends included.
 
     Raises:
-        CatalogError: the file is missing, a line is too long or not in that encoding.
+        CatalogueError: the file is missing, a line is too long or not in that encoding.
     """
     with source.open(name) as file:
         yield from _lines(file, source.place(name), decode)
@@ -74,7 +75,7 @@ def read_table(
         Rows whose values are stripped text by column; empty cells are absent.
 
     Raises:
-        CatalogError: the file or a column is missing, or a row cannot be read.
+        CatalogueError: the file or a column is missing, or a row cannot be read.
     """
     place = source.place(name)
     reader = csv.reader(
@@ -94,11 +95,11 @@ def read_table(
                 cells = [*cells[: len(header) - 1], delimiter.join(cells[len(header) - 1 :])]
             yield as_row(f"{place}, line {line}", header, cells)
     except csv.Error as error:
-        raise CatalogError(
+        raise CatalogueError(
             f"{place}, line {reader.line_num} is no such table ({error}); repair it."
         ) from None
     if not header:
-        raise CatalogError(f"{place} is empty; download it again.")
+        raise CatalogueError(f"{place} is empty; download it again.")
 
 
 def as_row(place: str, header: Sequence[str], cells: Sequence[str]) -> Row:
@@ -150,12 +151,12 @@ def check_header(place: str, cells: Sequence[str], columns: Sequence[str]) -> li
     """The header's names, stripped, after a look that the columns are there, once each.
 
     Raises:
-        CatalogError: a column is missing or there twice.
+        CatalogueError: a column is missing or there twice.
     """
     names = [cell.strip() for cell in cells]
     for column in columns:
         if names.count(column) != 1:
-            raise CatalogError(
+            raise CatalogueError(
                 f"{place}, column {column!r}: the header has it {names.count(column)} times, not once; "
                 "give the original file."
             )
@@ -166,10 +167,10 @@ def _lines(file: IO[bytes], place: str, decode: Decode) -> Iterator[tuple[int, s
     lines = iter(partial(file.readline, MAX_LINE_BYTES + 1), b"")
     for number, line in enumerate(lines, start=1):
         if len(line) > MAX_LINE_BYTES:
-            raise CatalogError(f"{place}, line {number} is longer than {MAX_LINE_BYTES:,} bytes; split it.")
+            raise CatalogueError(f"{place}, line {number} is longer than {MAX_LINE_BYTES:,} bytes; split it.")
         try:
             yield number, decode(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line)
         except UnicodeDecodeError as error:
-            raise CatalogError(
+            raise CatalogueError(
                 f"{place}, line {number}, byte {error.start + 1} is not UTF-8; download the file again."
             ) from None

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryFile
 from typing import IO
 
-from twotower.errors import CatalogError
+from twotower.errors import CatalogueError
 
 MAX_MEMBER_BYTES = 2 * 2**30
 """What one member of a zip may expand to; the largest that is read, ml-25m's ratings, has 0.7 GB."""
@@ -40,10 +40,10 @@ class Source:
         """The path of a file; only a folder has one.
 
         Raises:
-            CatalogError: there is no such file, there are several, or the source is a zip.
+            CatalogueError: there is no such file, there are several, or the source is a zip.
         """
         if not self.path.is_dir():
-            raise CatalogError(f"{self.path} is not a folder; extract the download and give its folder.")
+            raise CatalogueError(f"{self.path} is not a folder; extract the download and give its folder.")
         return self.path / self._entry(name)
 
     @contextmanager
@@ -51,7 +51,7 @@ class Source:
         """Read a file, or the file in NAME.zip where that is there instead, as Kaggle packs them.
 
         Raises:
-            CatalogError: there is no such file, there are several, or a zip is damaged, encrypted or too large.
+            CatalogueError: there is no such file, there are several, or a zip is damaged, encrypted or too large.
         """
         packed = f"{name}.zip"
         if name not in self.names() and packed in self.names():
@@ -84,7 +84,7 @@ class Source:
             files = (file for pattern in ("*", "*/*") for file in self.path.glob(pattern))
             return [str(file.relative_to(self.path)) for file in files if file.is_file()]
         if not self.path.is_file():
-            raise CatalogError(f"{self.path} does not exist; give the folder or zip that was downloaded.")
+            raise CatalogueError(f"{self.path} does not exist; give the folder or zip that was downloaded.")
         with self.path.open("rb") as archive:
             return _members(archive, str(self.path))
 
@@ -93,11 +93,11 @@ def _only(name: str, entries: list[str], place: str) -> str:
     """The entry of that name."""
     found = [entry for entry in entries if PurePosixPath(entry).name == name]
     if not found:
-        raise CatalogError(f"{place} has no file {name!r}; give the complete original download.")
+        raise CatalogueError(f"{place} has no file {name!r}; give the complete original download.")
     # A file beside the folder that also has one is the one that was meant.
     shallow = [entry for entry in found if entry.count("/") == min(each.count("/") for each in found)]
     if len(shallow) > 1:
-        raise CatalogError(f"{place} has several files {name!r} ({', '.join(shallow)}); leave one of them.")
+        raise CatalogueError(f"{place} has several files {name!r} ({', '.join(shallow)}); leave one of them.")
     return shallow[0]
 
 
@@ -106,12 +106,12 @@ def _members(archive: IO[bytes], place: str) -> list[str]:
         with zipfile.ZipFile(archive) as content:
             infos = content.infolist()
     except (zipfile.BadZipFile, NotImplementedError) as error:
-        raise CatalogError(f"{place} is not a readable zip ({error}); download it again.") from None
+        raise CatalogueError(f"{place} is not a readable zip ({error}); download it again.") from None
     for info in infos:
         path = PurePosixPath(info.filename.replace("\\", "/"))
         drive = any(":" in part for part in path.parts[:1])
         if path.is_absolute() or drive or ".." in path.parts:
-            raise CatalogError(
+            raise CatalogueError(
                 f"{place} has the member {info.filename!r}, which leads out of the archive; get the original."
             )
     # macOS adds a shadow of each file.
@@ -128,12 +128,12 @@ def _member(archive: IO[bytes], entry: str) -> Iterator[IO[bytes]]:
             # zipfile reads no more than the size declared here, so the limit holds for a lying header, too.
             size = content.getinfo(entry).file_size
             if size > MAX_MEMBER_BYTES:
-                raise CatalogError(
+                raise CatalogueError(
                     f"{place} expands to {size:,} bytes, over {MAX_MEMBER_BYTES:,}; extract it and give the folder."
                 )
             with content.open(entry) as file:
                 yield file
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise CatalogError(f"{place} is damaged ({error}); download it again.") from None
+        raise CatalogueError(f"{place} is damaged ({error}); download it again.") from None
     except (NotImplementedError, RuntimeError) as error:  # a method that Python lacks; a password
-        raise CatalogError(f"{place} cannot be read ({error}); extract it and give the folder.") from None
+        raise CatalogueError(f"{place} cannot be read ({error}); extract it and give the folder.") from None

@@ -12,21 +12,21 @@ from typing import IO
 from benchmarks.converters import source as sources
 from benchmarks.converters.rows import as_row, check_header, watched
 from benchmarks.converters.source import Source
-from twotower.errors import CatalogError
-from twotower.ingest.rows import Row
+from twotower.errors import CatalogueError
+from twotower.ingest.row import Row
 
 
 def read_spreadsheet(source: Source, name: str, columns: Sequence[str]) -> Iterator[Row]:
     """The rows below the header, as `read_table` gives them.
 
     Raises:
-        CatalogError: openpyxl is missing, the file is damaged or too large, or a column is missing.
+        CatalogueError: openpyxl is missing, the file is damaged or too large, or a column is missing.
     """
     place = source.place(name)
     try:
         import openpyxl  # type: ignore[import-untyped, unused-ignore]
     except ModuleNotFoundError:
-        raise CatalogError(f"{place} needs openpyxl; install it, or save the sheet as CSV.") from None
+        raise CatalogueError(f"{place} needs openpyxl; install it, or save the sheet as CSV.") from None
     with source.open(name) as packed, TemporaryFile() as copy:
         shutil.copyfileobj(packed, copy)
         _check_size(copy, place)
@@ -56,8 +56,8 @@ def _check_size(copy: IO[bytes], place: str) -> None:
         with zipfile.ZipFile(copy) as parts:
             size = sum(info.file_size for info in parts.infolist())
     except zipfile.BadZipFile as error:
-        raise CatalogError(f"{place} is no .xlsx file ({error}); download it again.") from None
+        raise CatalogueError(f"{place} is no .xlsx file ({error}); download it again.") from None
     if size > sources.MAX_MEMBER_BYTES:
-        raise CatalogError(
+        raise CatalogueError(
             f"{place} expands to {size:,} bytes, over {sources.MAX_MEMBER_BYTES:,}; save it as CSV."
         )

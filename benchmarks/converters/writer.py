@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from twotower.errors import CatalogError
-from twotower.ingest.rows import Row
+from twotower.errors import CatalogueError
+from twotower.ingest.row import Row
 
 QRELS_HEADER = "query-id\tcorpus-id\tscore\n"
 WORDLESS = "documents without title, text and photo, left out"
@@ -72,7 +72,7 @@ class Output:
         """Write a document; metadata that is None, "" or an empty list is unknown and left out.
 
         Raises:
-            CatalogError: the id cannot stand in a file parted by tabs, or was there before.
+            CatalogueError: the id cannot stand in a file parted by tabs, or was there before.
         """
         _check_id(row, document_id)
         if document_id in self._documents:
@@ -89,7 +89,7 @@ class Output:
         """Keep a query.
 
         Raises:
-            CatalogError: the id cannot stand in a file parted by tabs, or was there before with another text.
+            CatalogueError: the id cannot stand in a file parted by tabs, or was there before with another text.
         """
         _check_id(row, query_id)
         if self._queries.setdefault(query_id, text) != text:
@@ -99,7 +99,7 @@ class Output:
         """Keep a judgement; higher grades are better.
 
         Raises:
-            CatalogError: the query or the document is not there.
+            CatalogueError: the query or the document is not there.
         """
         if query_id not in self._queries:
             raise row.error("query", f"there is no query {query_id!r}; give the complete original download")
@@ -116,7 +116,7 @@ class Output:
         """Write the behaviour of one split, given in time order; a split without any gets no file.
 
         Raises:
-            CatalogError: an item is not among the documents, or an id cannot stand in a file parted by tabs.
+            CatalogueError: an item is not among the documents, or an id cannot stand in a file parted by tabs.
         """
         path = self.folder / "interactions" / f"{split}.tsv"
         path.parent.mkdir(exist_ok=True)
@@ -175,11 +175,11 @@ def writing(folder: Path) -> Iterator[Output]:
         folder: it does not exist yet, or is empty.
 
     Raises:
-        CatalogError: it holds something.
+        CatalogueError: it holds something.
     """
     folder = folder.resolve()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise CatalogError(f"{folder} is not empty; give a new folder.")
+        raise CatalogueError(f"{folder} is not empty; give a new folder.")
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
     partial.mkdir()

@@ -10,7 +10,7 @@ from originals import INTERACTIONS, convert, documents, packed, put, refuse, tab
 
 from benchmarks.converters import source as sources
 from benchmarks.converters import spreadsheet
-from twotower.ingest import read_catalog
+from twotower.ingest import read_catalogue
 
 # Online Retail
 
@@ -61,7 +61,7 @@ def check_retail(folder, printed):
     ]
     for split, lines in RETAIL_INTERACTIONS.items():
         assert (folder / "interactions" / f"{split}.tsv").read_text() == INTERACTIONS + lines
-    assert [item.time.isoformat() for item in read_catalog(folder)][2] == "2011-12-09T12:50:00+00:00"
+    assert [item.time.isoformat() for item in read_catalogue(folder)][2] == "2011-12-09T12:50:00+00:00"
     assert printed == [
         "1 lines of a cancellation, left out",
         "1 lines without a customer, left out",
@@ -164,7 +164,7 @@ def test_movielens(tmp_path, shape):
         {"_id": "1", "title": "Été, l' (1990)", "text": "", "metadata": {"genres": ["Drama", "Comedy"]}},
         {"_id": "20", "title": "Night Train (1991)", "text": "", "metadata": {}},
     ]
-    assert [item.id for item in read_catalog(folder)] == ["1", "20"]
+    assert [item.id for item in read_catalogue(folder)] == ["1", "20"]
     assert (folder / "interactions" / "train.tsv").read_text() == INTERACTIONS + "".join(EXPECTED[:18])
     assert (folder / "interactions" / "dev.tsv").read_text() == INTERACTIONS + "".join(EXPECTED[18:])
     assert printed == [f"{folder}: 2 documents, 0 queries, 0 judgements, 20 interactions"]

@@ -8,7 +8,7 @@ import pytest
 from originals import convert, documents, packed, put, readable, refuse, table, union
 
 from benchmarks.converters import myntra, writer
-from twotower.ingest import read_catalog, read_qrels
+from twotower.ingest import read_catalogue, read_qrels
 
 # ESCI
 
@@ -258,7 +258,7 @@ def test_myntra_judges_over_the_dev_products_only(tmp_path):
     ids = range(100, 160)
     rows = "".join(style(n, "Women", "Red", "Handbags") for n in ids)
     folder, _ = convert("myntra", put(tmp_path / "myntra", photos(*ids) | {"styles.csv": STYLES + rows}))
-    splits = {item.id: item.attributes["split"] for item in read_catalog(folder)}
+    splits = {item.id: item.attributes["split"] for item in read_catalogue(folder)}
     dev = {key for key, split in splits.items() if split == "dev"}
     assert splits == {str(n): writer.split_by_hash(str(n), 0.2) for n in ids}
     assert 3 <= len(dev) < 30
