@@ -6,15 +6,15 @@ import unicodedata
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from multimodal.errors import ModelNotFoundError
-from multimodal.hub import DEFAULT_TEXT_MODEL, locate, one_line, require_hub
-from multimodal.text_training import TextFitReport, native_bf16, train
+from multimodal.hub import DEFAULT_TEXT_MODEL, is_replaceable, load_from_hub, locate, one_line, replacing
+from multimodal.precision import native_bf16
+from multimodal.text_training import TextFitReport, train
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -50,9 +50,11 @@ class TextEncoder:
     def __init__(
         self, model: str | Path = DEFAULT_TEXT_MODEL, *, device: str | None = None, batch_size: int = 64
     ) -> None:
-        self.name = str(model)
+        location = locate(model)
+        # A folder by its absolute path, which outlives os.chdir; a packaged model by its hub name.
+        self.name = location if Path(model).expanduser().is_dir() else str(model)
         self.batch_size = batch_size
-        self._model = _load(locate(model), device)
+        self._model = _load(location, device)
         self._tokenizer = _callable_tokenizer(self._model.tokenizer)
         self._warned = False
         self._unsaved = False
@@ -203,7 +205,13 @@ class TextEncoder:
         Raises:
             ValueError: the folder exists and is something else than a saved model.
         """
-        _save(self._model, Path(folder))
+        folder = Path(folder).expanduser().absolute()
+        _require(
+            is_replaceable(folder, "SentenceTransformer"),
+            f"folder '{folder}' exists and is not a saved text model: choose another folder",
+        )
+        with replacing(folder) as new:
+            self._model.save_pretrained(str(new), create_model_card=False)
         self.name, self._unsaved = str(folder), False
 
     def _count_tokens(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -232,51 +240,18 @@ class TextEncoder:
 def _load(location: str, device: str | None) -> SentenceTransformer:
     from sentence_transformers import SentenceTransformer
 
-    if Path(location).is_dir():
-        try:
-            return SentenceTransformer(location, device=device, local_files_only=True)
-        except Exception as error:  # a damaged file raises what its format's reader likes
-            raise ModelNotFoundError(
-                f"folder '{location}' holds no model that sentence-transformers can load ({one_line(error)}): "
-                "pass a folder that SentenceTransformer.save_pretrained wrote"
-            ) from error
-    try:  # a model downloaded earlier needs no network
-        return SentenceTransformer(location, device=device, local_files_only=True)
-    except OSError:
-        require_hub(location)
-        return SentenceTransformer(location, device=device)
+    def load(local_files_only: bool) -> SentenceTransformer:
+        return SentenceTransformer(location, device=device, local_files_only=local_files_only)
 
-
-def _save(model: SentenceTransformer, folder: Path) -> None:
-    """Write the whole model beside `folder`, then rename it, so that the name never holds half a model.
-
-    Raises:
-        ValueError: `folder` exists and holds something else than a saved model.
-    """
-    folder = folder.expanduser().absolute()
-    if folder.exists() and not _may_replace(folder):
-        raise ValueError(
-            f"{folder} exists and is not a saved sentence-transformers model: choose another folder."
-        )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
-        new, old = Path(scratch, "new"), Path(scratch, "old")
-        model.save_pretrained(str(new), create_model_card=False)
-        try:
-            if folder.exists():
-                folder.rename(old)
-            new.rename(folder)
-        except BaseException:
-            if old.exists() and not folder.exists():
-                old.rename(folder)
-            raise
-
-
-def _may_replace(folder: Path) -> bool:
-    """Whether nothing but an earlier save would be lost."""
-    if not folder.is_dir():
-        return False
-    return (folder / "modules.json").is_file() or not any(folder.iterdir())
+    if not Path(location).is_dir():
+        return load_from_hub(location, load)
+    try:
+        return load(True)
+    except Exception as error:  # a damaged file raises what its format's reader likes
+        raise ModelNotFoundError(
+            f"folder '{location}' holds no model that sentence-transformers can load ({one_line(error)}): "
+            "pass a folder that SentenceTransformer.save_pretrained wrote"
+        ) from error
 
 
 def _require(holds: bool, message: str) -> None:

@@ -259,18 +259,6 @@ def schedule(done: float) -> float:
     return max(0.0, min(done / WARMUP, (1.0 - done) / (1.0 - WARMUP)))
 
 
-def native_bf16(device: str) -> bool:
-    """Whether the device multiplies bfloat16 in hardware; emulated, it is slower than float32."""
-    import torch
-
-    if device.startswith("cuda"):
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if not device.startswith("cpu") or not hasattr(torch.cpu, "get_capabilities"):  # torch before 2.10
-        return False
-    capabilities = torch.cpu.get_capabilities()
-    return any(capabilities.get(name, False) for name in ("amx_bf16", "avx512_bf16"))
-
-
 def _tokenized(
     model: SentenceTransformer, texts: Sequence[str], side: str, max_length: int | None
 ) -> tuple[Tokens, Rows]:

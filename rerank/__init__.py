@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from rerank.explain import WordWeight
     from rerank.ranking import Ranked
+    from rerank.training.mining import MinedPairs, mine_pairs
     from rerank.training.report import Evaluation, FitReport
     from rerank.truncation import TruncationWarning
 
@@ -40,6 +41,7 @@ __all__ = [
     "FitReport",
     "InputError",
     "Metric",
+    "MinedPairs",
     "ModelCard",
     "ModelError",
     "ModelNotFoundError",
@@ -53,6 +55,7 @@ __all__ = [
     "WordWeight",
     "distil",
     "expected_calibration_error",
+    "mine_pairs",
 ]
 
 _HOMES = {
@@ -72,7 +75,9 @@ _HOMES = {
     "Evaluation": "rerank.training.report",
     "FitReport": "rerank.training.report",
     "Metric": "rerank.card",
+    "MinedPairs": "rerank.training.mining",
     "ModelCard": "rerank.card",
+    "mine_pairs": "rerank.training.mining",
 }
 
 

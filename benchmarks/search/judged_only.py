@@ -11,9 +11,9 @@ from benchmarks.common.data import Dataset
 from benchmarks.common.quality import ratio_of_means
 from twotower import Item, Query, Retriever
 from twotower.evaluation import evaluate_run, mean_interval, query_values, random_run
+from twotower.evaluation.judgements import judged_run
 from twotower.evaluation.metrics import Counting, Qrels, Run
 from twotower.recall.lexical import BM25
-from twotower.training import judged_run
 
 LEAST = 3  # judged products of a query: with fewer there is little to order
 

@@ -28,8 +28,9 @@ from benchmarks.train.sentence_transformers_trainer import (
 from benchmarks.train.table import METRICS, OURS, PEER, Values, headline, print_table, ratios_of
 from multimodal import TextEncoder
 from multimodal.hub import DEFAULT_TEXT_MODEL
+from multimodal.precision import native_bf16
 from multimodal.text import normalize_text
-from multimodal.text_training import TextFitReport, native_bf16
+from multimodal.text_training import TextFitReport
 from twotower.evaluation.baselines import bm25_run, random_run
 from twotower.evaluation.metrics import Run, evaluate_queries
 from twotower.types import Item, Query

@@ -13,7 +13,8 @@ from fakes import HashEncoder, OverlapReranker
 from rerank import Decay
 from twotower import Item, Query, Retriever
 from twotower.evaluation import evaluate, search_run
-from twotower.evaluation.stages import Remembering, stages_of, time_searches
+from twotower.evaluation.caching import CachingReranker
+from twotower.evaluation.stages import stages_of, time_searches
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -127,7 +128,7 @@ def test_the_reranker_reads_each_pair_once_for_quality():
             return super().score(pairs)
 
     counting = Counting()
-    remembering = Remembering(counting)
+    remembering = CachingReranker(counting)
     pairs = [("red", "red lamp"), ("red", "chair"), ("red", "red lamp")]
     for _ in range(2):
         assert remembering.score(pairs).tolist() == [1, 0, 1]
@@ -181,5 +182,5 @@ def test_search_run_asks_in_chunks_and_says_how_far_it_is(retriever):
 
 
 def test_a_judged_query_that_is_missing_is_named(retriever):
-    with pytest.raises(ValueError, match="Query 'lost' is judged but not among the queries"):
+    with pytest.raises(ValueError, match="query 'lost' is judged but not among the queries"):
         evaluate(retriever, QUERIES, {"lost": {"text": 1}})

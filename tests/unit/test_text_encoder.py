@@ -145,7 +145,7 @@ def test_the_default_model_comes_out_of_its_package_without_network(one_thread, 
 
 
 def test_a_missing_folder(tmp_path, no_network) -> None:
-    message = f"model folder '{tmp_path / 'none'}' does not exist: pass an existing folder or a hub name"
+    message = f"there is no model folder '{tmp_path / 'none'}': pass an existing folder or a hub name"
     assert not_found(tmp_path / "none") == message
     assert not_found(str(tmp_path / "none")) == message
 
@@ -158,7 +158,7 @@ def test_a_folder_without_a_model(tmp_path, no_network) -> None:
 
 def test_an_unreachable_hub_is_asked_once(unreachable_hub) -> None:
     assert not_found("nobody/nothing") == (
-        "model 'nobody/nothing' is not on this machine and the hub does not give it (ConnectionError): "
+        "model 'nobody/nothing' is not on this machine and the hub does not provide it (ConnectionError): "
         "pass the path of a model folder"
     )
     assert unreachable_hub == ["nobody/nothing"]

@@ -15,16 +15,16 @@ from rerank.card import PACKAGES, Metric, ModelCard, installed_versions
 from rerank.checkpoints import check_replaceable
 from rerank.cross_encoder import CrossEncoderReranker
 from rerank.training.losses import LossName
+from rerank.training.mining import MinedPairs, mine_pairs, normalized
 from rerank.training.report import Evaluation, FitReport
 from twotower.commands.watching import Watch, tensorboard, weights_and_biases
 from twotower.errors import JudgementError
+from twotower.evaluation.judgements import METRIC, JudgedReport, measure_judged
 from twotower.ingest.beir import read_qrels, read_queries
 from twotower.ingest.catalog import read_catalog
 from twotower.recall.hybrid import ReciprocalRank
 from twotower.retriever import Retriever
 from twotower.towers.dual_encoder import DualEncoder
-from twotower.training.judged import METRIC, JudgedReport, measure_judged
-from twotower.training.mining import Mined, mine_pairs, same_words
 from twotower.types import Query
 
 Say = Callable[[str], object]
@@ -166,8 +166,8 @@ def _read(folder: Path) -> Judged:
             raise JudgementError(
                 f"qrels/{split}.tsv judges the query {missing[0]!r}, which queries.jsonl has not: add it there"
             )
-    trained = {same_words(queries[query]) for query in train}
-    fresh = {query: grades for query, grades in dev.items() if same_words(queries[query]) not in trained}
+    trained = {normalized(queries[query]) for query in train}
+    fresh = {query: grades for query, grades in dev.items() if normalized(queries[query]) not in trained}
     return Judged(queries, train, {query: fresh[query] for query in fresh if queries[query].strip()})
 
 
@@ -187,7 +187,9 @@ def _retriever(training: Training) -> Retriever:
     return retriever
 
 
-def _fit(reranker: CrossEncoderReranker, mined: Mined, training: Training, watches: list[Watch]) -> FitReport:
+def _fit(
+    reranker: CrossEncoderReranker, mined: MinedPairs, training: Training, watches: list[Watch]
+) -> FitReport:
     def watch(evaluation: Evaluation) -> None:
         for each in watches:
             each(evaluation)
@@ -233,7 +235,7 @@ def _measured(
     return measure_judged(retriever, reranker, judged.queries, dev, seed=seed) if dev else None
 
 
-def _card(training: Training, mined: Mined, report: JudgedReport | None, today: date) -> ModelCard:
+def _card(training: Training, mined: MinedPairs, report: JudgedReport | None, today: date) -> ModelCard:
     data: dict[str, int | str] = {
         "training queries": mined.queries,
         "training pairs": len(mined.pairs),
@@ -241,7 +243,7 @@ def _card(training: Training, mined: Mined, report: JudgedReport | None, today: 
         "negatives from recall": mined.near,
         "negatives from all items": mined.far,
     }
-    measured = () if report is None else report.measured
+    measured = () if report is None else report.orderings
     if report is not None:
         data |= {"dev queries": report.queries, "dev pairs": report.pairs}
     return ModelCard(

@@ -6,16 +6,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from fakes import HashEncoder, PlaneEncoder
+from fakes import HashEncoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rerank import InputError, mine_pairs
+from rerank.training import mining as module
+from rerank.training.mining import normalized
 from twotower import Item, Retriever
-from twotower.errors import JudgementError
-from twotower.evaluation import evaluate_run
-from twotower.training import measure_judged, mine_pairs
-from twotower.training import mining as module
-from twotower.training.mining import same_words
 
 
 class Recording:
@@ -77,13 +75,13 @@ def test_judged_items_have_their_grades_and_negatives_come_from_between_the_rank
 
 
 def test_queries_are_searched_in_blocks_of_no_more_hits_than_the_last_rank(monkeypatch):
-    monkeypatch.setattr(module, "AT_ONCE", 4)
+    monkeypatch.setattr(module, "BLOCK_QUERIES", 4)
     retriever = Recording(shop(200))
     queries = {f"q{n}": f"words {n}" for n in range(10)}
     mined = mine_pairs(retriever, queries, {query: {"p0": 1} for query in queries}, ranks=(10, 30))
     assert [(len(asked), k) for asked, k in retriever.searches] == [(4, 30), (4, 30), (2, 30)]
     assert [query for asked, _ in retriever.searches for query in asked] == list(queries.values())
-    monkeypatch.setattr(module, "AT_ONCE", 3)
+    monkeypatch.setattr(module, "BLOCK_QUERIES", 3)
     again = mine_pairs(Recording(shop(200)), queries, {query: {"p0": 1} for query in queries}, ranks=(10, 30))
     assert again.pairs == mined.pairs  # whatever the blocks are
     other = mine_pairs(
@@ -100,7 +98,7 @@ def test_fewer_candidates_than_asked_give_fewer_negatives():
     assert (nothing.near, nothing.far) == (0, 0)
 
 
-def test_what_another_query_of_the_same_words_judges_relevant_is_no_negative():
+def test_what_another_query_of_the_normalized_judges_relevant_is_no_negative():
     queries = {"a": "Red  SHOES", "b": "red shoes", "c": "blue shoes"}
     qrels = {"a": {"p0": 1}, "b": {"p12": 1, "p13": 0}, "c": {"p14": 1}}
     mined = mine_pairs(Recording(shop(16)), queries, qrels, negatives=9, random=20)
@@ -190,7 +188,7 @@ def test_no_negative_is_known_to_be_relevant(grades, words, seed, negatives, ran
     assert mined.near <= negatives * len(queries)
     assert mined.far <= random * len(queries)
     known = {
-        (same_words(queries[query]), f"item {int(item[1:]) % 20}")
+        (normalized(queries[query]), f"item {int(item[1:]) % 20}")
         for query, own in qrels.items()
         for item, grade in own.items()
         if grade > 0
@@ -208,43 +206,15 @@ def test_no_negative_is_known_to_be_relevant(grades, words, seed, negatives, ran
         )
         for text, grade in negatives:
             assert grade == 0
-            assert (same_words(queries[query]), text) not in known
+            assert (normalized(queries[query]), text) not in known
 
 
 def test_judgements_without_their_query_or_their_items_are_named():
-    with pytest.raises(JudgementError, match="'q2' is judged but not among"):
+    with pytest.raises(InputError, match="'q2' is judged but not among"):
         mine_pairs(Recording(shop(3)), {"q": "x"}, {"q": {"p0": 1}, "q2": {"p0": 1}})
-    with pytest.raises(JudgementError, match="relevant and indexed"):
+    with pytest.raises(InputError, match="relevant and indexed"):
         mine_pairs(Recording(shop(3)), {"q": "x"}, {"q": {"p0": 0, "gone": 1}})
-    with pytest.raises(ValueError, match="ranks"):
+    with pytest.raises(InputError, match="ranks must rise"):
         mine_pairs(Recording(shop(3)), {"q": "x"}, {"q": {"p0": 1}}, ranks=(10, 10))
     queries, qrels = {"q": "x", "photo": " "}, {"q": {"p0": 1}, "photo": {"p1": 1}}
     assert mine_pairs(Recording(shop(3)), queries, qrels).queries == 1  # a reranker reads words
-
-
-def test_measured_on_judged_items_alone():
-    """Recall orders by angle, the reranker by a grade that it knows: both rankings are known by construction."""
-    retriever = Retriever(PlaneEncoder(), relevance_weight=0.5)
-    retriever.upsert([Item(str(angle), str(angle)) for angle in range(0, 60, 10)])
-    qrels = {"q": {"10": 0, "20": 1, "30": 3, "gone": 1}, "photo": {"gone": 1}}
-    report = measure_judged(
-        retriever, Known({"30": 1.0, "20": 0.5, "0": 0.9}), {"q": "0", "photo": "1"}, qrels
-    )
-    found = {each.name: each.ndcg.mean for each in report.measured}
-    wanted = {"q": {item: grade for item, grade in qrels["q"].items() if item != "gone"}}
-
-    def ndcg(*order):
-        return evaluate_run({"q": {item: -place for place, item in enumerate(order)}}, wanted, ["ndcg@10"])[
-            "ndcg@10"
-        ]
-
-    assert found["recall"] == pytest.approx(ndcg("10", "20", "30"))
-    assert found["reranker"] == 1.0
-    cosines = {angle: np.cos(np.radians(angle)) for angle in (10, 20, 30)}
-    blended = {10: cosines[10] + 0.1, 20: cosines[20] + 0.5, 30: cosines[30] + 1.0}
-    assert found["blended"] == pytest.approx(
-        ndcg(*(str(each) for each in sorted(blended, key=blended.get)[::-1]))
-    )
-    assert (report.queries, report.pairs) == (1, 3)
-    assert report.gain.difference == pytest.approx(1.0 - found["recall"])
-    assert any(line.split()[:2] == ["reranker", "1.000"] for line in report.lines())
