@@ -9,10 +9,10 @@ import pytest
 from scipy import sparse
 from sklearn.metrics.pairwise import cosine_similarity
 
-from benchmarks.recommenders import counts, linear, ours, systems
-from benchmarks.recommenders.folder import read_shop, shrink
-from benchmarks.recommenders.memory import Memory, Ranked, popularity
-from benchmarks.recommenders.planted import HEADER, planted_folder
+from benchmarks.recommend import counts, linear, ours, systems
+from benchmarks.recommend.folder import read_shop, shrink
+from benchmarks.recommend.memory import Memory, Ranked, popularity
+from benchmarks.recommend.planted import HEADER, planted_folder
 from twotower.errors import CatalogError, LeakError
 from twotower.evaluation.recommendation import Past, check_blind, evaluate_recommender, time_split
 from twotower.types import Event, Item
