@@ -9,10 +9,10 @@ import pytest
 from scipy import sparse
 from sklearn.metrics.pairwise import cosine_similarity
 
-from benchmarks.recommenders import counts, linear, ours, systems
-from benchmarks.recommenders.folder import read_shop, shrink
-from benchmarks.recommenders.memory import Memory, Ranked, popularity
-from benchmarks.recommenders.planted import HEADER, planted_folder
+from benchmarks.recommend import counts, linear, ours, systems
+from benchmarks.recommend.folder import read_shop, shrink
+from benchmarks.recommend.memory import Memory, Ranked, popularity
+from benchmarks.recommend.planted import HEADER, planted_folder
 from twotower.errors import CatalogueError, LeakError
 from twotower.evaluation.recommendation import Past, check_blind, evaluate_recommender, time_split
 from twotower.types import Event, Item
@@ -172,7 +172,7 @@ def test_no_baseline_uses_the_future_and_one_that_does_is_caught(shop):
         "bpr",
     ):
         check_blind(make(name, shop.start), tasks[:1], shop.events)
-    with pytest.raises(LeakError, match=f"User '{tasks[0].user}'"):
+    with pytest.raises(LeakError, match=f"user '{tasks[0].user}'"):
         check_blind(make("ease all", datetime(2100, 1, 1, tzinfo=UTC)), tasks, shop.events)
 
 

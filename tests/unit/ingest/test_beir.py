@@ -83,7 +83,9 @@ def test_items_queries_and_judgements_of_a_beir_folder(write, tmp_path):
         ),
     ],
 )
-def test_beir_rows_that_cannot_be_read_are_named_by_line_and_field(write, tmp_path, name, content, read, message):
+def test_beir_rows_that_cannot_be_read_are_named_by_line_and_field(
+    write, tmp_path, name, content, read, message
+):
     write(name, content)
     with pytest.raises(CatalogueError, match=f"{name}, {message}"):
         list(read(tmp_path))
