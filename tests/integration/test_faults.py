@@ -1,4 +1,4 @@
-"""The planted fault: the n-th write, sync, rename or removal of a store's life fails, for every n (some n in fast tests).
+"""The planted fault: the n-th write, sync, rename or removal of a store's life fails, for every n.
 
 Whatever fails, the caller is told by a `StoreError`, searches go on, and what was acknowledged is there after the
 store is opened again: with the whole of the operation that failed, or with nothing of it.
