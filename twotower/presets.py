@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self, TypedDict, Unpack
 
-from multimodal.clip import ClipEncoder
+from multimodal.clip.encoder import ClipEncoder
 from multimodal.fusion import WeightedConcat, WeightedSum
-from multimodal.text import TextEncoder
+from multimodal.text.encoder import TextEncoder
 from rerank.cascade import Cascade, Stage
 from rerank.decay import Decay
 from rerank.decay_by import DecayBy
