@@ -119,7 +119,7 @@ class Worker:
         return Operation("checkpoint"), stored(self.retriever).checkpoint
 
     def _compact(self) -> Plan:
-        return Operation("compact"), self.retriever.compact
+        return Operation("compact"), self.retriever.maintenance.compact
 
     def _reopen(self) -> Plan:
         def act() -> None:

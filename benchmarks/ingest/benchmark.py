@@ -139,7 +139,7 @@ def measure_fill(
             if durable:
                 store.save()
         acknowledged[kind.name].append(clock() - began)
-        store.maintenance.settle()
+        store.settle()
 
     for kind in kinds:
         write(kind, chunk)  # the warm-up
@@ -177,7 +177,7 @@ def measure_mixed(
         store = kind.open(folder / kind.name, False)
         if store.delete is not None:
             store.upsert(range(size))
-            store.maintenance.settle()
+            store.settle()
             stores[kind.name] = kind, store
     queries = range(points.size, len(points.table))
     idle = {
