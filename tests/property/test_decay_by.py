@@ -91,7 +91,7 @@ def by_hand(items, query, decay):
 @given(rows, rows, st.sampled_from(["red shoes", "bag", "blue lamp"]), decays)
 def test_equals_scoring_every_item_by_hand(rows, later, query, decay):
     """Over two writes, of which the second replaces items, after a delete, and with a filter."""
-    retriever = Retriever(HashEncoder(), decay=decay)
+    retriever = Retriever(HashEncoder(), decay=decay, hybrid=None)
     retriever.upsert(made(rows))
     retriever.upsert(made(later))
     retriever.delete(["i0"])
@@ -114,7 +114,7 @@ def test_a_lasting_item_far_down_is_not_lost():
     ]
     items.append(Item("hammer", "30", time=NOW - 300 * DAY, attributes={"category": ["diy", "tools"]}))
     fast, slow = Decay.half_life(14, weight=0.5), Decay.half_life(3650, weight=0.5)
-    retriever = Retriever(PlaneEncoder(), decay=DecayBy("category", {"tools": slow}, default=fast))
+    retriever = Retriever(PlaneEncoder(), hybrid=None, decay=DecayBy("category", {"tools": slow}, default=fast))
     retriever.upsert(items)
     best = retriever.search("0", k=1, now=NOW)[0]
     assert best.id == "hammer"
@@ -148,7 +148,7 @@ def test_a_store_brings_it_back():
         Item(f"i{n}", "red bag", time=NOW - 50 * DAY, attributes={"category": category})
         for n, category in enumerate(["tools", 5, "5", "fashion"])
     ]
-    retriever = Retriever(HashEncoder(), decay=decay)
+    retriever = Retriever(HashEncoder(), decay=decay, hybrid=None)
     retriever.upsert(items)
     with tempfile.TemporaryDirectory() as folder:
         retriever.save(folder)

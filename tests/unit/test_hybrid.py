@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rerank import Decay
 from twotower import IndexPolicy, Item, Retriever
 from twotower.evaluation.baselines import BM25
-from twotower.recall.bm25 import CollectionStatistics, Postings
+from twotower.recall.bm25 import K1, B, CollectionStatistics, Postings
 from twotower.recall.tokenizer import words_of
 from twotower.search.hybrid import Convex, ReciprocalRank
 
@@ -32,7 +32,7 @@ def scores(parts, query):
 @given(texts, st.lists(st.sampled_from(WORDS), min_size=1, max_size=3).map(" ".join), st.data())
 def test_segments_score_as_one_index_of_bm25s(corpus, query, data):
     """The oracle is bm25s over the whole corpus; the corpus is cut in two, and put together again."""
-    found, rows = BM25(corpus).search(query, len(corpus))
+    found, rows = BM25(corpus, k1=K1, b=B).search(query, len(corpus))
     expected = np.zeros(len(corpus), dtype=np.float32)
     expected[rows] = found
     cut = data.draw(st.integers(0, len(corpus)))
@@ -96,7 +96,7 @@ def test_convex_is_the_formula_over_all_items():
     bound = CollectionStatistics.of(
         [Postings.of([item.words for item in ITEMS])], words_of("red toner")
     ).upper_bound(["toner"])
-    found, rows = BM25([item.words for item in ITEMS]).search("red toner", len(ITEMS))
+    found, rows = BM25([item.words for item in ITEMS], k1=K1, b=B).search("red toner", len(ITEMS))
     words = {ITEMS[row].id: score / bound for row, score in zip(rows, found, strict=True)}
     hits = made.search("red toner", k=len(ITEMS))
     assert len(hits) == len(ITEMS)
