@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from help_examples import help_examples
 
 VOID = {"meta", "img", "br", "rect", "link", "input", "hr"}
 
@@ -47,10 +48,10 @@ pytestmark = pytest.mark.timeout(1200)  # one training on what may be a busy mac
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, Path]:
     """What the command prints on stdout and stderr, and its folder."""
     folder = tmp_path_factory.mktemp("demo")
-    command = [sys.executable, "-m", "twotower", "demo", "--folder", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, encoding="utf-8")
+    command = [sys.executable, "-m", "twotower", *help_examples()["demo"]]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, encoding="utf-8")
     assert done.returncode == 0, done.stderr
-    return done.stdout, done.stderr, folder
+    return done.stdout, done.stderr, folder / "twotower-demo"
 
 
 @pytest.fixture(scope="module")
