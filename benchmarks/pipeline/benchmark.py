@@ -14,7 +14,7 @@ from benchmarks.common.machine import peak_rss_mb
 from benchmarks.common.quality import counting_of, quality_ratio
 from benchmarks.common.straight_recipe import StraightRecipe
 from benchmarks.common.timing import interleaved, interleaved_calls, percentiles, rate, rate_ratio, time_ratio
-from multimodal.text import normalize_text
+from multimodal.text.normalization import normalize_text
 from rerank import CrossEncoderReranker
 from twotower import Convex, DualEncoder, Retriever
 from twotower.evaluation import evaluate_run, search_run

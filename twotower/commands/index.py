@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from multimodal.clip import ClipEncoder
+from multimodal.clip.encoder import ClipEncoder
 from multimodal.fusion import WeightedConcat
 from multimodal.hub import DEFAULT_TEXT_MODEL
-from multimodal.text import TextEncoder
+from multimodal.text.encoder import TextEncoder
 from twotower import presets
 from twotower.errors import CatalogueError
 from twotower.ingest.catalogue import read_catalogue

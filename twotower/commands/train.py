@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 
 from multimodal.hub import DEFAULT_TEXT_MODEL, locate
-from multimodal.text import TextEncoder
+from multimodal.text.encoder import TextEncoder
 from rerank.card import PACKAGES, Metric, ModelCard, installed_versions
 from rerank.checkpoints import check_replaceable
 from rerank.cross_encoder import CrossEncoderReranker
