@@ -1,6 +1,6 @@
 """Draw how a query flows through the stages, as the SVG that the README shows.
 
-    python examples/draw_query_flow.py examples/images/query_flow.svg
+python examples/draw_query_flow.py examples/images/query_flow.svg
 """
 
 from __future__ import annotations
