@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from rerank import Decay
 from twotower import IndexPolicy, Item, Retriever
+from twotower.corpus.item_text import ItemText
 from twotower.evaluation.baselines import BM25
 from twotower.recall.bm25 import K1, B, CollectionStatistics, Postings
 from twotower.recall.tokenizer import words_of
@@ -60,6 +61,9 @@ ITEMS = [
 ]
 
 
+TEXTS = [ItemText()(item) for item in ITEMS]
+
+
 def retriever(hybrid, **settings):
     made = Retriever(HashEncoder(), hybrid=hybrid, **settings)
     made.upsert(ITEMS)
@@ -93,10 +97,8 @@ def test_reciprocal_rank_is_the_formula():
 def test_convex_is_the_formula_over_all_items():
     made = retriever(Convex(0.25, depth=len(ITEMS)))
     similarity = {hit.id: hit.score for hit in made.using(hybrid=None).search("red toner", k=len(ITEMS))}
-    bound = CollectionStatistics.of(
-        [Postings.of([item.words for item in ITEMS])], words_of("red toner")
-    ).upper_bound(["toner"])
-    found, rows = BM25([item.words for item in ITEMS], k1=K1, b=B).search("red toner", len(ITEMS))
+    bound = CollectionStatistics.of([Postings.of(TEXTS)], words_of("red toner")).upper_bound(["toner"])
+    found, rows = BM25(TEXTS, k1=K1, b=B).search("red toner", len(ITEMS))
     words = {ITEMS[row].id: score / bound for row, score in zip(rows, found, strict=True)}
     hits = made.search("red toner", k=len(ITEMS))
     assert len(hits) == len(ITEMS)

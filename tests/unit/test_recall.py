@@ -30,7 +30,10 @@ def test_a_fresh_item_far_down_is_not_lost(exact_up_to):
     items = [Item(f"old-{n}", str(0.01 * n), time=NOW - 1000 * DAY) for n in range(2_000)]
     items.append(Item("fresh", "30", time=NOW))
     retriever = Retriever(
-        PlaneEncoder(), decay=Decay.half_life(30, weight=0.5), index=IndexPolicy(exact_up_to=exact_up_to)
+        PlaneEncoder(),
+        decay=Decay.half_life(30, weight=0.5),
+        hybrid=None,
+        index=IndexPolicy(exact_up_to=exact_up_to),
     )
     retriever.upsert(items)
     best = retriever.search("0", k=1, now=NOW)[0]
