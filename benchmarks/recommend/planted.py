@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common.scratch import scratch_folder
+from benchmarks.common.machine import scratch_folder
 
 KINDS = (
     "lamp", "mug", "scarf", "lantern", "notebook", "clock", "basket", "cushion", "kettle", "ribbon",
