@@ -9,11 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from multimodal.clip import ClipEncoder
-    from multimodal.errors import ImageError, ModelNotFoundError, MultimodalError
+    from multimodal.clip.encoder import ClipEncoder
+    from multimodal.errors import ImageError, ModelNotFoundError, MultimodalError, UnknownTokensWarning
     from multimodal.fusion import WeightedConcat, WeightedSum
     from multimodal.images import load_image
-    from multimodal.text import TextEncoder, UnknownTokensWarning
+    from multimodal.text.encoder import TextEncoder
+    from multimodal.text.options import TextFitOptions
+    from multimodal.text.training import TextFitReport
 
 __all__ = [
     "ClipEncoder",
@@ -21,6 +23,8 @@ __all__ = [
     "ModelNotFoundError",
     "MultimodalError",
     "TextEncoder",
+    "TextFitOptions",
+    "TextFitReport",
     "UnknownTokensWarning",
     "WeightedConcat",
     "WeightedSum",
@@ -28,12 +32,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ClipEncoder": "multimodal.clip",
+    "ClipEncoder": "multimodal.clip.encoder",
     "ImageError": "multimodal.errors",
     "ModelNotFoundError": "multimodal.errors",
     "MultimodalError": "multimodal.errors",
-    "TextEncoder": "multimodal.text",
-    "UnknownTokensWarning": "multimodal.text",
+    "TextEncoder": "multimodal.text.encoder",
+    "TextFitOptions": "multimodal.text.options",
+    "TextFitReport": "multimodal.text.training",
+    "UnknownTokensWarning": "multimodal.errors",
     "WeightedConcat": "multimodal.fusion",
     "WeightedSum": "multimodal.fusion",
     "load_image": "multimodal.images",

@@ -82,7 +82,7 @@ def test_imports_point_to_lower_floors(package):
         ("rerank", "decay", "from twotower.types import Item"),
         ("multimodal", "clip", "def f():\n    import rerank.decay"),
         ("rerank", "model", "from multimodal import images"),
-        ("rerank", "model", "from multimodal.text import TextEncoder"),
+        ("rerank", "model", "from multimodal.text.encoder import TextEncoder"),
         ("twotower", "recall", "def f():\n    from twotower import retriever"),
         ("twotower", "recall", "from twotower.store.folder import read_store"),
         ("twotower", "retriever", "from twotower import Item"),

@@ -6,7 +6,7 @@ TwoTowerError
   +- QueryError(ValueError)       a search that cannot be run
   |    +- FilterError             a `where` that cannot be understood
   +- EncoderError(ValueError)     an encoder that gave something else than (n, dim) finite float32
-  +- CatalogError(ValueError)     a catalogue file that cannot be read
+  +- CatalogueError(ValueError)   a file of items, events, queries or judgements that cannot be read
   +- JudgementError(ValueError)   judgements that cannot be learned from or measured on
   +- LeakError(ValueError)        an evaluation that would have seen the future
   +- UnknownItemError(KeyError)   an id that is not indexed
@@ -56,8 +56,8 @@ class EncoderError(TwoTowerError, ValueError):
     """An encoder's vectors are not finite float32 of shape (n, dim) with a direction."""
 
 
-class CatalogError(TwoTowerError, ValueError):
-    """A catalogue file cannot be read; the message names the file, the line and the field."""
+class CatalogueError(TwoTowerError, ValueError):
+    """A catalogue or another input file cannot be read; the message names the file, the line and the field."""
 
 
 class JudgementError(TwoTowerError, ValueError):

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.common.machine import scratch_folder
 from twotower.evaluation.metrics import Qrels
-from twotower.ingest import read_catalog, read_qrels, read_queries
+from twotower.ingest import read_catalogue, read_qrels, read_queries
 from twotower.recall.columns import Columns
 from twotower.recall.filters import parse_where
 from twotower.types import Item, Query, Where
@@ -75,7 +75,7 @@ def read_dataset(
     folder = sample_folder() if folder is None else folder
     qrels = dict(list(read_qrels(folder, split).items())[:limit])
     queries = read_queries(folder)
-    items = tuple(read_catalog(folder))
+    items = tuple(read_catalogue(folder))
     judged = {item for grades in qrels.values() for item in grades}
     if where is None and all(item.attributes.get("split") == split for item in items if item.id in judged):
         where = {"split": split}

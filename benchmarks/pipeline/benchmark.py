@@ -13,7 +13,7 @@ from benchmarks.common.machine import peak_rss_mb
 from benchmarks.common.quality import NDCG, counting_of, quality_ratios
 from benchmarks.common.straight_recipe import StraightRecipe
 from benchmarks.common.timing import OURS
-from multimodal.text import normalize_text
+from multimodal.text.normalization import normalize_text
 from rerank import CrossEncoderReranker
 from twotower import Convex, Retriever
 from twotower.evaluation import evaluate_run, search_run

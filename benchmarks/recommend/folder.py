@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from twotower.errors import CatalogError
+from twotower.errors import CatalogueError
 from twotower.evaluation.recommendation import Task, next_baskets, time_split
-from twotower.ingest import read_catalog
+from twotower.ingest import read_catalogue
 from twotower.types import Event, Item
 
 COLUMNS = ("user_id", "item_id", "timestamp", "event")
@@ -49,12 +49,12 @@ def read_shop(folder: Path, split: str) -> Shop:
         split: name of the interactions file to predict.
 
     Raises:
-        CatalogError: a file is missing or cannot be read.
+        CatalogueError: a file is missing or cannot be read.
     """
     files = {path.stem: path for path in sorted((folder / "interactions").glob("*.tsv"))}
     if split not in files:
         there = ", ".join(files) or "none"
-        raise CatalogError(
+        raise CatalogueError(
             f"{folder / 'interactions' / split}.tsv is not a file; the splits there are: {there}."
         )
     read = {name: _read_events(path) for name, path in files.items()}
@@ -63,7 +63,7 @@ def read_shop(folder: Path, split: str) -> Shop:
     )[1]
     asked = read[split]
     if not asked:
-        raise CatalogError(f"{files[split]} has no rows; there is nothing to predict.")
+        raise CatalogueError(f"{files[split]} has no rows; there is nothing to predict.")
     start, last = min(event.time for event in asked), max(event.time for event in asked)
     if events[0].time >= start:
         start += CUT * (last - start)
@@ -92,7 +92,7 @@ def _read_events(path: Path) -> list[Event]:
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
         if missing := [name for name in COLUMNS if name not in (rows.fieldnames or ())]:
-            raise CatalogError(f"{path}, line 1: the column {missing[0]!r} is missing; add it.")
+            raise CatalogueError(f"{path}, line 1: the column {missing[0]!r} is missing; add it.")
         return [_event(row, f"{path}, line {number}") for number, row in enumerate(rows, 2)]
 
 
@@ -100,7 +100,7 @@ def _event(row: dict[str, str], place: str) -> Event:
     try:
         when = datetime.fromtimestamp(int(row["timestamp"]), UTC)
     except (ValueError, TypeError, OverflowError):
-        raise CatalogError(
+        raise CatalogueError(
             f"{place}: {row['timestamp']!r} is not a time in unix seconds; repair it."
         ) from None
     # Every line counts once, whatever its quantity: a wholesaler's thousand pieces are not a thousand wishes.
@@ -111,7 +111,7 @@ def _items(folder: Path, events: Sequence[Event]) -> tuple[Item, ...]:
     """The catalogue's titles; an item without words, or that is only sold, has its id for a title."""
     items = {
         item.id: Item(item.id, item.title or (not item.text) * item.id, item.text)
-        for item in read_catalog(folder)
+        for item in read_catalogue(folder)
     }
     unlisted = {event.item: Item(event.item, event.item) for event in events if event.item not in items}
     if unlisted:

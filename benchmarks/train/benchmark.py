@@ -26,11 +26,10 @@ from benchmarks.train.sentence_transformers_trainer import (
     synchronize,
 )
 from benchmarks.train.table import METRICS, OURS, PEER, Values, headline, print_table, ratios_of
-from multimodal import TextEncoder
+from multimodal import TextEncoder, TextFitOptions, TextFitReport
 from multimodal.hub import DEFAULT_TEXT_MODEL
 from multimodal.precision import native_bf16
-from multimodal.text import normalize_text
-from multimodal.text_training import TextFitReport
+from multimodal.text.normalization import normalize_text
 from twotower.evaluation.baselines import bm25_run, random_run
 from twotower.evaluation.metrics import Run, evaluate_queries
 from twotower.types import Item, Query
@@ -278,12 +277,14 @@ def _fit(
         epochs=epochs,
         batch_size=setting.batch_size,
         learning_rate=setting.learning_rate,
-        temperature=TEMPERATURE,
-        max_seconds=max_seconds,
-        max_length=setting.max_length,
-        bf16=bf16,
-        seed=setting.seed,
-        progress=False,
+        options=TextFitOptions(
+            temperature=TEMPERATURE,
+            max_seconds=max_seconds,
+            max_length=setting.max_length,
+            bf16=bf16,
+            seed=setting.seed,
+            progress=False,
+        ),
     )
 
 

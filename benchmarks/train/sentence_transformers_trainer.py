@@ -10,7 +10,8 @@ from importlib.util import find_spec
 from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
-from multimodal.text_training import MAX_GRADIENT, WEIGHT_DECAY, schedule
+from multimodal.optimizer import MAX_GRADIENT_NORM
+from multimodal.text.training import WEIGHT_DECAY, schedule
 
 Pairs: TypeAlias = list[tuple[str, str]]
 
@@ -128,7 +129,7 @@ def peer_trainer(
             per_device_train_batch_size=setting.batch_size,
             learning_rate=setting.learning_rate,
             weight_decay=WEIGHT_DECAY,
-            max_grad_norm=MAX_GRADIENT,
+            max_grad_norm=MAX_GRADIENT_NORM,
             prompts=_prompts(network),
             batch_sampler=sampler,
             bf16=bf16,

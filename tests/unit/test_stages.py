@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +13,7 @@ from fakes import HashEncoder, OverlapReranker
 
 from rerank import Decay
 from twotower import Item, Query, Retriever
+from twotower.errors import MissingExtraError
 from twotower.evaluation import evaluate, search_run
 from twotower.evaluation.caching import CachingReranker
 from twotower.evaluation.stages import stages_of, time_searches
@@ -170,6 +172,16 @@ def test_table_json_and_picture(retriever, tmp_path):
     assert written["stages"][4]["change"]["difference"] == 0.5
     found.plot(tmp_path / "stages.png")
     assert (tmp_path / "stages.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_matplotlib_a_plot_names_the_extra(retriever, tmp_path, monkeypatch):
+    found = evaluate(retriever, QUERIES, {"q": {"text": 1}}, now=NOW, timed_queries=0)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.delitem(sys.modules, "matplotlib.figure", raising=False)
+    with pytest.raises(
+        MissingExtraError, match=r"plotting needs matplotlib: run `pip install 'twotower\[plot\]'`"
+    ):
+        found.plot(tmp_path / "stages.png")
 
 
 def test_search_run_asks_in_chunks_and_says_how_far_it_is(retriever):

@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 
 from multimodal.hub import DEFAULT_TEXT_MODEL, locate
-from multimodal.text import TextEncoder
+from multimodal.text.encoder import TextEncoder
 from rerank.card import PACKAGES, Metric, ModelCard, installed_versions
 from rerank.checkpoints import check_replaceable
 from rerank.cross_encoder import CrossEncoderReranker
@@ -21,7 +21,7 @@ from twotower.commands.watching import Watch, tensorboard, weights_and_biases
 from twotower.errors import JudgementError
 from twotower.evaluation.judgements import METRIC, JudgedReport, measure_judged
 from twotower.ingest.beir import read_qrels, read_queries
-from twotower.ingest.catalog import read_catalog
+from twotower.ingest.catalogue import read_catalogue
 from twotower.recall.hybrid import ReciprocalRank
 from twotower.retriever import Retriever
 from twotower.towers.dual_encoder import DualEncoder
@@ -126,7 +126,7 @@ def train_rerank(training: Training, *, today: date, say: Say) -> JudgedReport |
         What was measured on the dev split; None where there is nothing to measure on.
 
     Raises:
-        CatalogError: the data cannot be read.
+        CatalogueError: the data cannot be read.
         JudgementError: there is nothing to learn from.
         ModelNotFoundError: the base model is a path that does not exist.
         RerankError: the model cannot be opened, fitted or saved.
@@ -181,7 +181,7 @@ def _watches(training: Training, closing: ExitStack) -> Iterator[Watch]:
 def _retriever(training: Training) -> Retriever:
     if training.store is not None:
         return Retriever.open(training.store, read_only=True)
-    items = list(read_catalog(training.data))
+    items = list(read_catalogue(training.data))
     retriever = Retriever(DualEncoder(TextEncoder()), hybrid=ReciprocalRank())
     retriever.upsert(items)
     return retriever

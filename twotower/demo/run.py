@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from multimodal.clip import ClipEncoder
-from multimodal.text import TextEncoder
+from multimodal.clip.encoder import ClipEncoder
+from multimodal.text.encoder import TextEncoder
 from twotower.demo.page import Answer, Recommendation, Showcase, render
 from twotower.demo.photos import draw_photo
 from twotower.demo.shop import Shop, make_shop

@@ -8,10 +8,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from multimodal.clip import ClipEncoder
+from multimodal.clip.encoder import ClipEncoder
 from multimodal.fusion import WeightedConcat
 from multimodal.hub import DEFAULT_TEXT_MODEL, locate
-from multimodal.text import TextEncoder
+from multimodal.text.encoder import TextEncoder
 from rerank.cross_encoder import CrossEncoderReranker
 from rerank.decay import Decay
 from twotower.demo.shop import Shop, ShopQuery

@@ -30,7 +30,7 @@ def write_run(path: str | Path, run: Run, name: str = "twotower") -> None:
             for word in (query, document, name):
                 if word.split() != [word]:
                     raise ValueError(
-                        f"'{word}' is empty or has white space in it, which TREC's format cannot hold: rename it"
+                        f"{word!r} is empty or has white space in it, which TREC's format cannot hold: rename it"
                     )
             below = min(np.float32(scores[document]), np.nextafter(below, np.float32(-np.inf)))
             lines.append(f"{query} Q0 {document} {rank} {below!s} {name}\n")

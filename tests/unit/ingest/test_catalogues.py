@@ -7,15 +7,15 @@ from datetime import timedelta
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from catalogs import NOON, lines, refusal
+from catalogues import NOON, lines, refusal
 
-from twotower.errors import CatalogError
-from twotower.ingest import read_catalog, read_events
-from twotower.ingest import rows as rows_module
+from twotower.errors import CatalogueError
+from twotower.ingest import lines as lines_module
+from twotower.ingest import read_catalogue, read_events
 from twotower.types import Item
 
 
-def test_json_lines(write, tmp_path):
+def test_json_lines_keep_ids_times_and_nested_attributes(write, tmp_path):
     path = write(
         "shop.jsonl",
         b"\xef\xbb\xbf"
@@ -35,7 +35,7 @@ def test_json_lines(write, tmp_path):
         + b"\r\n\n"
         + b'{"id": "4", "title": "last line without end"}',
     )
-    assert list(read_catalog(path)) == [
+    assert list(read_catalogue(path)) == [
         Item("00123", "鞋", image=str((tmp_path / "a b.jpg").resolve()), time=NOON),
         Item("2", text="words", attributes={"price": 5, "used": False, "tags": ["a", "b"]}),
         Item("3", attributes={"attrs.type": "Original", "attrs.size.w": 1.5, "attrs.x": "y"}),
@@ -52,7 +52,7 @@ def test_csv_columns_get_the_type_that_fits_every_filled_cell(write, tmp_path):
         "\r\n"
         "3,x, -.5 ,5.,,1_000,,,\r\n",
     )
-    assert list(read_catalog(path)) == [
+    assert list(read_catalogue(path)) == [
         Item(
             "00123",
             "007",
@@ -69,7 +69,7 @@ def test_csv_columns_get_the_type_that_fits_every_filled_cell(write, tmp_path):
     ]
 
 
-def test_parquet(tmp_path):
+def test_parquet_becomes_plain_values_and_aware_times(tmp_path):
     path = tmp_path / "shop.parquet"
     table = pa.table(
         {
@@ -87,7 +87,7 @@ def test_parquet(tmp_path):
         }
     )
     pq.write_table(table, path)
-    items = list(read_catalog(path))
+    items = list(read_catalogue(path))
     assert items == [
         Item(
             "1",
@@ -106,21 +106,21 @@ def test_parquet_is_read_over_many_batches(tmp_path):
     pq.write_table(
         pa.table({"id": [str(n) for n in range(2500)], "title": ["t"] * 2500}), path, row_group_size=700
     )
-    assert [item.id for item in read_catalog(path)] == [str(n) for n in range(2500)]
+    assert [item.id for item in read_catalogue(path)] == [str(n) for n in range(2500)]
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ('{"id": "1", "title": "t"}\n{"id": oops}\n', ", line 2, column 8 is not JSON"),
-        ("[1]\n", ", line 1 is not a JSON object; write one object a line."),
+        ("[1]\n", ", line 1 is not a JSON object: write one object a line"),
         ('{"title": "t"}\n', ", line 1, field 'id': it is missing"),
         ('{"id": ""}\n', ", line 1, field 'id': it is missing or empty"),
-        ('{"id": 5}\n', ", line 1, field 'id': write it as text, not as a number."),
+        ('{"id": 5}\n', ", line 1, field 'id': write it as text, not as a number"),
         ('{"id": "1", "_id": "2"}\n', ", line 1, field 'id': the row also has '_id'"),
-        ('{"_id": true}\n', ", line 1, field '_id': write it as text, not as the boolean true."),
-        ('{"id": "1", "title": ["t"]}\n', ", line 1, field 'title': write it as text, not as a list."),
-        ('{"id": "1", "title": NaN}\n', ", line 1, field 'title': write it as text, not as NaN."),
+        ('{"_id": true}\n', ", line 1, field '_id': write it as text, not as the boolean true"),
+        ('{"id": "1", "title": ["t"]}\n', ", line 1, field 'title': write it as text, not as a list"),
+        ('{"id": "1", "title": NaN}\n', ", line 1, field 'title': write it as text, not as NaN"),
         ('{"id": "1", "price": NaN}\n', ", line 1, field 'price': NaN cannot be an attribute"),
         ('{"id": "1", "price": -Infinity}\n', ", line 1, field 'price': -Infinity cannot be"),
         ('{"id": "1", "a": {"b": Infinity}}\n', ", line 1, field 'a.b': Infinity cannot be"),
@@ -148,7 +148,7 @@ def test_parquet_is_read_over_many_batches(tmp_path):
         ('{"id": "1"}\n\ufeff{"id": "2"}\n', ", line 2, column 1 is not JSON"),
     ],
 )
-def test_bad_json_lines(write, content, message):
+def test_json_lines_that_cannot_be_read_are_named_by_line_and_field(write, content, message):
     assert refusal(write("shop.jsonl", content)).startswith(message)
 
 
@@ -170,7 +170,7 @@ def test_bad_json_lines(write, content, message):
         ("id,time\n1,1767268800\n", ", line 2, field 'time': '1767268800' is not"),
     ],
 )
-def test_bad_csv(write, content, message):
+def test_csv_that_cannot_be_read_is_named_by_line_and_field(write, content, message):
     assert refusal(write("shop.csv", content)).startswith(message)
 
 
@@ -192,34 +192,34 @@ def test_bad_csv(write, content, message):
         (pa.table({"id": ["1"], "day": [NOON.date()]}), ", row 1, field 'day': a date cannot be"),
     ],
 )
-def test_bad_parquet(tmp_path, table, message):
+def test_parquet_that_cannot_be_read_is_named_by_row_and_field(tmp_path, table, message):
     pq.write_table(table, tmp_path / "shop.parquet")
     assert refusal(tmp_path / "shop.parquet").startswith(message)
 
 
-def test_broken_parquet(write):
+def test_a_damaged_parquet_file_is_refused(write):
     assert refusal(write("shop.parquet", b"PAR1 but not really")).startswith(" cannot be read as Parquet")
 
 
-def test_a_line_over_the_cap_is_refused_before_it_is_read_whole(write, monkeypatch):
-    assert rows_module.MAX_LINE_BYTES == 10_000_000
-    monkeypatch.setattr(rows_module, "MAX_LINE_BYTES", 40)
+def test_a_line_that_is_too_long_is_refused_before_it_is_read_whole(write, monkeypatch):
+    assert lines_module.MAX_LINE_BYTES == 10_000_000
+    monkeypatch.setattr(lines_module, "MAX_LINE_BYTES", 40)
     fits = '{"id": "1", "title": "%s"}' % ("x" * 15)
     assert len(fits) == 39
     path = write("shop.jsonl", f"{fits}\n{fits} \n")
-    assert refusal(path) == ", line 2 is longer than 40 bytes; split or shorten it."
+    assert refusal(path) == ", line 2 is longer than 40 bytes: split or shorten it"
 
 
-def test_what_is_no_catalogue_is_refused_at_once(write, tmp_path):
+def test_a_missing_file_and_another_format_are_refused_at_once(write, tmp_path):
     for path, message in [
         (tmp_path / "none.jsonl", "none.jsonl is not a file"),
         (tmp_path / "none.csv", "none.csv is not a file"),
         (tmp_path, "corpus.jsonl is not a file"),
-        (write("shop.xlsx", ""), "ends in '.xlsx'; give a .jsonl, .csv or .parquet file"),
+        (write("shop.xlsx", ""), "ends in '.xlsx': give a .jsonl, .csv or .parquet file"),
     ]:
-        with pytest.raises(CatalogError, match=message):
-            read_catalog(path)
-    with pytest.raises(CatalogError, match=r"none\.csv is not a file"):
+        with pytest.raises(CatalogueError, match=message):
+            read_catalogue(path)
+    with pytest.raises(CatalogueError, match=r"none\.csv is not a file"):
         read_events(tmp_path / "none.csv")
 
 
@@ -231,14 +231,14 @@ def test_links_that_lead_out_of_the_folder_are_refused(write, tmp_path):
     assert "'photos/a.jpg' leads out of" in refusal(path)
 
 
-def test_reading_is_lazy(write):
+def test_items_are_read_one_by_one(write):
     path = write("shop.jsonl", lines({"id": "1", "title": "good"}) + "broken\n")
-    items = read_catalog(path)
+    items = read_catalogue(path)
     assert next(items).id == "1"
-    with pytest.raises(CatalogError, match="line 2"):
+    with pytest.raises(CatalogueError, match="line 2"):
         next(items)
 
 
 @pytest.mark.parametrize(("name", "empty"), [("shop.jsonl", ""), ("shop.csv", "id,title\n")])
-def test_empty_in_gives_empty_out(write, name, empty):
-    assert list(read_catalog(write(name, empty))) == []
+def test_an_empty_catalogue_has_no_items(write, name, empty):
+    assert list(read_catalogue(write(name, empty))) == []

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from twotower.errors import CatalogError
-from twotower.ingest import read_catalog
+from twotower.errors import CatalogueError
+from twotower.ingest import read_catalogue
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -17,9 +17,9 @@ def lines(*objects):
     return "".join(json.dumps(value) + "\n" for value in objects)
 
 
-def refusal(path, read=read_catalog):
+def refusal(path, read=read_catalogue):
     """The message, which must begin with the file."""
-    with pytest.raises(CatalogError) as caught:
+    with pytest.raises(CatalogueError) as caught:
         list(read(path))
     message = str(caught.value)
     assert message.startswith(str(path))

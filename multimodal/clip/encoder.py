@@ -1,4 +1,4 @@
-"""Image tower: photos and words to vectors of one space with any open_clip model."""
+"""The image tower: photos and words to vectors of one space with any open_clip model."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from multimodal.clip.weights import LOCAL, find_weights
+from multimodal.clip.words import ClipWords
 from multimodal.errors import ModelNotFoundError
-from multimodal.hub import one_line, require_hub, was_downloaded
+from multimodal.hub import one_line
 from multimodal.images import load_image
-from multimodal.text import normalize_text
+from multimodal.text.normalization import normalize_text
 
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
 COMPACT = Path(__file__).parent / "compact"
-LOCAL = "local-dir:"
-HUB = "hf-hub:"
 T = TypeVar("T")
 
 
@@ -31,9 +31,9 @@ class ClipEncoder:
     Args:
         architecture: an open_clip architecture such as "ViT-B-32", or "hf-hub:organisation/name", or
             "local-dir:folder".
-        pretrained: a tag such as "laion2b_s34b_b79k" or a weights file; not used with "hf-hub:" and "local-dir:".
+        pretrained: a tag such as "laion2b_s34b_b79k", or a weights file; unused with "hf-hub:" and "local-dir:".
         device: as torch names it; None chooses CUDA, then the CPU.
-        batch_size: photos or texts a forward pass.
+        batch_size: photos or texts per forward pass.
 
     Raises:
         ModelNotFoundError: the weights are neither on this machine nor on a reachable hub.
@@ -50,11 +50,9 @@ class ClipEncoder:
         import open_clip
         import torch
 
-        self.architecture = architecture
-        self.pretrained = None if pretrained is None else str(pretrained)
+        self.architecture, self.pretrained = find_weights(architecture, pretrained)
         self.batch_size = batch_size
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        _check_weights(self.architecture, self.pretrained)
         try:
             self._model, self._preprocess = open_clip.create_model_from_pretrained(
                 self.architecture, self.pretrained, device=self._device
@@ -62,8 +60,9 @@ class ClipEncoder:
             self._tokenizer = open_clip.get_tokenizer(self.architecture)
         except Exception as error:  # a damaged file raises what its format's reader likes
             raise ModelNotFoundError(
-                f"open_clip cannot load '{architecture}' with weights '{pretrained}' ({one_line(error)}): pass "
-                "an architecture and tag of open_clip.list_pretrained(), a weights file, or ClipEncoder.compact()"
+                f"open_clip cannot load '{self.architecture}' with weights '{self.pretrained}' "
+                f"({one_line(error)}): pass an architecture and tag of open_clip.list_pretrained(), a weights file, "
+                "or ClipEncoder.compact()"
             ) from error
         self._model.eval()
         self._image_size = max(np.atleast_1d(self._model.visual.image_size).tolist())
@@ -76,7 +75,7 @@ class ClipEncoder:
 
         Args:
             device: as torch names it; None chooses CUDA, then the CPU.
-            batch_size: photos or texts a forward pass.
+            batch_size: photos or texts per forward pass.
         """
         return cls(f"{LOCAL}{COMPACT}", device=device, batch_size=batch_size)
 
@@ -157,75 +156,7 @@ class ClipEncoder:
         return np.concatenate(rows)
 
 
-class ClipWords:
-    """The text tower of a CLIP model in the role of a text encoder.
-
-    Args:
-        clip: the model.
-    """
-
-    def __init__(self, clip: ClipEncoder) -> None:
-        self._clip = clip
-
-    @property
-    def dim(self) -> int:
-        """Length of every vector."""
-        return self._clip.dim
-
-    def describe(self) -> dict[str, Any]:
-        """Plain JSON values that name the model."""
-        return {"clip": self._clip.describe()}
-
-    def readable(self, texts: Sequence[str]) -> NDArray[np.bool_]:
-        """Every text that is not empty: CLIP's tokenizer works on bytes. bool of shape (n,)."""
-        return np.array([bool(text.strip()) for text in texts], dtype=np.bool_)
-
-    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """float32 of shape (n, dim), rows of unit length."""
-        return self._clip.encode_texts(texts)
-
-    def encode_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """float32 of shape (n, dim), rows of unit length."""
-        return self._clip.encode_texts(texts)
-
-
 def _batches(inputs: Iterable[T], size: int) -> Iterator[list[T]]:
     iterator = iter(inputs)
     while batch := list(islice(iterator, size)):
         yield batch
-
-
-def _check_weights(architecture: str, pretrained: str | None) -> None:
-    """Say at once what open_clip would only say after minutes of retries, or not at all.
-
-    Without `pretrained` open_clip would hand out random weights.
-    """
-    import open_clip
-
-    if architecture.startswith(LOCAL):
-        folder = architecture.removeprefix(LOCAL)
-        if not Path(folder).is_dir():
-            raise ModelNotFoundError(
-                f"open_clip model folder '{folder}' does not exist: pass an existing one or ClipEncoder.compact()"
-            )
-        return
-    if architecture.startswith(HUB):
-        _check_hub(architecture.removeprefix(HUB))
-        return
-    if architecture not in open_clip.list_models():
-        raise ModelNotFoundError(
-            f"open_clip knows no architecture '{architecture}': pass one of open_clip.list_models(), "
-            "'hf-hub:organisation/name' or 'local-dir:folder'"
-        )
-    tags = open_clip.list_pretrained_tags_by_model(architecture)
-    if pretrained is None or not (pretrained in tags or Path(pretrained).is_file()):
-        raise ModelNotFoundError(
-            f"'{pretrained}' is neither a weights file nor a tag of {architecture}: pass a file or one of {tags}"
-        )
-    if pretrained in tags:
-        _check_hub(open_clip.get_pretrained_cfg(architecture, pretrained)["hf_hub"].rpartition("/")[0])
-
-
-def _check_hub(repository: str) -> None:
-    if not was_downloaded(repository):
-        require_hub(repository, remedy="pass a weights file, 'local-dir:folder' or ClipEncoder.compact()")

@@ -31,7 +31,7 @@ EVENT = Event("u", "i1", "click", NOON)
         Item("i1", "t", attributes={"gone": None, "tags": ("a",), "none": [], "big": 2**70, "a.b": ""}),
     ],
 )
-def test_good_items_pass(item):
+def test_an_item_that_can_be_indexed_passes(item):
     assert check_item(item) is None
 
 
@@ -66,16 +66,16 @@ def test_good_items_pass(item):
         ({"attributes": {"time": None}}, "time", "rename"),
     ],
 )
-def test_bad_items_are_named_with_their_field(change, field, problem):
+def test_an_item_that_cannot_be_indexed_is_named_with_its_field(change, field, problem):
     item = replace(GOOD, **change)
     with pytest.raises(ItemError) as caught:
         check_item(item)
-    assert str(caught.value).startswith(f"Item {item.id!r}, field {field!r}: ")
+    assert str(caught.value).startswith(f"item {item.id!r}, field {field!r}: ")
     assert problem in str(caught.value)
 
 
 @pytest.mark.parametrize("value", [0, 0.0, 1, 2.5])
-def test_good_events_pass(value):
+def test_an_event_that_can_be_recorded_passes(value):
     assert check_event(replace(EVENT, value=value), 0) is None
 
 
@@ -95,10 +95,10 @@ def test_good_events_pass(value):
         ({"value": None}, "value", "use a number, not NoneType"),
     ],
 )
-def test_bad_events_are_named_by_position(change, field, problem):
+def test_an_event_that_cannot_be_recorded_is_named_by_position(change, field, problem):
     with pytest.raises(EventError) as caught:
         check_event(replace(EVENT, **change), 7)
-    assert str(caught.value).startswith(f"Event 7, field {field!r}: ")
+    assert str(caught.value).startswith(f"event 7, field {field!r}: ")
     assert problem in str(caught.value)
 
 
