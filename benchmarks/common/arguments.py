@@ -66,5 +66,8 @@ def add_counting(parser: argparse.ArgumentParser) -> None:
     """How metrics count."""
     parser.add_argument("--relevant", type=int, default=1, help="lowest relevant grade (default: 1)")
     parser.add_argument(
-        "--gain", choices=("linear", "exponential"), default="linear", help="of nDCG (default: linear, trec_eval's)"
+        "--gain",
+        choices=("linear", "exponential"),
+        default="linear",
+        help="of nDCG (default: linear, trec_eval's)",
     )

@@ -18,7 +18,9 @@ from benchmarks.common.machine import commit, hardware, versions
 
 RESULTS = Path(__file__).parents[1] / "results"
 Parameter: TypeAlias = "str | int | float | bool | None"
-FOLDERS = re.compile(r"(?:(?<=^)|(?<=:))(?:~|\.{0,2})/(?:[^/:]+/)*(?=[^/:])")  # before the last name of a path
+FOLDERS = re.compile(
+    r"(?:(?<=^)|(?<=:))(?:~|\.{0,2})/(?:[^/:]+/)*(?=[^/:])"
+)  # before the last name of a path
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,9 @@ def require_equal_scores(ours: NDArray[np.float32], peer: NDArray[np.float32], n
         raise UnequalWorkError(f"{name} gave scores of shape {peer.shape} for {ours.shape}: no fair peer")
     apart = float(np.abs(ours - peer).max())
     if not apart <= tolerance:  # NaN too
-        raise UnequalWorkError(f"{name} gave scores up to {apart:.2g} from ours for the same pairs: no fair peer")
+        raise UnequalWorkError(
+            f"{name} gave scores up to {apart:.2g} from ours for the same pairs: no fair peer"
+        )
 
 
 def cosines(ours: NDArray[np.float32], peer: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -54,4 +56,6 @@ def require_equal_vectors(ours: NDArray[np.float32], peer: NDArray[np.float32], 
         raise UnequalWorkError(f"{name} gave vectors of shape {peer.shape} for {ours.shape}: no fair peer")
     least = float(cosines(ours, peer).min())
     if not np.allclose(np.linalg.norm(peer, axis=1), 1, atol=TOLERANCE) or not least > 1 - TOLERANCE:
-        raise UnequalWorkError(f"{name} gave vectors of cosine {least:.5f} to ours for one input: no fair peer")
+        raise UnequalWorkError(
+            f"{name} gave vectors of cosine {least:.5f} to ours for one input: no fair peer"
+        )

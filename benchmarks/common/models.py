@@ -90,5 +90,7 @@ def dense_retriever(data: Dataset, options: argparse.Namespace) -> Retriever:
         return retriever
     retriever = Retriever.open(options.store, encoder=encoder, read_only=True)
     if len(retriever) != len(data.items):
-        raise ValueError(f"store '{options.store}' holds {len(retriever)} items, but the data {len(data.items)}")
+        raise ValueError(
+            f"store '{options.store}' holds {len(retriever)} items, but the data {len(data.items)}"
+        )
     return retriever.using(hybrid=None, decay=None)

@@ -73,13 +73,14 @@ def quality_ratios(
     qrels: Qrels,
     counting: Counting,
     *,
+    metric: str = NDCG,
     note: str = "",
     seed: int = 0,
 ) -> dict[str, Spread]:
-    """Our mean nDCG@10 over the peer's for each pair of runs that are there, by "OURS / PEER : ndcg@10 NOTE"."""
-    values = {name: query_values(run, qrels, NDCG, **counting) for name, run in runs.items()}
+    """Our mean over the peer's for each pair of runs that are there, by "OURS / PEER : METRIC NOTE"."""
+    values = {name: query_values(run, qrels, metric, **counting) for name, run in runs.items()}
     ratios = {
-        f"{ours} / {peer} : {NDCG} {note}".rstrip(): ratio_of_means(values[ours], values[peer], seed=seed)
+        f"{ours} / {peer} : {metric} {note}".rstrip(): ratio_of_means(values[ours], values[peer], seed=seed)
         for ours, peer in pairs
         if ours in values and peer in values
     }

@@ -83,7 +83,9 @@ def choose(texts: Sequence[str], count: int, rng: np.random.Generator) -> list[s
         ValueError: there are fewer texts.
     """
     if len(texts) < count:
-        raise ValueError(f"the data has {len(texts)} different texts where {count} are needed: pass larger data")
+        raise ValueError(
+            f"the data has {len(texts)} different texts where {count} are needed: pass larger data"
+        )
     return [texts[row] for row in rng.choice(len(texts), count, replace=False)]
 
 

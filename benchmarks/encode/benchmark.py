@@ -201,9 +201,7 @@ def measure_photos(result: Result, options: argparse.Namespace, data: Dataset | 
                 "batch_size": ours.batch_size, "dtype": ceiling.dtype, "device": options.device,
             }  # fmt: skip
             total = flops * len(files)
-            measure(
-                result, systems, "open_clip", len(files), "images_per_s", label, params, total, ceiling
-            )
+            measure(result, systems, "open_clip", len(files), "images_per_s", label, params, total, ceiling)
 
 
 def _draw(

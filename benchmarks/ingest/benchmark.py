@@ -83,9 +83,7 @@ def run(options: argparse.Namespace) -> Result:
     with TemporaryDirectory(prefix="twotower-ingest-") as scratch:
         folder = Path(scratch)
         plain = measure_fill(result, kinds, points, size, workload.chunk, folder)
-        durable = measure_fill(
-            result, kinds, points, size, workload.durable_chunk, folder, durable=True
-        )
+        durable = measure_fill(result, kinds, points, size, workload.durable_chunk, folder, durable=True)
         beside = [ours, *_if_installed(partial(hnswlib, locked=LOCKED))]  # raw FAISS cannot delete
         measure_mixed(result, beside, points, size, workload, folder)
     # The cost of our durability against a peer without any, each with its own chunks.
@@ -171,10 +169,14 @@ def measure_mixed(
         store.upsert(range(size))
         store.settle()
     queries = range(points.size, len(points.table))
-    quiet = {name: timing.interleaved_calls({name: store.search}, queries)[name] for name, store in stores.items()}
+    quiet = {
+        name: timing.interleaved_calls({name: store.search}, queries)[name] for name, store in stores.items()
+    }
     done: dict[str, list[Mixed]] = {name: [] for name in stores}
     repetitions = rounds_of(size, workload, seed=result.seed)
-    for turn, rounds in enumerate(tqdm(repetitions, desc="mixed", unit="repetition", disable=None, leave=False)):
+    for turn, rounds in enumerate(
+        tqdm(repetitions, desc="mixed", unit="repetition", disable=None, leave=False)
+    ):
         for name in timing.rotated(list(stores), turn):
             store = stores[name]
             assert store.delete is not None

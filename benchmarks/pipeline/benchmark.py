@@ -48,7 +48,9 @@ def run(options: argparse.Namespace) -> Result:
         options.data, options.split, where=options.where, limit=count, corpus_limit=corpus_limit
     )
     if len(data.worded) < len(data.queries):
-        raise ValueError(f"data '{data.folder}' has a query without words: pass data whose queries all have words")
+        raise ValueError(
+            f"data '{data.folder}' has a query without words: pass data whose queries all have words"
+        )
     # Our encoders bring texts to one Unicode form; the recipe gets them in it, so that both read the same.
     queries = {query: normalize_text(text) for query, text in data.queries.items()}
     retriever, recipe = build(data, options, depth)
@@ -100,7 +102,8 @@ def run(options: argparse.Namespace) -> Result:
     result.ratios |= quality_ratios(runs, faster, data.qrels, counting)
     p50 = result.ratios[f"{OURS} / {PEER} : p50_ms single"]
     result.headline = (
-        f"{OURS} / {PEER} : p50_ms single: {p50} over {p50.n} repetitions, below 1 is faster, at equal {NDCG}."
+        f"{OURS} / {PEER} : p50_ms single: {p50} over {p50.n} repetitions, below 1 is faster, "
+        f"at equal {NDCG}."
     )
     return result
 

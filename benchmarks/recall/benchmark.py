@@ -260,7 +260,9 @@ def _ratios(
     """The retriever compared with all peers, and its index alone with raw FAISS."""
     found = timing.ratios(measure, seconds, compare)
     return {
-        name: ratio for name, ratio in found.items() if name.startswith(("twotower / ", "twotower-index / faiss :"))
+        name: ratio
+        for name, ratio in found.items()
+        if name.startswith(("twotower / ", "twotower-index / faiss :"))
     }
 
 

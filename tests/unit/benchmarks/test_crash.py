@@ -11,7 +11,7 @@ import pytest
 from benchmarks.crash import benchmark as crash
 from benchmarks.crash.check import check
 from benchmarks.crash.journal import Journal, Operation, event_record, read_journal
-from benchmarks.crash.model import Contents, Faults, differences
+from benchmarks.crash.contents import Contents, Faults, differences
 from benchmarks.crash.worker import Worker, open_store, stored
 from twotower import Event, Item
 
