@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.common import models
-from multimodal import TextEncoder
+from multimodal import ClipEncoder, TextEncoder, WeightedConcat
 from twotower import DualEncoder, ReciprocalRank, Retriever
 
 COLOURS = ["red", "blue", "green"]
@@ -56,9 +56,14 @@ def tiny_cross_encoder(tiny_text_folder) -> str:
 
 @pytest.fixture
 def options(folder, tiny_text_folder, tiny_clip_folder, monkeypatch):
-    """As the command line gives them; the default retriever has a tiny model as well."""
-    tiny = TextEncoder(tiny_text_folder, device="cpu")
-    monkeypatch.setattr(Retriever, "default", lambda: Retriever(DualEncoder(tiny), hybrid=ReciprocalRank()))
+    """As the command line gives them; the default retriever has tiny models as well."""
+
+    def default() -> Retriever:
+        text = TextEncoder(tiny_text_folder, device="cpu")
+        image = ClipEncoder(f"local-dir:{tiny_clip_folder}", device="cpu")
+        return Retriever(DualEncoder(text, image, WeightedConcat(0.9, 0.1)), hybrid=ReciprocalRank())
+
+    monkeypatch.setattr(Retriever, "default", default)
     return argparse.Namespace(
         data=folder, split="dev", where=None, quick=False, seed=0, device="cpu", relevant=1, gain="linear",
         text_model=str(tiny_text_folder), image_model=f"local-dir:{tiny_clip_folder}", reranker=None, runs=None,
