@@ -35,7 +35,12 @@ class Dataset:
     @property
     def worded(self) -> dict[str, Query]:
         """The queries that have words, by id: a text system can answer no others."""
-        return {query: text for query, text in self.queries.items() if text.strip()}
+        return {name: query for name, query in self.queries.items() if query.text.strip()}
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The words of every query by id; "" for a photo alone."""
+        return {name: query.text for name, query in self.queries.items()}
 
     @property
     def has_photos(self) -> bool:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from benchmarks.common.contract import Parameter
 from twotower.recall.selection import Mask, Rows
 from twotower.recall.vectors.graph import CONSTRUCTION_DEPTH, LINKS, SEARCH_DEPTH
-from twotower.types import Item, Query, Vectors
+from twotower.types import Item, Vectors
 
 K = 10
 DIM = 384
@@ -111,7 +111,7 @@ class LookupEncoder:
         """The rows that the items' ids name, float32 of shape (n, dim)."""
         return self._table[[int(item.id) for item in items]]
 
-    def encode_queries(self, queries: Sequence[Query]) -> Vectors:
+    def encode_queries(self, queries: Sequence[str]) -> Vectors:
         """The rows that the queries' words name, float32 of shape (n, dim)."""
         return self._table[[int(query) for query in queries]]
 

@@ -57,10 +57,9 @@ def run(options: argparse.Namespace) -> Result:
     result = Result("multimodal", seed)
     everything = conditions(data.items, seed)
     for condition, items in tqdm(everything.items(), unit="condition", disable=None, leave=False):
-        words = {query: str(text) for query, text in data.queries.items()}
         runs: dict[str, Run] = {
             "random": random_run(data.queries, [item.id for item in items], DEPTH, seed=seed),
-            "bm25": bm25_run(words, items, DEPTH),
+            "bm25": bm25_run(data.texts, items, DEPTH),
         }
         for name, (encoder, _) in systems.items():
             retriever = Retriever(encoder, hybrid=None)

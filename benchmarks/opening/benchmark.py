@@ -23,8 +23,8 @@ from benchmarks.common.contract import Result, Row, Spread
 from benchmarks.common.machine import ROOT, scratch_folder
 from benchmarks.common.timing import REPETITIONS, rotated
 from benchmarks.common.vectors import DIM, K, LookupEncoder, buckets, clustered, exact, make_items
+from twotower import Retriever
 from twotower.recall.vectors.policy import BESIDE, CODES_ABOVE, IndexPolicy, estimate_bytes
-from twotower.retriever import Retriever
 
 KINDS = ("graph", "graph-8bit", "ivf-pq", "ivf-rabitq")
 QUERIES, QUICK_QUERIES = 500, 50
@@ -69,9 +69,9 @@ def _build(folder: Path, size: int, queries: int, *, seed: int) -> None:
         encoder = LookupEncoder(points.table)
         with Retriever.open(folder / kind, encoder=encoder, index=policy, hybrid=None) as retriever:
             retriever.upsert(make_items(buckets(size, seed)), progress=False)
-            retriever.settle()
-            retriever.compact()
-            (part,) = retriever.stats().parts
+            retriever.maintenance.settle()
+            retriever.maintenance.compact()
+            (part,) = retriever.maintenance.stats().parts
             assert part.index == kind, f"the policy chose {part.index} where {kind} is measured"
 
 

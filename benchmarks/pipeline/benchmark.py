@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> Result:
             f"data '{data.folder}' has a query without words: pass data whose queries all have words"
         )
     # Our encoders bring texts to one Unicode form; the recipe gets them in it, so that both read the same.
-    queries = {query: normalize_text(text) for query, text in data.queries.items()}
+    queries = {query: normalize_text(text) for query, text in data.texts.items()}
     retriever, recipe = build(data, options, depth)
 
     ours = {OURS: retriever} | faster_variants(retriever, options)

@@ -31,7 +31,7 @@ def build_retriever(points: Points, bucket: NDArray[np.int64], exact_up_to: int)
     policy = IndexPolicy(exact_up_to=exact_up_to)
     retriever = Retriever(LookupEncoder(points.table), index=policy, hybrid=None)
     retriever.upsert(make_items(bucket), progress=False)
-    retriever.settle()
+    retriever.maintenance.settle()
     return retriever
 
 

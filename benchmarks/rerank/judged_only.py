@@ -51,7 +51,7 @@ def add_judged_quality(
 def _run(score: Score, data: Dataset, qrels: Qrels) -> Run:
     words = {item.id: item.words for item in data.items}
     asked = [(query, item) for query, grades in qrels.items() for item in grades]
-    found = score([(str(data.queries[query]), words[item]) for query, item in asked])
+    found = score([(data.queries[query].text, words[item]) for query, item in asked])
     run: dict[str, dict[str, float]] = {}
     for (query, item), each in zip(asked, found.tolist(), strict=True):
         run.setdefault(query, {})[item] = each

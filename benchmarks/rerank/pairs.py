@@ -72,7 +72,7 @@ def make_works(
             asked = draw_texts(words, rng.integers(2, 7, POOL).tolist(), rng)
             texts = draw_texts(words, draw_lengths(mix, POOL, most, rng).tolist(), rng)
         else:
-            asked = list(dict.fromkeys(map(str, data.queries.values())))
+            asked = [text for text in dict.fromkeys(data.texts.values()) if text.strip()]
             texts = item_texts(data.items, mix)
             if not texts:
                 print(f"the mix of {mix} texts is left out: the data has none", file=sys.stderr)

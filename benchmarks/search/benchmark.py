@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> Result:
     ours = our_systems(data, options)
     runs: dict[str, Run] = {
         "random": random_run(data.queries, [item.id for item in data.items], DEPTH, seed=options.seed),
-        "bm25": bm25_run(data.queries, data.items, DEPTH),
+        "bm25": bm25_run(data.texts, data.items, DEPTH),
     }
     for name, retriever in ours.items():
         queries = data.worded if name == "dense" else data.queries

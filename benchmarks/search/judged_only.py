@@ -10,10 +10,10 @@ import numpy as np
 from benchmarks.common.contract import Parameter, Row
 from benchmarks.common.data import Dataset
 from benchmarks.common.quality import NDCG, quality_rows, ratio_of_means
-from twotower import Item, Query, Retriever
+from twotower import Item, Retriever
 from twotower.evaluation import judged_run, query_values, random_run
+from twotower.evaluation.baselines import BM25
 from twotower.evaluation.metrics import Counting, Qrels, Run
-from twotower.recall.lexical import BM25
 
 LEAST = 3  # judged products of a query: fewer leave little to order
 
@@ -43,7 +43,7 @@ def judged_only_rows(
             query: random_run([query], list(grades), len(grades), seed=seed + number)[query]
             for number, (query, grades) in enumerate(qrels.items())
         },
-        "bm25": _bm25(data.items, data.queries, qrels),
+        "bm25": _bm25(data.items, data.texts, qrels),
     }
     runs |= {name: judged_run(retriever, data.queries, qrels) for name, retriever in retrievers.items()}
     params = {**shared, "ranked": "judged only", "queries": len(qrels)}
@@ -58,7 +58,7 @@ def judged_only_rows(
     ]
 
 
-def _bm25(items: Sequence[Item], queries: Mapping[str, Query], qrels: Qrels) -> Run:
+def _bm25(items: Sequence[Item], queries: Mapping[str, str], qrels: Qrels) -> Run:
     """BM25 with the word frequencies of the whole corpus."""
     index = BM25([item.words for item in items])
     rows = {item.id: row for row, item in enumerate(items)}

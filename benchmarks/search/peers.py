@@ -16,7 +16,7 @@ def peer_runs(data: Dataset, options: argparse.Namespace, depth: int) -> dict[st
     from sentence_transformers import CrossEncoder, SentenceTransformer
 
     documents = {item.id: item.words for item in data.items if item.words}
-    queries = {query: str(text) for query, text in data.worded.items()}
+    queries = {name: query.text for name, query in data.worded.items()}
     if not queries:
         print("sentence-transformers and txtai are left out: no query has words", file=sys.stderr)
         return {}

@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> Result:
     train = read_dataset(options.data, options.split)
     held_out = read_dataset(train.folder, options.eval_split, limit=setting.queries)
     queries, qrels = held_out.queries, held_out.qrels
-    pairs = training_pairs(train, queries.values(), options.relevant)
+    pairs = training_pairs(train, held_out.texts.values(), options.relevant)
     items = sampled_corpus(held_out, setting.corpus_size, setting.seed)
     systems = {OURS: models.text_encoder(options)}
     if peer_is_there():
@@ -78,7 +78,7 @@ def run(options: argparse.Namespace) -> Result:
     some = [pairs[row] for row in np.random.default_rng(setting.seed).permutation(len(pairs))[:count]]
     runs: dict[str, Run] = {
         "random": random_run(queries, [item.id for item in items], DEPTH, seed=setting.seed),
-        "bm25": bm25_run(queries, items, DEPTH),
+        "bm25": bm25_run(held_out.texts, items, DEPTH),
         "untrained": retrieve(systems[OURS], queries, items),
     }
     precisions = ("bf16", "fp32") if native_bf16(setting.device) else ("fp32",)
@@ -146,7 +146,7 @@ def headline(result: Result, after: str) -> str:
 def retrieve(encoder: TextEncoder, queries: Mapping[str, Query], items: Sequence[Item]) -> Run:
     """The best products of each query by cosine, exactly."""
     documents = encoder.encode_documents([item.words for item in items])  # (items, dim)
-    vectors = encoder.encode_queries([str(query) for query in queries.values()])  # (queries, dim)
+    vectors = encoder.encode_queries([query.text for query in queries.values()])  # (queries, dim)
     found = {}
     for query, scores in zip(queries, vectors @ documents.T, strict=True):  # (items,)
         best = np.argsort(-scores, kind="stable")[:DEPTH]
@@ -269,6 +269,4 @@ def _fit(
 
 
 def _network(encoder: TextEncoder) -> Any:
-    return (
-        encoder._model
-    )  # both systems train the same kind of object, and are evaluated through the same class
+    return encoder._model  # both systems train such an object, and are evaluated through the same class

@@ -26,13 +26,13 @@ def training_pairs(train: Dataset, held_out: Iterable[str], relevant: int) -> Pa
     words = {item.id: normalize_text(item.words) for item in train.items}
     unseen = {_folded(query) for query in held_out}
     pairs = [
-        (normalize_text(str(train.queries[query])), words[item])
+        (normalize_text(train.queries[query].text), words[item])
         for query, grades in train.qrels.items()
         for item, grade in grades.items()
-        if grade >= relevant and words.get(item) and _folded(train.queries[query]) not in unseen
+        if grade >= relevant and words.get(item) and _folded(train.queries[query].text) not in unseen
     ]
     if not pairs:
-        raise ValueError(f"{train.folder} has no judgement of grade {relevant} or more to train on.")
+        raise ValueError(f"data '{train.folder}' has no judgement of grade {relevant} or more to train on")
     return pairs
 
 
@@ -48,4 +48,4 @@ def sampled_corpus(data: Dataset, size: int, seed: int) -> list[Item]:
 
 
 def _folded(query: str) -> str:
-    return " ".join(normalize_text(str(query)).casefold().split())
+    return " ".join(normalize_text(query).casefold().split())

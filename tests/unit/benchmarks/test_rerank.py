@@ -235,7 +235,7 @@ def test_quality_is_that_of_the_judged_items_alone():
 
 def test_a_mix_that_the_data_has_no_texts_for_is_left_out(big_tokenizer, monkeypatch, capsys):
     data = SimpleNamespace(
-        queries={str(n): f"abx {n}" for n in range(300)},
+        texts={str(n): f"abx {n}" for n in range(300)},
         items=[Item(str(n), f"aax bbx {n}") for n in range(300)],
     )
     monkeypatch.setattr(pairs, "read_dataset", lambda folder, split: data)
