@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def encoder_layers(network: CrossEncoder) -> tuple[str, ModuleList]:
-    """The name of the list of encoder layers in the transformers model, and the list.
+    """The list of encoder layers in the transformers model, and its name there.
 
     Raises:
-        ModelError: there is no such list, or several.
+        ModelError: there is no such list, or more than one.
     """
     from torch.nn import ModuleList
 
@@ -28,17 +28,17 @@ def encoder_layers(network: CrossEncoder) -> tuple[str, ModuleList]:
     ]
     if len(found) != 1:
         raise ModelError(
-            f"{type(model).__name__} has no single list of its {count} layers: use a model like BERT."
+            f"{type(model).__name__} has no single list of its {count} layers: use a BERT-like model."
         )
     return found[0]
 
 
 def embeddings(network: CrossEncoder) -> Module:
-    """What comes before the first layer, where the model keeps it in one module, else the word embeddings."""
+    """What comes before the first layer, if the model keeps it in one module, or else the word embeddings."""
     model: Any = network[0].model
     backbone = model.base_model
-    before: Module = getattr(backbone, "embeddings", None) or backbone.get_input_embeddings()
-    return before
+    module: Module = getattr(backbone, "embeddings", None) or backbone.get_input_embeddings()
+    return module
 
 
 def head(network: CrossEncoder) -> list[Module]:

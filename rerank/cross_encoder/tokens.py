@@ -1,4 +1,4 @@
-"""Pairs of texts as token numbers, cut to what the model can read."""
+"""Pairs of texts as token ids, truncated to what the model can read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rerank.batching import Rows
+from rerank.cross_encoder.batching import Rows
 from rerank.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,28 +22,31 @@ Batch = dict[str, NDArray[np.int64]]
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
-    """Tokenized pairs, not padded yet.
+class EncodedPairs:
+    """Tokenized pairs, not yet padded.
 
     Args:
-        columns: for each input of the network, the numbers of every pair.
-        padding: for each input, what fills up shorter rows.
-        cut: whether each pair lost some of its text, shape (n,).
+        columns: for each input of the network, the token ids (or mask) of every pair.
+        padding: for each input, the value that fills up shorter rows.
+        truncated: whether each pair lost some of its text, shape (n,).
     """
 
     columns: Mapping[str, list[list[int]]]
     padding: Mapping[str, int]
-    cut: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.columns["input_ids"])
 
     @property
     def lengths(self) -> NDArray[np.intp]:
         """Tokens of each pair, shape (n,)."""
         return np.array([len(row) for row in self.columns["input_ids"]], dtype=np.intp)
 
-    def rows(self, rows: Rows) -> Tokens:
-        """These rows alone, in this order."""
+    def rows(self, rows: Rows) -> EncodedPairs:
+        """These rows only, in this order."""
         columns = {name: [column[row] for row in rows] for name, column in self.columns.items()}
-        return Tokens(columns, self.padding, self.cut[rows])
+        return EncodedPairs(columns, self.padding, self.truncated[rows])
 
     def batch(self, rows: Rows) -> Batch:
         """These rows, padded on the right to the longest of them."""
@@ -53,11 +56,11 @@ class Tokens:
         }
 
 
-def tokenize(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair], max_length: int) -> Tokens:
-    """Query and document as one sequence, separated as the model was trained.
+def tokenize(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair], max_length: int) -> EncodedPairs:
+    """Query and document as one sequence, with the separators the model was trained with.
 
-    A pair of more than `max_length` tokens loses the end of its document; where even an empty document would
-    not fit, the longer of the two is cut until they fit.
+    A pair of more than `max_length` tokens loses the end of its document. If even an empty document would not
+    fit, the longer of the two texts is truncated until both fit.
     """
     inputs: dict[str, Any] = {"return_attention_mask": True, "verbose": False}
     whole = tokenizer([query for query, _ in pairs], [document for _, document in pairs], **inputs)
@@ -66,15 +69,15 @@ def tokenize(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair], max_leng
     for row in np.flatnonzero(too_long).tolist():
         excess = len(columns["input_ids"][row]) - max_length
         document = tokenizer(pairs[row][1], add_special_tokens=False, verbose=False)["input_ids"]
-        side = "only_second" if excess < len(document) else "longest_first"
-        # As lists: given alone, an empty document counts as none, and its separator is missing.
+        strategy = "only_second" if excess < len(document) else "longest_first"
+        # Passed as lists: on its own, an empty document is taken for none and loses its separator.
         one = [[text] for text in pairs[row]]
-        cut = tokenizer(*one, truncation=side, max_length=max_length, **inputs)
+        cut = tokenizer(*one, truncation=strategy, max_length=max_length, **inputs)
         for name, column in columns.items():
             column[row] = cut[name][0]
     padding = dict.fromkeys(columns, 0)
     padding |= {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
-    return Tokens(columns, padding, too_long)
+    return EncodedPairs(columns, padding, too_long)
 
 
 def normalized(pairs: Sequence[Pair]) -> list[Pair]:
@@ -86,10 +89,17 @@ def normalized(pairs: Sequence[Pair]) -> list[Pair]:
     result = []
     for position, pair in enumerate(pairs):
         if isinstance(pair, str) or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
-            raise InputError(f"Pair {position} is not (query text, candidate text): pass two strings.")
+            raise InputError(
+                f"Pair {position} must be (query text, candidate text), two strings, got {_excerpt(pair)}."
+            )
         query, document = pair
         result.append((unicodedata.normalize("NFKC", query), unicodedata.normalize("NFKC", document)))
     return result
+
+
+def _excerpt(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _pad(rows: Sequence[Sequence[int]], value: int) -> NDArray[np.int64]:

@@ -8,7 +8,7 @@ from typing import Literal, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from rerank.tokens import Pair, Tokens
+from rerank.cross_encoder.tokens import EncodedPairs, Pair
 
 BackendName: TypeAlias = Literal["torch", "torch-bf16", "onnx", "onnx-int8", "openvino"]
 BACKENDS: tuple[BackendName, ...] = ("torch", "torch-bf16", "onnx", "onnx-int8", "openvino")
@@ -17,10 +17,10 @@ BACKENDS: tuple[BackendName, ...] = ("torch", "torch-bf16", "onnx", "onnx-int8",
 class Backend(Protocol):
     """Pairs to logits."""
 
-    def tokenize(self, pairs: Sequence[Pair], /) -> Tokens:
-        """Pairs as token numbers, cut to what the model reads."""
+    def tokenize(self, pairs: Sequence[Pair], /) -> EncodedPairs:
+        """Pairs as token ids, truncated to what the model reads."""
         ...
 
-    def logits(self, tokens: Tokens, /) -> NDArray[np.float32]:
+    def logits(self, encoded: EncodedPairs, /) -> NDArray[np.float32]:
         """Logits of n tokenized pairs in their order, shape (n,)."""
         ...

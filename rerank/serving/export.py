@@ -1,9 +1,8 @@
-"""A cross-encoder as ONNX files, beside its weights and with their hash."""
+"""Exports a cross-encoder to ONNX files, which are kept beside its weights with their hash."""
 
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import shutil
 import warnings
@@ -13,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from rerank.errors import ModelError
+from rerank.file_hashes import sha256
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
@@ -24,18 +24,18 @@ MANIFEST = "manifest.json"
 
 
 def export(network: CrossEncoder, folder: Path) -> None:
-    """Write the network in float32 and in 8-bit integers, and what they were made from.
+    """Write the network in float32 and in 8-bit integers, and a manifest with the hash of its weights.
 
-    Signed integers, one scale for each output channel of a matrix: one scale for a whole matrix is no faster than
-    float32. Word vectors stay in float32.
+    The integers are signed, with one scale for each output channel of a matrix; a single scale for a whole matrix
+    turned out to be no faster than float32. Word embeddings stay in float32.
 
     Args:
         network: with a sequence-classification head of transformers.
-        folder: a saved model's; the files go into its folder "onnx".
+        folder: a saved model; the files go into its subfolder "onnx".
 
     Raises:
-        ModelError: the packages for that are not installed, the score comes from a head of another kind, or
-            torch or ONNX Runtime cannot export this model.
+        ModelError: a package that exporting needs is not installed, the score comes from a head of another kind,
+            or torch or ONNX Runtime cannot export this model.
     """
     try:
         import onnx  # noqa: F401  # quantization needs it
@@ -54,9 +54,9 @@ def export(network: CrossEncoder, folder: Path) -> None:
     try:
         _write(network, target / FILES["onnx"])
         _quantize(target / FILES["onnx"], target / FILES["onnx-int8"])
-    except OSError:  # a full disk, not the model
+    except OSError:  # such as a full disk, which is not the model's fault
         raise
-    except Exception as error:  # the exporters of other releases and models raise what they like
+    except Exception as error:  # exporters raise all kinds of errors
         raise ModelError(f"This model cannot be exported here ({error}): use the torch back end.") from error
     names = sorted(set(FILES.values()))
     manifest = {"weights": sha256(folder / "model.safetensors")}
@@ -65,7 +65,7 @@ def export(network: CrossEncoder, folder: Path) -> None:
 
 
 def exported(folder: Path, name: str) -> Path | None:
-    """The file of a back end in a model's folder; None if there is none that was made from its present weights.
+    """The file of a back end in a model's folder; None if none was exported from its present weights.
 
     Raises:
         ModelError: the file is damaged.
@@ -77,19 +77,21 @@ def exported(folder: Path, name: str) -> Path | None:
         if manifest["weights"] != sha256(folder / "model.safetensors"):
             return None
         is_whole = sha256(path) == manifest[path.name]
-    except (OSError, ValueError, KeyError, TypeError):  # never exported, or not to the end
+    except (OSError, ValueError, KeyError, TypeError):  # never exported, or not completely
         return None
     if not is_whole:
-        raise ModelError(f"{path} is not what was exported: delete the folder {target}, it is made again.")
+        raise ModelError(
+            f"{path} is not what was exported: delete the folder {target} and it is exported again."
+        )
     return path
 
 
 def copy_exported(source: Path, folder: Path) -> bool:
-    """Take over files that were exported for the same weights; returns whether there are any.
+    """Copy the files that were exported from the same weights, if any; returns whether there were.
 
     Args:
-        source: a saved model's folder.
-        folder: another's, with its weights in place.
+        source: the folder of a saved model.
+        folder: that of another, with its weights in place.
     """
     if not (source / FOLDER).is_dir():
         return False
@@ -100,26 +102,20 @@ def copy_exported(source: Path, folder: Path) -> bool:
     return False
 
 
-def sha256(path: Path) -> str:
-    """The hash of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _write(network: CrossEncoder, path: Path) -> None:
     import torch
     from torch.export import Dim
 
     model: Any = copy.deepcopy(network.model)
     model.to(device="cpu", dtype=torch.float32).eval()
-    # Plain products, which ONNX Runtime puts together again in its own way.
+    # Plain matrix products, which ONNX Runtime fuses again in its own way.
     model.set_attn_implementation("eager")
-    words = network.tokenizer(["a", "a b"], ["b", "b a a"], padding=True, return_tensors="pt")
-    inputs = {name: words[name] for name in network.tokenizer.model_input_names if name in words}
-    _leave_out_unread_tokens(model, inputs)
+    example = network.tokenizer(["a", "a b"], ["b", "b a a"], padding=True, return_tensors="pt")
+    inputs = {name: example[name] for name in network.tokenizer.model_input_names if name in example}
+    _skip_unread_tokens(model, inputs)
     shape = {0: Dim("rows"), 1: Dim("tokens")}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's remarks on the names of axes
+        warnings.simplefilter("ignore")  # remarks of the exporter on names of axes
         torch.onnx.export(
             model,
             (),
@@ -142,7 +138,7 @@ def _quantize(path: Path, target: Path) -> None:
     with TemporaryDirectory() as scratch:
         plain, prepared = Path(scratch, "plain.onnx"), Path(scratch, "prepared.onnx")
         network = onnx.load(path)
-        # Shapes that torch 2.11 notes of values on the way contradict those that ONNX infers.
+        # torch 2.11 notes shapes of intermediate values that contradict those that ONNX infers.
         network.graph.ClearField("value_info")
         onnx.save(network, plain)
         quant_pre_process(plain, prepared, skip_symbolic_shape=True)
@@ -155,11 +151,11 @@ def _quantize(path: Path, target: Path) -> None:
         )
 
 
-def _leave_out_unread_tokens(model: Any, inputs: Mapping[str, Tensor]) -> None:
-    """Let the last layer go on with the first token alone where the head reads no other.
+def _skip_unread_tokens(model: Any, inputs: Mapping[str, Tensor]) -> None:
+    """After its attention, let the last layer compute only the first token, if the head reads no other.
 
-    Of BERT's last layer three quarters of the products come after its attention. Nothing else of the sum changes;
-    a model that is built otherwise, or reads other tokens, stays as it is.
+    Three quarters of the multiplications in BERT's last layer come after its attention. The logits stay the same; a
+    model that is built differently, or whose head reads other tokens, is left as it is.
     """
     import torch
 
@@ -174,7 +170,7 @@ def _leave_out_unread_tokens(model: Any, inputs: Mapping[str, Tensor]) -> None:
         )
         try:
             same = torch.allclose(model(**inputs).logits, expected, rtol=0, atol=1e-5)
-        except (RuntimeError, IndexError):  # shapes that do not fit
+        except (RuntimeError, IndexError):  # the shapes no longer fit
             same = False
     if not same:
         hook.remove()

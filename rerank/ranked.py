@@ -1,4 +1,4 @@
-"""Candidates in order of relevance."""
+"""Documents sorted by relevance: what `rank` returns."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rerank.errors import InputError
+from rerank.errors import require
 
 
 class Ranked(NamedTuple):
-    """One candidate.
+    """One document of a ranking.
 
     Args:
         index: its position among the documents that were passed.
@@ -19,7 +19,7 @@ class Ranked(NamedTuple):
         text: the document.
     """
 
-    index: int  # type: ignore[assignment]  # hides the method of tuples, which nobody misses on a row of this kind
+    index: int  # type: ignore[assignment]  # hides tuple.index, which is of no use on such a row
     score: float
     text: str
 
@@ -31,19 +31,17 @@ def ranked(
     top_k: int | None,
     min_score: float,
 ) -> list[Ranked]:
-    """Documents by falling score, then by falling logit, then by position; see `CrossEncoderReranker.rank`."""
-    order = np.lexsort((-logits, -scores))  # the last key counts first
+    """Documents by descending score, then by descending logit, then by position; see `CrossEncoderReranker.rank`."""
+    order = np.lexsort((-logits, -scores))  # the last key is the primary one
     kept = order[scores[order] >= min_score][:top_k]
     return [Ranked(index, float(scores[index]), documents[index]) for index in kept.tolist()]
 
 
 def check_limits(top_k: int | None, min_score: float) -> None:
-    """Refuse limits that make no sense.
+    """Reject limits that make no sense.
 
     Raises:
         InputError: `top_k` is below 1, or `min_score` is not in [0, 1].
     """
-    if top_k is not None and top_k < 1:
-        raise InputError(f"top_k is at least 1, not {top_k}.")
-    if not 0 <= min_score <= 1:
-        raise InputError(f"min_score is in [0, 1], not {min_score}.")
+    require(top_k is None or top_k >= 1, f"top_k must be at least 1, got {top_k}.")
+    require(0 <= min_score <= 1, f"min_score must be between 0 and 1, got {min_score}.")

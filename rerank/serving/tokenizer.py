@@ -1,4 +1,4 @@
-"""A model's tokenizer from its files, by the `tokenizers` library alone."""
+"""A model's tokenizer, read from its files by the `tokenizers` library alone."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rerank.cross_encoder.tokens import EncodedPairs, Pair
 from rerank.errors import ModelError
-from rerank.tokens import Pair, Tokens
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
@@ -20,29 +20,29 @@ COLUMNS = {"input_ids": "ids", "token_type_ids": "type_ids", "attention_mask": "
 
 
 @dataclass(frozen=True, slots=True)
-class TokenizerFiles:
-    """A tokenizer and what its model expects of it.
+class FileTokenizer:
+    """A tokenizer, and what its model expects of it.
 
     Args:
-        tokenizer: without padding and truncation.
-        max_length: most tokens that the model reads.
-        padding: what fills up shorter rows, for each input.
+        tokenizer: with padding and truncation off.
+        max_length: maximum tokens that the model reads.
+        padding: for each input, the value that fills up shorter rows.
     """
 
     tokenizer: Tokenizer
     max_length: int
     padding: dict[str, int]
 
-    def tokenize(self, pairs: Sequence[Pair], max_length: int) -> Tokens:
-        """The same as `rerank.tokens.tokenize`; one thread at a time."""
+    def tokenize(self, pairs: Sequence[Pair], max_length: int) -> EncodedPairs:
+        """The same as `rerank.cross_encoder.tokens.tokenize`. Not thread-safe."""
         encodings = self.tokenizer.encode_batch(list(pairs))
         too_long = np.array([len(encoding) > max_length for encoding in encodings], dtype=np.bool_)
         for row in np.flatnonzero(too_long).tolist():
-            encodings[row] = self._cut(pairs[row], len(encodings[row]) - max_length, max_length)
+            encodings[row] = self._truncate(pairs[row], len(encodings[row]) - max_length, max_length)
         columns = {name: [getattr(each, part) for each in encodings] for name, part in COLUMNS.items()}
-        return Tokens(columns, self.padding, too_long)
+        return EncodedPairs(columns, self.padding, too_long)
 
-    def _cut(self, pair: Pair, excess: int, max_length: int) -> Encoding:
+    def _truncate(self, pair: Pair, excess: int, max_length: int) -> Encoding:
         document = len(self.tokenizer.encode(pair[1], add_special_tokens=False))
         self.tokenizer.enable_truncation(
             max_length, strategy="only_second" if excess < document else "longest_first"
@@ -53,11 +53,11 @@ class TokenizerFiles:
             self.tokenizer.no_truncation()
 
 
-def read_tokenizer(folder: Path) -> TokenizerFiles:
+def read_tokenizer(folder: Path) -> FileTokenizer:
     """The tokenizer in a model's folder.
 
     Raises:
-        ModelError: there is none that can be read without transformers.
+        ModelError: there is none, or it cannot be read without transformers.
     """
     from tokenizers import Tokenizer
 
@@ -74,7 +74,7 @@ def read_tokenizer(folder: Path) -> TokenizerFiles:
     tokenizer.no_truncation()
     type_padding = int(config.get("pad_token_type_id", 0))
     paddings = {"input_ids": padding, "token_type_ids": type_padding, "attention_mask": 0}
-    return TokenizerFiles(tokenizer, max_length, paddings)
+    return FileTokenizer(tokenizer, max_length, paddings)
 
 
 def _text(token: str | dict[str, str]) -> str:
