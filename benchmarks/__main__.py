@@ -1,4 +1,4 @@
-"""`python -m benchmarks NAME ...`: one benchmark, one file, one sentence."""
+"""`python -m benchmarks NAME ...`: run one benchmark, write one result file, print one sentence."""
 
 from __future__ import annotations
 
@@ -18,23 +18,19 @@ BENCHMARKS = {
     "opening": "time to open a store and memory that it holds, by kind of index",
     "crash": "what a store lost after its writer was killed at any moment",
     "rerank": "pairs per second of the cross-encoder",
-    "pairs": "whether two texts mean the same, by a fitted cross-encoder",
     "encode": "texts and images per second",
     "train": "training examples per second and quality after a fixed budget",
     "recommend": "next-basket quality",
     "multimodal": "text, image and every fusion, with missing modalities",
 }
-TOOLS = {
-    "prepare": "turn public data sets into BEIR folders",
-    "report": "turn results into Markdown tables and plots",
-}
+TOOLS = {"report": "turn results into Markdown tables and plots"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one benchmark or tool.
 
-    Each is a module of the same name: a benchmark has `add_arguments(parser)` and `run(options) -> Result`, a tool
-    has `main(argv) -> int`.
+    A benchmark is a folder whose module `benchmark` has `add_arguments(parser)` and `run(options) -> Result`; a tool
+    is a module with `main(argv) -> int`.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     overview = argparse.ArgumentParser(
@@ -48,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(importlib.import_module(f"benchmarks.{name}").main(argv[1:]))
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks {name}", description=BENCHMARKS[name])
     arguments.add_common(parser)
-    benchmark = importlib.import_module(f"benchmarks.{name}")
+    benchmark = importlib.import_module(f"benchmarks.{name}.benchmark")
     benchmark.add_arguments(parser)
     options = parser.parse_args(argv[1:])
     pin_threads(options.threads)

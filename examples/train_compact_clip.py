@@ -19,7 +19,8 @@ import torch
 from open_clip.model import CLIP
 from tqdm import tqdm
 
-from multimodal.training import MEAN, STD, Batch, augment, save_clip, train_clip
+from multimodal.clip.augmentation import MEAN, STD, augment
+from multimodal.clip.training import Batch, save_clip, train_clip
 from twotower.demo.photos import draw_photo
 from twotower.demo.vocabulary import BRANDS, CATEGORIES, COLOURS, MATERIALS, PATTERNS, Language
 from twotower.demo.wording import search_words, title

@@ -1,8 +1,9 @@
-"""Every exception of the package, each also the built-in that a caller would expect.
+"""Every exception and warning of the package, each exception also the built-in that a caller would expect.
 
 MultimodalError
   +- ImageError(ValueError)          a photo that cannot or must not be decoded
   +- ModelNotFoundError(OSError)     a model that is neither on disk nor on a reachable hub
+UnknownTokensWarning(UserWarning)    texts that the text model cannot read
 """
 
 from __future__ import annotations
@@ -18,3 +19,7 @@ class ImageError(MultimodalError, ValueError):
 
 class ModelNotFoundError(MultimodalError, OSError):
     """A model is neither on disk nor on a reachable hub; the message says what to install or to pass."""
+
+
+class UnknownTokensWarning(UserWarning):
+    """A text model met texts that it cannot read; the message suggests models that can."""

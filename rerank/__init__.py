@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rerank.ranked import Ranked
     from rerank.serving.choice import BackendReport
     from rerank.training.distillation import distil
+    from rerank.training.mining import MinedPairs, mine_pairs
     from rerank.training.options import FitOptions
     from rerank.training.report import FitReport, TrainingEvaluation
 
@@ -40,6 +41,7 @@ __all__ = [
     "FitReport",
     "InputError",
     "Metric",
+    "MinedPairs",
     "ModelCard",
     "ModelError",
     "ModelNotFoundError",
@@ -54,6 +56,7 @@ __all__ = [
     "WordWeight",
     "distil",
     "expected_calibration_error",
+    "mine_pairs",
 ]
 
 _MODULES = {
@@ -66,6 +69,7 @@ _MODULES = {
     "FitOptions": "rerank.training.options",
     "FitReport": "rerank.training.report",
     "Metric": "rerank.model_card",
+    "MinedPairs": "rerank.training.mining",
     "ModelCard": "rerank.model_card",
     "Ranked": "rerank.ranked",
     "RerankResult": "rerank.cascade",
@@ -75,6 +79,7 @@ _MODULES = {
     "WordWeight": "rerank.explain",
     "distil": "rerank.training.distillation",
     "expected_calibration_error": "rerank.calibration",
+    "mine_pairs": "rerank.training.mining",
 }
 
 

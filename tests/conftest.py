@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Before numpy, torch and faiss are imported, here and in every process that a test starts: workers whose
@@ -15,6 +16,12 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.update(dict.fromkeys(["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"], "1"))
 
 from multimodal import ClipEncoder, TextEncoder
+
+# Few examples unless `--hypothesis-profile thorough` asks for many, as `.ci/run` does. No deadlines: a busy machine
+# is no defect.
+settings.register_profile("fast", max_examples=20, deadline=None)
+settings.register_profile("thorough", max_examples=200, deadline=None)
+settings.load_profile("fast")
 
 WORDS = ["red", "blue", "green", "mug", "lamp", "chair", "steel", "wood", "paper", "table", "abc"]
 PROMPTS = {"query": "query: ", "document": "passage: "}

@@ -40,8 +40,8 @@ def test_the_wheel_holds_the_packages_and_nothing_else(tmp_path):
     assert {top for top in tops if not top.endswith(".dist-info")} == set(PACKAGES)
     assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
     assert {
-        "multimodal/compact/open_clip_config.json",
-        "multimodal/compact/open_clip_model.safetensors",
+        "multimodal/clip/compact/open_clip_config.json",
+        "multimodal/clip/compact/open_clip_model.safetensors",
     } <= set(names)
     tracked = subprocess.run(
         ["git", "ls-files", *PACKAGES], cwd=ROOT, capture_output=True, text=True, check=False

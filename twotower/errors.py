@@ -6,10 +6,11 @@ TwoTowerError
   +- QueryError(ValueError)       a search that cannot be run
   |    +- FilterError             a `where` that cannot be understood
   +- EncoderError(ValueError)     an encoder that gave something else than (n, dim) finite float32
-  +- CatalogError(ValueError)     a catalogue file that cannot be read
+  +- CatalogueError(ValueError)   a file of items, events, queries or judgements that cannot be read
   +- JudgementError(ValueError)   judgements that cannot be learned from or measured on
   +- LeakError(ValueError)        an evaluation that would have seen the future
   +- UnknownItemError(KeyError)   an id that is not indexed
+  +- MissingExtraError(ImportError)  an optional dependency that is not installed
   +- StoreError(OSError)          a store folder that cannot be read or written
        +- StoreVersionError       written by a newer version
        +- StoreDamagedError       a file is missing or is not what was written
@@ -18,7 +19,8 @@ TwoTowerError
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 
 class TwoTowerError(Exception):
@@ -54,8 +56,8 @@ class EncoderError(TwoTowerError, ValueError):
     """An encoder's vectors are not finite float32 of shape (n, dim) with a direction."""
 
 
-class CatalogError(TwoTowerError, ValueError):
-    """A catalogue file cannot be read; the message names the file, the line and the field."""
+class CatalogueError(TwoTowerError, ValueError):
+    """A catalogue or another input file cannot be read; the message names the file, the line and the field."""
 
 
 class JudgementError(TwoTowerError, ValueError):
@@ -72,6 +74,30 @@ class UnknownItemError(TwoTowerError, KeyError):
     def __str__(self) -> str:
         # KeyError would print the message in quotes.
         return str(self.args[0]) if self.args else ""
+
+
+class MissingExtraError(TwoTowerError, ImportError):
+    """An optional dependency is not installed; the message says which extra brings it."""
+
+
+@contextmanager
+def needs_extra(extra: str, purpose: str) -> Iterator[None]:
+    """Import an optional dependency in the body of this `with`.
+
+    Args:
+        extra: of `pip install 'twotower[extra]'`, the one that brings the dependency.
+        purpose: what it is needed for, such as "reading Parquet".
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    try:
+        yield
+    except ImportError as error:
+        package = (error.name or extra).partition(".")[0]
+        raise MissingExtraError(
+            f"{purpose} needs {package}: run `pip install 'twotower[{extra}]'`", name=error.name
+        ) from error
 
 
 class StoreError(TwoTowerError, OSError):

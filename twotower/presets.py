@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from multimodal.clip import ClipEncoder
+from multimodal.clip.encoder import ClipEncoder
 from multimodal.fusion import WeightedConcat, WeightedSum
-from multimodal.text import TextEncoder
+from multimodal.text.encoder import TextEncoder
 from rerank.cascade import Cascade, Stage
-from rerank.decay import Decay
-from rerank.decay_by import DecayBy
+from rerank.decay import Decay, DecayBy
 from twotower.errors import StoreError
 from twotower.towers.dual_encoder import DualEncoder
 from twotower.towers.parts import TextTower

@@ -1,1 +1,1 @@
-"""What all benchmarks share: the contract, fair timing, data, models, options, tables."""
+"""What several benchmarks share."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.common.scratch import scratch_folder
-from twotower.ingest import read_catalog, read_qrels, read_queries
+from twotower.ingest import read_catalogue, read_qrels, read_queries
 from twotower.recall.columns import Columns
 from twotower.recall.filters import parse_where
 from twotower.types import Item, Query, Where
@@ -59,7 +59,7 @@ def read_dataset(
     folder = sample_folder() if folder is None else folder
     qrels = dict(list(read_qrels(folder, split).items())[:limit])
     queries = read_queries(folder)
-    items = tuple(read_catalog(folder))
+    items = tuple(read_catalogue(folder))
     if where is None and _judges_only(items, split, qrels):
         where = {"split": split}
     if where is not None:

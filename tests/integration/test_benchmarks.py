@@ -23,7 +23,6 @@ SYSTEMS = {
     "opening": {"twotower", "faiss"},
     "crash": {"twotower"},
     "rerank": {"twotower", "sentence-transformers"},
-    "pairs": {"constant", "jaccard", "tf-idf", "twotower"},
     "encode": {"twotower", "sentence-transformers", "open_clip"},
     "train": {"random", "bm25", "untrained", "twotower", "sentence-transformers"},
     "recommend": {

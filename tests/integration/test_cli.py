@@ -18,7 +18,7 @@ from twotower import IndexPolicy, Retriever
 from twotower.cli import main
 from twotower.commands import index as index_command
 from twotower.demo.photos import draw_photo
-from twotower.ingest.catalog import read_catalog
+from twotower.ingest.catalogue import read_catalogue
 
 RECORDS = [
     {"id": "shoes", "title": "Red running shoes", "text": "Light mesh trainers", "image": "shoes.jpg",
@@ -298,7 +298,7 @@ def test_ctrl_c_in_a_real_process_is_one_line(tmp_path):
 
 def test_calibrate_measures_each_kind_of_query(shop, tmp_path, capsys):
     with Retriever.open(tmp_path / "store", index=IndexPolicy(exact_up_to=2)) as retriever:
-        retriever.upsert(read_catalog(shop / "catalog.jsonl"))
+        retriever.upsert(read_catalogue(shop / "catalog.jsonl"))
     (tmp_path / "mug.jpg").write_bytes((shop / "mug.jpg").read_bytes())
     asked = [{"_id": "1", "text": "mug"}, {"_id": "2", "text": "shoe"}]
     write(tmp_path / "queries.jsonl", [*asked, {"_id": "3", "text": "", "metadata": {"image": "mug.jpg"}}])

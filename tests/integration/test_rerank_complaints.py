@@ -1,4 +1,4 @@
-"""What users complain about most in reranking and recency; see `test_complaints`.
+"""What users complain about most in reranking and recency; see `test_deletes_and_filters`.
 
 Complaints are named as in the projects' trackers.
 """
@@ -13,11 +13,10 @@ from fakes import OverlapReranker, PlaneEncoder
 from scipy.special import expit
 from shops import NOW, WORDS, Logits, aged, ids, random_texts, scores, shop
 
-from rerank import CrossEncoderReranker, Decay, TruncationWarning
+from rerank import CrossEncoderReranker, Decay, TruncationWarning, mine_pairs
 from twotower import Event, IndexPolicy, Item, Retriever
 from twotower.recall.hybrid import Convex, ReciprocalRank
 from twotower.recall.vectors.maker import IndexMaker
-from twotower.training import mine_pairs
 
 
 def judged(slope, intercept):

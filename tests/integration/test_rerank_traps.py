@@ -13,7 +13,7 @@ from fakes import HashEncoder, OverlapReranker, PlaneEncoder
 from scipy.special import expit, logsumexp
 from shops import NOW, Logits, aged, ids, random_texts, scores, shop
 
-from multimodal import TextEncoder, WeightedConcat, WeightedSum
+from multimodal import TextEncoder, TextFitOptions, WeightedConcat, WeightedSum
 from rerank import CrossEncoderReranker, Decay
 from twotower import IndexPolicy, Item, Retriever
 from twotower.errors import ItemError, QueryError
@@ -89,7 +89,9 @@ def test_t4_the_temperature_divides_cosines_once_and_nothing_is_taken_from_them(
     logits = encoder.encode_queries(queries) @ encoder.encode_documents(documents).T / temperature
     logits[0, 1] = logits[1, 0] = -np.inf  # steel answers both
     pairs = list(zip(queries, documents, strict=True))
-    report = encoder.fit(pairs, batch_size=4, temperature=temperature, bf16=False, progress=False)
+    report = encoder.fit(
+        pairs, batch_size=4, options=TextFitOptions(temperature=temperature, bf16=False, progress=False)
+    )
     assert report.losses == pytest.approx([np.mean(logsumexp(logits, axis=1) - np.diag(logits))], rel=1e-4)
 
 

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 
 from twotower import IndexPolicy, Item, Retriever
 from twotower.cli import main
-from twotower.ingest.catalog import read_catalog
+from twotower.ingest.catalogue import read_catalogue
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -87,7 +87,7 @@ def test_export_writes_a_catalogue_that_reads_back(store, capsys):
     assert capsys.readouterr().out == f"45 items written to {catalog}\n"
     with Retriever.open(store, encoder=HashEncoder(), read_only=True) as retriever:
         items = list(retriever.items())
-    assert list(read_catalog(catalog)) == items
+    assert list(read_catalogue(catalog)) == items
     expected = HashEncoder().encode_items(items)
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     np.testing.assert_allclose(load_file(vectors)["vectors"], expected, atol=1e-6)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 from fakes import HashEncoder, PlaneEncoder
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rerank import Decay, DecayBy
@@ -89,7 +89,6 @@ def by_hand(items, query, decay):
 
 
 @given(rows, rows, st.sampled_from(["red shoes", "bag", "blue lamp"]), decays)
-@settings(max_examples=50, deadline=None)
 def test_equals_scoring_every_item_by_hand(rows, later, query, decay):
     """Over two writes, of which the second replaces items, after a delete, and with a filter."""
     retriever = Retriever(HashEncoder(), decay=decay)

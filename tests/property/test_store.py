@@ -145,6 +145,4 @@ class Life(RuleBasedStateMachine):
 
 
 TestLife = Life.TestCase
-TestLife.settings = settings(
-    max_examples=60, stateful_step_count=12, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+TestLife.settings = settings(stateful_step_count=12, suppress_health_check=[HealthCheck.too_slow])

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from multimodal import ClipEncoder, ImageError, ModelNotFoundError
+from multimodal.clip.weights import find_weights
 
 SIZE = 32  # the tiny model's, see conftest
 WORDS = ["a red mug", "blue lamp", "绿色 椅子", "a long text " * 40, ""]
@@ -171,14 +172,26 @@ def not_found(architecture: str, pretrained: str | Path | None = None) -> str:
 
 def test_unknown_names_say_what_to_pass(tmp_path) -> None:
     assert not_found("ViT-B-33") == (
-        "open_clip knows no architecture 'ViT-B-33': pass one of open_clip.list_models(), "
+        "open_clip has no architecture 'ViT-B-33': pass one of open_clip.list_models(), "
         "'hf-hub:organisation/name' or 'local-dir:folder'"
     )
     assert "'no-such-tag' is neither a weights file nor a tag of ViT-B-32" in not_found(
         "ViT-B-32", "no-such-tag"
     )
     assert "laion2b_s34b_b79k" in not_found("ViT-B-32")  # open_clip itself would give random weights
-    assert f"'{tmp_path}/none' does not exist" in not_found(f"local-dir:{tmp_path}/none")
+    assert f"there is no model folder '{tmp_path}/none'" in not_found(f"local-dir:{tmp_path}/none")
+
+
+def test_a_relative_folder_and_weights_file_stay_the_same_after_chdir(tiny_clip_folder, monkeypatch) -> None:
+    monkeypatch.chdir(tiny_clip_folder.parent)
+    encoder = ClipEncoder(f"local-dir:{tiny_clip_folder.name}", device="cpu")
+    assert encoder.describe() == {"architecture": f"local-dir:{tiny_clip_folder}", "pretrained": None}
+    (tiny_clip_folder.parent / "weights.safetensors").touch()
+    try:
+        _, weights = find_weights("ViT-B-32", "weights.safetensors")
+    finally:
+        (tiny_clip_folder.parent / "weights.safetensors").unlink()
+    assert weights == str(tiny_clip_folder.parent / "weights.safetensors")
 
 
 def test_weights_of_another_architecture(tiny_clip_folder, tmp_path) -> None:
@@ -217,7 +230,7 @@ def test_an_unreachable_hub_is_asked_once(monkeypatch, tmp_path, architecture, t
     monkeypatch.setattr(huggingface_hub, "model_info", fail)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     assert not_found(architecture, tag) == (
-        f"model '{repository}' is not on this machine and the hub does not give it (ConnectionError): "
+        f"model '{repository}' is not on this machine and the hub does not provide it (ConnectionError): "
         "pass a weights file, 'local-dir:folder' or ClipEncoder.compact()"
     )
     assert asked == [repository]

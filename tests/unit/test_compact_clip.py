@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import socket
 from itertools import product
-from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -12,19 +11,17 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-import multimodal
+from multimodal.clip.encoder import COMPACT
 from twotower.demo.photos import draw_photo
 from twotower.demo.vocabulary import CATEGORIES, COLOURS, NAMES, PATTERNS
-
-FOLDER = Path(multimodal.__file__).parent / "compact"
 
 
 class Compact:
     """The shipped folder as open_clip loads it."""
 
     def __init__(self) -> None:
-        self.model, _, self.preprocess = open_clip.create_model_and_transforms(f"local-dir:{FOLDER}")
-        self.tokenizer = open_clip.get_tokenizer(f"local-dir:{FOLDER}")
+        self.model, _, self.preprocess = open_clip.create_model_and_transforms(f"local-dir:{COMPACT}")
+        self.tokenizer = open_clip.get_tokenizer(f"local-dir:{COMPACT}")
         self.model.eval()
 
     def photos(self, photos: list[Image.Image]) -> NDArray[np.float32]:
@@ -43,7 +40,7 @@ def compact() -> Compact:
 
 
 def test_the_folder_is_small_and_open_to_read() -> None:
-    files = list(FOLDER.iterdir())
+    files = list(COMPACT.iterdir())
     assert {"open_clip_config.json", "open_clip_model.safetensors"} <= {file.name for file in files}
     assert sum(file.stat().st_size for file in files) <= 8e6
 

@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from benchmarks.vectors.points import LookupEncoder, clustered, exact, recall_at_k
+from benchmarks.common.vectors import LookupEncoder, clustered, exact, recall_at_k
 from twotower import IndexPolicy, Item, Query, Retriever
 from twotower.errors import QueryError, StoreError
 from twotower.recall.vectors.build import build_index

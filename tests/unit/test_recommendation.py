@@ -134,13 +134,13 @@ def test_a_recommender_that_looks_for_the_truth_in_its_past_finds_nothing():
 
 @pytest.mark.parametrize("day", [0, 2])
 def test_a_past_that_was_not_cut_is_refused(day):
-    with pytest.raises(LeakError, match=r"User 'v': the event on item 'z' at 2024-03-0\d.* is not before"):
+    with pytest.raises(LeakError, match=r"user 'v': the event on item 'z' at 2024-03-0\d.* is not before"):
         Past(START, [*bought("u", "a", -1), *bought("v", "z", day)])
 
 
 def test_a_model_fitted_on_the_truth_is_refused():
     tasks = next_baskets(HISTORY, START)
-    with pytest.raises(LeakError, match="User 'v': the event on item 'a' at 2024-03-01"):
+    with pytest.raises(LeakError, match="user 'v': the event on item 'a' at 2024-03-01"):
         evaluate_recommender(own, tasks, HISTORY, fitted_on=HISTORY)
     evaluate_recommender(own, tasks, HISTORY, fitted_on=time_split(HISTORY, START)[0])
 
@@ -154,7 +154,7 @@ def test_a_recommender_made_from_a_history_that_was_not_cut_is_caught():
 
     tasks = next_baskets(HISTORY, START)
     assert evaluate_recommender(peeking(HISTORY), tasks, HISTORY).means["ndcg@10"] == pytest.approx(1)
-    with pytest.raises(LeakError, match=r"User 'u': .* user 'u' on item '[ae]' at 2024-03-03"):
+    with pytest.raises(LeakError, match=r"user 'u': .* user 'u' on item '[ae]' at 2024-03-03"):
         check_blind(peeking, tasks[1:2], HISTORY)
 
 
@@ -169,9 +169,9 @@ def test_an_honest_recommender_is_not_accused():
         check_blind(lambda events: own, last_baskets(HISTORY), HISTORY, repeats=repeats)
 
 
-def test_refused():
+def test_a_user_with_two_tasks_and_an_item_recommended_twice_are_named():
     tasks = next_baskets(HISTORY, START)
-    with pytest.raises(ValueError, match="User 'v' has two tasks"):
+    with pytest.raises(ValueError, match="user 'v' has two tasks"):
         evaluate_recommender(own, [tasks[0], *tasks], HISTORY)
     with pytest.raises(ValueError, match="'v' was recommended item 'a' twice"):
         evaluate_recommender(always("aba"), tasks, HISTORY)

@@ -6,6 +6,8 @@ from itertools import product
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 from twotower.evaluation import compare, compare_all, compare_values, mean_interval, ratio_interval
@@ -69,6 +71,29 @@ def test_ratio_interval_by_construction():
     assert noisy.mean == pytest.approx(1)
     with pytest.raises(ValueError, match="0 on every query"):
         ratio_interval(theirs, np.zeros(60))
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0.001, 1), min_size=1, max_size=12))
+@example([0.1] * 3)
+@example([0.1] * 9 + [0.0])
+def test_an_interval_lies_within_the_range_of_its_values(values):
+    found = mean_interval(values, resamples=30)
+    for end in (found.low, found.mean, found.high):
+        assert min(values) <= end <= max(values)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.floats(0.001, 1), st.floats(0.001, 1)), min_size=1, max_size=12))
+@example([(0.1, 0.1)] * 9 + [(0.7, 0.7000001)])
+@example([(0.1, 0.3)] * 3)
+@example([(0.0, 0.0)] + [(0.1, 0.3)] * 11)
+def test_an_interval_of_a_ratio_lies_within_the_range_of_the_single_ratios(pairs):
+    values, baseline = np.array(pairs).T
+    found = ratio_interval(values, baseline, resamples=30)
+    ratios = values[baseline > 0] / baseline[baseline > 0]
+    for end in (found.low, found.mean, found.high):
+        assert ratios.min() <= end <= ratios.max()
 
 
 def test_holm_by_hand():

@@ -62,7 +62,7 @@ def test_age_bands(age, expected):
     assert age_band(NOW)(Item("a", "A", time=time)) == expected
 
 
-def test_labels():
+def test_labels_by_photo_text_attribute_events_length_and_language():
     events = [Event("u", "warm", "view", NOW), Event("v", "warm", "view", NOW)]
     assert [cold(events)(Item(id_, "x")) for id_ in ("warm", "new")] == ["warm", "cold"]
     assert cold(events, fewer_than=3)(Item("warm", "x")) == "cold"

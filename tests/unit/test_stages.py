@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -12,8 +13,10 @@ from fakes import HashEncoder, OverlapReranker
 
 from rerank import Decay
 from twotower import Item, Query, Retriever
+from twotower.errors import MissingExtraError
 from twotower.evaluation import evaluate, search_run
-from twotower.evaluation.stages import Remembering, stages_of, time_searches
+from twotower.evaluation.caching import CachingReranker
+from twotower.evaluation.stages import stages_of, time_searches
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -127,7 +130,7 @@ def test_the_reranker_reads_each_pair_once_for_quality():
             return super().score(pairs)
 
     counting = Counting()
-    remembering = Remembering(counting)
+    remembering = CachingReranker(counting)
     pairs = [("red", "red lamp"), ("red", "chair"), ("red", "red lamp")]
     for _ in range(2):
         assert remembering.score(pairs).tolist() == [1, 0, 1]
@@ -171,6 +174,16 @@ def test_table_json_and_picture(retriever, tmp_path):
     assert (tmp_path / "stages.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_without_matplotlib_a_plot_names_the_extra(retriever, tmp_path, monkeypatch):
+    found = evaluate(retriever, QUERIES, {"q": {"text": 1}}, now=NOW, timed_queries=0)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.delitem(sys.modules, "matplotlib.figure", raising=False)
+    with pytest.raises(
+        MissingExtraError, match=r"plotting needs matplotlib: run `pip install 'twotower\[plot\]'`"
+    ):
+        found.plot(tmp_path / "stages.png")
+
+
 def test_search_run_asks_in_chunks_and_says_how_far_it_is(retriever):
     queries = {f"q{number}": Query(f"{number} {number}") for number in range(70)}
     done: list[int] = []
@@ -181,5 +194,5 @@ def test_search_run_asks_in_chunks_and_says_how_far_it_is(retriever):
 
 
 def test_a_judged_query_that_is_missing_is_named(retriever):
-    with pytest.raises(ValueError, match="Query 'lost' is judged but not among the queries"):
+    with pytest.raises(ValueError, match="query 'lost' is judged but not among the queries"):
         evaluate(retriever, QUERIES, {"lost": {"text": 1}})

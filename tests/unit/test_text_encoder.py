@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from multimodal import ModelNotFoundError, TextEncoder, UnknownTokensWarning
-from multimodal.text import MULTILINGUAL
+from multimodal.text.encoder import MULTILINGUAL
 
 TEXTS = ["red mug", "a blue lamp of steel", "green", "wood table, paper lamp, red chair", "mug"]
 
@@ -84,23 +84,21 @@ def test_empty_in_gives_empty_out(text_encoder) -> None:
         assert encode([]).dtype == np.float32
     assert text_encoder.readable([]).shape == (0,)
     assert text_encoder.readable([]).dtype == np.bool_
+    assert text_encoder.unknown_shares([]).shape == (0,)
 
 
-def test_readable_counts_known_tokens_and_warns_once(tiny_text_folder) -> None:
+def test_texts_that_are_not_readable_are_warned_of_once(tiny_text_folder) -> None:
     encoder = TextEncoder(tiny_text_folder, device="cpu")
-    assert encoder.readable(["red mug", "red unheardof", ""]).tolist() == [
-        True,
-        True,
-        False,
-    ]  # half is enough
-    # Known of all tokens: 2 of 2, 1 of 3, 0 of 1, 0 of 0. Three of the six are unknown.
+    # Half is enough.
+    assert encoder.readable(["red mug", "red unheardof", ""]).tolist() == [True, True, False]
+    # Known of all tokens: 2 of 2, 1 of 3, 0 of 1, 0 of 0. The empty text is not readable but no reason to warn.
     texts = ["red mug", "red  unheardof\nwords", "unheardof", ""]
     with pytest.warns(UnknownTokensWarning) as caught:
         assert encoder.readable(texts).tolist() == [True, False, False, False]
     (warning,) = caught
     assert str(warning.message) == (
-        f"the text model {tiny_text_folder} does not know 50% of the tokens of these 4 texts (3 of 6), "
-        f"such as 'red unheardof words': {MULTILINGUAL}"
+        f"the text model {tiny_text_folder} cannot read 2 of these 4 texts, such as 'red unheardof words': "
+        f"{MULTILINGUAL}"
     )
     assert warning.filename == __file__
     with warnings.catch_warnings():
@@ -145,7 +143,7 @@ def test_the_default_model_comes_out_of_its_package_without_network(one_thread, 
 
 
 def test_a_missing_folder(tmp_path, no_network) -> None:
-    message = f"model folder '{tmp_path / 'none'}' does not exist: pass an existing folder or a hub name"
+    message = f"there is no model folder '{tmp_path / 'none'}': pass an existing folder or a hub name"
     assert not_found(tmp_path / "none") == message
     assert not_found(str(tmp_path / "none")) == message
 
@@ -158,7 +156,7 @@ def test_a_folder_without_a_model(tmp_path, no_network) -> None:
 
 def test_an_unreachable_hub_is_asked_once(unreachable_hub) -> None:
     assert not_found("nobody/nothing") == (
-        "model 'nobody/nothing' is not on this machine and the hub does not give it (ConnectionError): "
+        "model 'nobody/nothing' is not on this machine and the hub does not provide it (ConnectionError): "
         "pass the path of a model folder"
     )
     assert unreachable_hub == ["nobody/nothing"]

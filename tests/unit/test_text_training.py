@@ -2,20 +2,24 @@ from __future__ import annotations
 
 import math
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from multimodal import TextEncoder, text_training
-from multimodal.text_training import in_batch_loss, known_positives, schedule, tokenize
+from multimodal import TextEncoder, TextFitOptions
+from multimodal.losses import in_batch_loss
+from multimodal.text import training
+from multimodal.text.training import schedule
+from multimodal.text.training_data import TrainingPairs, shuffled_batches, tokenize
 
 # A rule that random weights do not know: each query has one document, and they have no word in common.
 QUERIES, DOCUMENTS = ["red", "blue", "green", "mug", "lamp"], ["steel", "wood", "paper", "table", "abc"]
 RULE = list(zip(QUERIES, DOCUMENTS, strict=True))
 TEXTS = ["red mug", "a blue lamp of steel", "green", "wood table, paper lamp, red chair", "mug"]
-FAST = {"batch_size": 5, "learning_rate": 3e-3, "bf16": False}
+FAST = {"batch_size": 5, "learning_rate": 3e-3, "options": TextFitOptions(bf16=False)}
 
 
 @pytest.fixture
@@ -68,7 +72,7 @@ def test_masked_documents_get_no_gradient():
     np.testing.assert_allclose(logits.grad, [[0, 0], [0.25, -0.25]], atol=1e-7)
 
 
-def masks_of(encoder, monkeypatch, pairs, **options):
+def mask_of(encoder, monkeypatch, pairs):
     """What the loop passes to the loss in one batch, each row and column under its pair's position."""
     seen = []
 
@@ -76,15 +80,12 @@ def masks_of(encoder, monkeypatch, pairs, **options):
         seen.append(known.numpy().copy())
         return loss(logits, known)
 
-    order = []
-
     def batches(lengths, size, epochs, generator):
-        order.append(np.arange(len(lengths)))
-        yield order[-1]
+        yield np.arange(len(lengths))
 
-    monkeypatch.setattr(text_training, "in_batch_loss", spy)
-    monkeypatch.setattr(text_training, "epochs_of_batches", batches)
-    encoder.fit(pairs, batch_size=len(pairs), bf16=False, **options)
+    monkeypatch.setattr(training, "in_batch_loss", spy)
+    monkeypatch.setattr(training, "shuffled_batches", batches)
+    encoder.fit(pairs, batch_size=len(pairs), options=TextFitOptions(bf16=False))
     (mask,) = seen
     return mask
 
@@ -99,17 +100,17 @@ def test_known_positives_of_the_query_and_copies_of_the_document_are_no_negative
     ]
     x, o = True, False
     np.testing.assert_array_equal(
-        masks_of(encoder, monkeypatch, pairs),
+        mask_of(encoder, monkeypatch, pairs),
         [[x, x, x, o, x], [x, x, x, o, x], [x, o, x, o, o], [o, o, o, x, o], [x, x, x, o, x]],
     )
 
 
-def test_positives_that_are_not_in_the_batch_count_too():
-    queries, documents = np.array([0, 0, 1, 2]), np.array([10, 11, 12, 11])
-    keys = np.unique(text_training._key(queries, documents))
-    batch = np.array([1, 2])
-    known = known_positives(queries[batch], np.array([10, 11]), keys)  # (0, 10) is a pair outside the batch
-    np.testing.assert_array_equal(known, [[True, True], [False, False]])
+def test_positives_that_are_not_in_the_batch_count_too(encoder):
+    pairs = [("red", "steel"), ("red", "wood"), ("blue", "paper"), ("green", "wood")]
+    data = TrainingPairs.tokenize(encoder._model, pairs, None)
+    # "red" and "wood" are a pair of their own, though not a row of this batch.
+    np.testing.assert_array_equal(data.known_positives(np.array([0, 3])), [[True, True], [False, True]])
+    np.testing.assert_array_equal(data.known_positives(np.array([2, 3])), [[True, False], [False, True]])
 
 
 def test_planted_pairs_rank_first_and_shuffled_ones_do_not(folder):
@@ -132,7 +133,8 @@ def test_one_seed_gives_one_model_and_leaves_the_random_state_alone(folder):
             torch.manual_seed(global_seed)
             state = torch.random.get_rng_state()
             encoder = TextEncoder(folder, device="cpu")
-            encoder.fit(RULE, seed=seed, epochs=2, **(FAST | {"batch_size": 4}))
+            options = TextFitOptions(seed=seed, bf16=False)
+            encoder.fit(RULE, epochs=2, batch_size=4, learning_rate=3e-3, options=options)
             assert torch.equal(torch.random.get_rng_state(), state)
         return {name: tensor.numpy() for name, tensor in encoder._model.state_dict().items()}
 
@@ -163,7 +165,7 @@ def test_max_length_cuts_and_batches_are_no_longer_than_they_must_be(encoder):
 
 def test_every_row_comes_once_an_epoch_in_batches_of_similar_length():
     lengths = np.random.default_rng(1).integers(3, 40, 1000)
-    batches = list(text_training.epochs_of_batches(lengths, 8, 2, np.random.default_rng(0)))
+    batches = list(shuffled_batches(lengths, 8, 2, np.random.default_rng(0)))
     assert len(batches) == 250
     for epoch in (batches[:125], batches[125:]):
         assert sorted(np.concatenate(epoch).tolist()) == list(range(1000))
@@ -182,15 +184,15 @@ def test_an_interrupted_fit_leaves_the_weights_of_the_last_step(folder, monkeypa
             raise KeyboardInterrupt
         return loss(logits, known)
 
-    monkeypatch.setattr(text_training, "in_batch_loss", dying)
+    monkeypatch.setattr(training, "in_batch_loss", dying)
     with pytest.raises(KeyboardInterrupt):
         interrupted.fit(RULE, epochs=10, **FAST)
     monkeypatch.undo()
     assert not interrupted._model.training
     monkeypatch.setattr(
-        text_training,
-        "epochs_of_batches",
-        lambda lengths, size, epochs, generator, real=text_training.epochs_of_batches: list(
+        training,
+        "shuffled_batches",
+        lambda lengths, size, epochs, generator, real=shuffled_batches: list(
             real(lengths, size, epochs, generator)
         )[:3],
     )
@@ -209,18 +211,10 @@ def test_time_ends_the_training_and_the_learning_rate_follows_it(encoder, monkey
         return real(self, *given, **named)
 
     monkeypatch.setattr(torch.optim.AdamW, "step", step)
-    report = text_training.train(
+    report = training.train(
         encoder._model,
         RULE,
-        epochs=1000,
-        batch_size=5,
-        learning_rate=1e-3,
-        temperature=0.05,
-        max_seconds=10.0,
-        max_length=None,
-        bf16=False,
-        seed=0,
-        progress=None,
+        TextFitOptions(epochs=1000, batch_size=5, learning_rate=1e-3, max_seconds=10.0, bf16=False),
         clock=lambda: clock.now,
     )
     assert (report.steps, report.seconds, report.out_of_time) == (10, 10.0, True)
@@ -231,7 +225,7 @@ def test_time_ends_the_training_and_the_learning_rate_follows_it(encoder, monkey
 
 def test_a_loss_that_explodes_is_an_error(encoder):
     with pytest.raises(FloatingPointError, match="lower learning_rate"):
-        encoder.fit(RULE, epochs=50, batch_size=5, learning_rate=1e38, bf16=False)
+        encoder.fit(RULE, epochs=50, batch_size=5, learning_rate=1e38, options=TextFitOptions(bf16=False))
     assert not encoder._model.training
 
 
@@ -280,19 +274,42 @@ def test_a_static_model_is_refused_by_name(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("named", "arguments"),
+    ("message", "arguments"),
     [
-        ("no pairs", {"pairs": []}),
-        ("pair 1", {"pairs": [("a", "b"), "ab"]}),
-        ("epochs=0", {"epochs": 0}),
-        ("batch_size=0", {"batch_size": 0}),
-        ("learning_rate=0", {"learning_rate": 0}),
-        ("temperature=0", {"temperature": 0}),
-        ("max_seconds=0", {"max_seconds": 0}),
-        ("max_length=65", {"max_length": 65}),
+        ("pairs must hold at least one pair of query and document, got none", {"pairs": []}),
+        ("pair 1 must be two strings, a query and a document", {"pairs": [("a", "b"), "ab"]}),
+        ("pair 0 must be two strings, a query and a document", {"pairs": [("a", 1)]}),
+        ("epochs must be at least 1, got 0", {"epochs": 0}),
+        ("batch_size must be at least 1, got 0", {"batch_size": 0}),
+        ("learning_rate must be above 0, got 0", {"learning_rate": 0}),
     ],
 )
-def test_bad_input_is_named(text_encoder, named, arguments):
-    with pytest.raises(ValueError, match=named):
+def test_an_argument_that_cannot_be_used_is_named(text_encoder, message, arguments):
+    with pytest.raises(ValueError, match=f"^{message}$"):
         text_encoder.fit(**({"pairs": RULE} | arguments))
     assert text_encoder.describe()  # nothing was fitted
+
+
+@pytest.mark.parametrize(
+    ("message", "options"),
+    [
+        ("temperature must be above 0, got 0", {"temperature": 0}),
+        ("max_seconds must be above 0, got 0", {"max_seconds": 0}),
+        ("max_length must be at least 3, got 2", {"max_length": 2}),
+        ("learning_rate must be above 0, got nan", {"learning_rate": math.nan}),
+    ],
+)
+def test_an_option_that_cannot_be_used_is_named(message, options):
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        TextFitOptions(**options)
+
+
+def test_more_tokens_than_the_model_takes_are_refused(text_encoder):
+    with pytest.raises(ValueError, match=r"^max_length must be at most 64, the limit of .*, got 65$"):
+        text_encoder.fit(RULE, options=TextFitOptions(max_length=65))
+
+
+def test_an_argument_of_fit_overrides_the_options(encoder):
+    options = TextFitOptions(epochs=9, batch_size=5, bf16=False)
+    assert encoder.fit(RULE, epochs=2, options=options).steps == 2
+    assert encoder.fit(RULE, batch_size=1, options=replace(options, epochs=1)).steps == 5

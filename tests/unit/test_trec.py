@@ -28,7 +28,7 @@ def test_ir_measures_on_the_written_file_gives_our_numbers(tmp_path):
     assert list(ours.values()) == pytest.approx([found[nDCG @ 10], found[AP], found[R @ 100]], abs=1e-9)
 
 
-def test_lines(tmp_path):
+def test_a_line_holds_query_document_rank_score_and_name(tmp_path):
     write_run(tmp_path / "run.txt", {"q": {"a": 0.5, "b": 2.0}, "none": {}})
     assert (tmp_path / "run.txt").read_text() == "q Q0 b 1 2.0 twotower\nq Q0 a 2 0.5 twotower\n"
     write_run(tmp_path / "ties.txt", {"q": {"a": -1.0, "b": -1.0}}, "mine")

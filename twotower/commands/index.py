@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from multimodal.clip import ClipEncoder
+from multimodal.clip.encoder import ClipEncoder
 from multimodal.fusion import WeightedConcat
 from multimodal.hub import DEFAULT_TEXT_MODEL
-from multimodal.text import TextEncoder
+from multimodal.text.encoder import TextEncoder
 from twotower import presets
-from twotower.errors import CatalogError
-from twotower.ingest.catalog import read_catalog
+from twotower.errors import CatalogueError
+from twotower.ingest.catalogue import read_catalogue
 from twotower.intake import check_items
 from twotower.retriever import Retriever
 from twotower.store.folder import is_store
@@ -81,19 +81,19 @@ def index(
     `AT_ONCE` items, so the same call after an interruption goes on where that one was.
 
     Args:
-        catalog: see `read_catalog`.
+        catalog: see `read_catalogue`.
         store: a store, or a new or empty folder.
         make_encoder: called when the catalogue was found good; an existing store's must be the same.
         skip_bad: leave out rows and items that cannot be indexed, instead of stopping at the first.
 
     Raises:
-        CatalogError: the catalogue cannot be read.
+        CatalogueError: the catalogue cannot be read.
         ItemError: an item cannot be indexed (without `skip_bad`).
         StoreError: the store cannot be used, or was made with another encoder.
     """
-    bad_rows: list[CatalogError] = []
+    bad_rows: list[CatalogueError] = []
     bad_items: list[BadItem] = []
-    rows = read_catalog(catalog, bad=bad_rows if skip_bad else None)
+    rows = read_catalogue(catalog, bad=bad_rows if skip_bad else None)
     items = check_items(rows, bad_items if skip_bad else None)
     indexed = 0
     with _open(store, make_encoder()) as retriever:

@@ -13,7 +13,7 @@ from typing import TextIO
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
     """Show our own warnings in one line each, no library's warnings and logs, and bars only on a terminal."""
-    from multimodal.text import UnknownTokensWarning
+    from multimodal.errors import UnknownTokensWarning
 
     disabled = logging.root.manager.disable
     with warnings.catch_warnings():

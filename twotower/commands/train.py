@@ -9,22 +9,23 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from multimodal.hub import DEFAULT_TEXT_MODEL, locate
-from multimodal.text import TextEncoder
-from rerank.card import PACKAGES, Metric, ModelCard, installed_versions
-from rerank.checkpoints import check_replaceable
-from rerank.cross_encoder import CrossEncoderReranker
+from multimodal.hub import DEFAULT_TEXT_MODEL
+from multimodal.text.encoder import TextEncoder
+from rerank.model_card import PACKAGES, Metric, ModelCard, installed_versions
+from rerank.cross_encoder.checkpoint import check_replaceable
+from rerank.cross_encoder.reranker import CrossEncoderReranker
 from rerank.training.losses import LossName
-from rerank.training.report import Evaluation, FitReport
+from rerank.training.mining import MinedPairs, mine_pairs, normalized
+from rerank.training.options import FitOptions
+from rerank.training.report import FitReport, TrainingEvaluation
 from twotower.commands.watching import Watch, tensorboard, weights_and_biases
 from twotower.errors import JudgementError
+from twotower.evaluation.judgements import METRIC, JudgedReport, measure_judged
 from twotower.ingest.beir import read_qrels, read_queries
-from twotower.ingest.catalog import read_catalog
+from twotower.ingest.catalogue import read_catalogue
 from twotower.recall.hybrid import ReciprocalRank
 from twotower.retriever import Retriever
 from twotower.towers.dual_encoder import DualEncoder
-from twotower.training.judged import METRIC, JudgedReport, measure_judged
-from twotower.training.mining import Mined, mine_pairs, same_words
 from twotower.types import Query
 
 Say = Callable[[str], object]
@@ -126,14 +127,14 @@ def train_rerank(training: Training, *, today: date, say: Say) -> JudgedReport |
         What was measured on the dev split; None where there is nothing to measure on.
 
     Raises:
-        CatalogError: the data cannot be read.
+        CatalogueError: the data cannot be read.
         JudgementError: there is nothing to learn from.
         ModelNotFoundError: the base model is a path that does not exist.
         RerankError: the model cannot be opened, fitted or saved.
         KeyboardInterrupt: as it came, with how to go on.
     """
     check_replaceable(training.out.expanduser().absolute())
-    base = locate(training.base)
+    reranker = CrossEncoderReranker(training.base, max_length=training.max_length)
     judged = _read(training.data)
     with ExitStack() as closing:
         watches = list(_watches(training, closing))
@@ -142,7 +143,6 @@ def train_rerank(training: Training, *, today: date, say: Say) -> JudgedReport |
             retriever, judged.queries, judged.train, negatives=training.negatives, seed=training.seed
         )
         say(str(mined))
-        reranker = CrossEncoderReranker(base, max_length=training.max_length)
         for line in _told(_fit(reranker, mined, training, watches)):
             say(line)
         # The checkpoint is gone now: what was learned must not wait for the measuring.
@@ -166,8 +166,8 @@ def _read(folder: Path) -> Judged:
             raise JudgementError(
                 f"qrels/{split}.tsv judges the query {missing[0]!r}, which queries.jsonl has not: add it there"
             )
-    trained = {same_words(queries[query]) for query in train}
-    fresh = {query: grades for query, grades in dev.items() if same_words(queries[query]) not in trained}
+    trained = {normalized(queries[query]) for query in train}
+    fresh = {query: grades for query, grades in dev.items() if normalized(queries[query]) not in trained}
     return Judged(queries, train, {query: fresh[query] for query in fresh if queries[query].strip()})
 
 
@@ -181,14 +181,16 @@ def _watches(training: Training, closing: ExitStack) -> Iterator[Watch]:
 def _retriever(training: Training) -> Retriever:
     if training.store is not None:
         return Retriever.open(training.store, read_only=True)
-    items = list(read_catalog(training.data))
+    items = list(read_catalogue(training.data))
     retriever = Retriever(DualEncoder(TextEncoder()), hybrid=ReciprocalRank())
     retriever.upsert(items)
     return retriever
 
 
-def _fit(reranker: CrossEncoderReranker, mined: Mined, training: Training, watches: list[Watch]) -> FitReport:
-    def watch(evaluation: Evaluation) -> None:
+def _fit(
+    reranker: CrossEncoderReranker, mined: MinedPairs, training: Training, watches: list[Watch]
+) -> FitReport:
+    def watch(evaluation: TrainingEvaluation) -> None:
         for each in watches:
             each(evaluation)
 
@@ -199,10 +201,12 @@ def _fit(reranker: CrossEncoderReranker, mined: Mined, training: Training, watch
             groups=mined.groups,
             loss=training.loss,
             epochs=training.epochs,
-            max_seconds=None if training.minutes is None else 60 * training.minutes,
-            seed=training.seed,
-            checkpoint=training.resumes_from,
-            watch=watch,
+            options=FitOptions(
+                max_seconds=None if training.minutes is None else 60 * training.minutes,
+                seed=training.seed,
+                checkpoint=training.resumes_from,
+                watch=watch,
+            ),
         )
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt(
@@ -233,7 +237,7 @@ def _measured(
     return measure_judged(retriever, reranker, judged.queries, dev, seed=seed) if dev else None
 
 
-def _card(training: Training, mined: Mined, report: JudgedReport | None, today: date) -> ModelCard:
+def _card(training: Training, mined: MinedPairs, report: JudgedReport | None, today: date) -> ModelCard:
     data: dict[str, int | str] = {
         "training queries": mined.queries,
         "training pairs": len(mined.pairs),
@@ -241,7 +245,7 @@ def _card(training: Training, mined: Mined, report: JudgedReport | None, today: 
         "negatives from recall": mined.near,
         "negatives from all items": mined.far,
     }
-    measured = () if report is None else report.measured
+    measured = () if report is None else report.orderings
     if report is not None:
         data |= {"dev queries": report.queries, "dev pairs": report.pairs}
     return ModelCard(

@@ -1,4 +1,4 @@
-"""Where the losses of a training go beside the terminal: TensorBoard, Weights & Biases."""
+"""Write the losses of a training run to TensorBoard or Weights & Biases."""
 
 from __future__ import annotations
 
@@ -9,26 +9,24 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from rerank.errors import InputError
-from rerank.training.report import Evaluation
+from rerank.training.report import TrainingEvaluation
+from twotower.errors import needs_extra
 
-Watch: TypeAlias = Callable[[Evaluation], None]
+Watch: TypeAlias = Callable[[TrainingEvaluation], None]
 
 
 @contextmanager
 def tensorboard(folder: Path) -> Iterator[Watch]:
-    """Write every look at the losses to an event file.
+    """Write the losses of every evaluation to an event file.
 
     Raises:
-        InputError: TensorBoard is not installed.
+        MissingExtraError: TensorBoard is not installed.
     """
-    try:
+    with needs_extra("train", "--tensorboard"):
         from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise InputError("--tensorboard needs TensorBoard: pip install tensorboard.") from error
     with SummaryWriter(str(folder)) as writer:
 
-        def watch(evaluation: Evaluation) -> None:
+        def watch(evaluation: TrainingEvaluation) -> None:
             for name, value in numbers(evaluation).items():
                 writer.add_scalar(name, value, evaluation.step)
             writer.flush()
@@ -38,25 +36,23 @@ def tensorboard(folder: Path) -> Iterator[Watch]:
 
 @contextmanager
 def weights_and_biases(project: str, settings: Mapping[str, Any]) -> Iterator[Watch]:
-    """Send every look at the losses, and the settings, to a project; nothing of the data.
+    """Send the settings, and the losses of every evaluation, to a project; no data is sent.
 
     Raises:
-        InputError: its client is not installed.
+        MissingExtraError: its client is not installed.
     """
-    try:
-        wandb = import_module("wandb")  # not a dependency, and without it mypy would not know the name
-    except ImportError as error:
-        raise InputError("--wandb needs the client of Weights & Biases: pip install wandb.") from error
+    with needs_extra("train", "--wandb"):
+        wandb = import_module("wandb")  # by name, so that mypy does not need it to be installed
     with wandb.init(project=project, config=dict(settings)) as run:
 
-        def watch(evaluation: Evaluation) -> None:
+        def watch(evaluation: TrainingEvaluation) -> None:
             run.log(numbers(evaluation), step=evaluation.step)
 
         yield watch
 
 
-def numbers(evaluation: Evaluation) -> dict[str, float]:
-    """What one look has found, by name, without what it did not measure."""
+def numbers(evaluation: TrainingEvaluation) -> dict[str, float]:
+    """The losses of one evaluation by name, without those that were not measured."""
     found = {
         "loss/train": evaluation.train_loss,
         "loss/held_out": evaluation.held_out_loss,

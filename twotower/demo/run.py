@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from multimodal.clip import ClipEncoder
-from multimodal.text import TextEncoder
+from multimodal.clip.encoder import ClipEncoder
+from multimodal.text.encoder import TextEncoder
 from twotower.demo.page import Answer, Recommendation, Showcase, render
 from twotower.demo.photos import draw_photo
 from twotower.demo.shop import Shop, make_shop
@@ -25,7 +25,7 @@ from twotower.demo.stages import (
     random_run,
     recall_stages,
 )
-from twotower.evaluation.stages import Remembering
+from twotower.evaluation.caching import CachingReranker
 from twotower.retriever import Retriever
 
 SHOWN_ENGLISH, SHOWN_CHINESE, CARDS = 5, 3, 6
@@ -50,7 +50,7 @@ def run_demo(folder: Path, *, say: Callable[[str], None]) -> Path:
     retrievers = recall_stages(shop, words, photos)
     say("Fine-tuning a cross-encoder on the judgements of the train queries ...")
     fused = retrievers["fused"]
-    reranker = Remembering(fit_reranker(shop, Searcher(fused, words, shop)))
+    reranker = CachingReranker(fit_reranker(shop, Searcher(fused, words, shop)))
     retrievers["reranked"] = fused.using(reranker=reranker)
     retrievers["reranked with decay"] = final = fused.using(reranker=reranker, decay=DECAY)
     say(f"Searching with {len(test)} test queries at every stage ...")

@@ -1,8 +1,9 @@
-"""Rankings against graded judgements, whether a difference is real, and what each stage buys and costs."""
+"""Measure rankings against judgements, test whether a difference is real, and see what each stage adds and costs."""
 
 from __future__ import annotations
 
 from twotower.evaluation.baselines import bm25_run, random_run
+from twotower.evaluation.judgements import JudgedOrdering, JudgedReport, judged_run, measure_judged
 from twotower.evaluation.metrics import evaluate_queries, evaluate_run
 from twotower.evaluation.recommendation import (
     Past,
@@ -14,7 +15,7 @@ from twotower.evaluation.recommendation import (
     next_baskets,
     time_split,
 )
-from twotower.evaluation.report import Evaluation, Stage
+from twotower.evaluation.report import EvaluationReport, StageResult
 from twotower.evaluation.significance import (
     Comparison,
     Interval,
@@ -31,11 +32,13 @@ from twotower.evaluation.trec import write_run
 
 __all__ = [
     "Comparison",
-    "Evaluation",
+    "EvaluationReport",
     "Interval",
+    "JudgedOrdering",
+    "JudgedReport",
     "Past",
     "RecommenderEvaluation",
-    "Stage",
+    "StageResult",
     "Task",
     "bm25_run",
     "check_blind",
@@ -48,8 +51,10 @@ __all__ = [
     "evaluate_query_slices",
     "evaluate_recommender",
     "evaluate_run",
+    "judged_run",
     "last_baskets",
     "mean_interval",
+    "measure_judged",
     "next_baskets",
     "query_values",
     "random_run",

@@ -1,4 +1,4 @@
-"""The two rows that every table of search quality needs: chance, and words."""
+"""The two baselines that every table of search quality needs: a random ranking, and BM25."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from twotower.types import Item
 def random_run(
     queries: Iterable[str], item_ids: Sequence[str], k: int = 100, *, seed: int = 0
 ) -> dict[str, dict[str, float]]:
-    """Draw k items for every query, each at most once.
+    """Draw k different items for every query.
 
     Args:
         queries: ids.
-        item_ids: what to draw from.
-        k: how many.
+        item_ids: ids to draw from.
+        k: number of items.
         seed: of the draws.
     """
     rng = np.random.default_rng(seed)
@@ -33,12 +33,12 @@ def random_run(
 
 
 def bm25_run(queries: Mapping[str, str], items: Sequence[Item], k: int = 100) -> dict[str, dict[str, float]]:
-    """Search titles and descriptions by words alone; see `twotower.recall.lexical.BM25`.
+    """Search titles and descriptions by BM25 alone; see `twotower.recall.lexical.BM25`.
 
     Args:
         queries: words by id.
         items: the corpus.
-        k: how many to find for each.
+        k: hits per query.
     """
     index = BM25([item.words for item in items])
     run = {}

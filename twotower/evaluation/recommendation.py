@@ -1,8 +1,8 @@
-"""Recommendation as it will be used: predict a user's next basket from what was known before it.
+"""Evaluate recommenders the way they are used: predict a user's next basket from what was known before it.
 
-The future cannot be peeked at: a recommender is handed a `Past`, which refuses every event that is not before the
-moment of prediction and does not hold one. What a recommender was made from beforehand is checked by `fitted_on`
-and, by its behaviour, by `check_blind`.
+A recommender cannot see the future: it is given a `Past`, which holds only events before the moment of prediction
+and refuses all others. `fitted_on` checks the events that a recommender was fitted on beforehand, and `check_blind`
+checks its answers.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Task:
 
     Args:
         user: whose next basket.
-        moment: the basket's own time, aware; only what is earlier may be known.
+        moment: the time of the basket, aware; only what is earlier may be known.
         truth: ids of its items.
     """
 
@@ -39,7 +39,7 @@ class Task:
 
 
 class Past:
-    """The events before a moment, in order of time, those of one moment in the order given.
+    """The events before a moment, in order of time; events at the same time keep the order given.
 
     Args:
         moment: aware; every event must be earlier.
@@ -64,15 +64,15 @@ class Past:
         return len(self._events)
 
     def since(self, position: int = 0) -> list[Event]:
-        """The events from a position on, oldest first; a recommender that has read some need not read them again."""
+        """The events from a position on, oldest first, so that a recommender can skip those it has already read."""
         return self._events[position:]
 
     def of(self, user: str) -> Sequence[Event]:
-        """A user's events, oldest first; none of an unknown user."""
+        """A user's events, oldest first; none for an unknown user."""
         return tuple(self._by_user.get(user, ()))
 
     def _advance(self, moment: datetime, events: Sequence[Event]) -> None:
-        """Move on to a later moment with the events since, sorted by time."""
+        """Move on to a later moment, adding the events since, sorted by time."""
         check_before(events, moment)
         self._moment = moment
         self._events += events
@@ -81,15 +81,15 @@ class Past:
 
 
 class Recommend(Protocol):
-    """What is evaluated."""
+    """A recommender to evaluate."""
 
     def __call__(self, user: str, past: Past, k: int, exclude: frozenset[str], /) -> Sequence[str]:
         """Ids of at most k different items, best first, at `past.moment`.
 
         Args:
-            user: whom for; possibly someone without a past.
-            past: all that is known. It moves on with the next call: read it now, keep no iterator.
-            k: how many.
+            user: whom to recommend to; possibly someone without a past.
+            past: all that is known. It moves on with the next call, so read it now and keep no iterator.
+            k: number of items.
             exclude: ids that must not be among them.
         """
         ...
@@ -97,14 +97,14 @@ class Recommend(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RecommenderEvaluation:
-    """What one recommender gave.
+    """How one recommender did.
 
     Args:
         means: of each metric over the users.
-        users: value of each metric for each user, as `evaluate_queries` gives them.
+        users: value of each metric for each user, in the form of `evaluate_queries`.
         run: scores by user and item, for `twotower.evaluation.significance`.
         qrels: grade 1 for each item of the truth, by user.
-        left_out: users that are not counted, because all of their basket was bought before.
+        left_out: users that are not counted, because they had bought all of their basket before.
     """
 
     means: dict[str, float]
@@ -115,7 +115,7 @@ class RecommenderEvaluation:
 
 
 def time_split(events: Iterable[Event], moment: datetime) -> tuple[list[Event], list[Event]]:
-    """Split events, in any order, into those before an aware moment and the others, each in order of time."""
+    """Split events, given in any order, into those before an aware moment and the rest, both in order of time."""
     ordered = sorted(events, key=_TIME)
     place = bisect_left(ordered, _aware(moment), key=_TIME)
     return ordered[:place], ordered[place:]
@@ -124,12 +124,12 @@ def time_split(events: Iterable[Event], moment: datetime) -> tuple[list[Event], 
 def next_baskets(events: Iterable[Event], start: datetime, end: datetime | None = None) -> list[Task]:
     """One task for each user with an event in a window: predict the first basket in it.
 
-    A basket is all events of one user at one time, of whatever kind: pass only purchases to predict purchases.
-    Someone without an event before the window gets a task like all others.
+    A basket is all events of one user at one time, whatever their kind: pass only purchases to predict purchases.
+    A user without events before the window gets a task like everyone else.
 
     Args:
-        events: in any order; those outside of the window are not read.
-        start: the window's begin, aware.
+        events: in any order; those outside the window are ignored.
+        start: beginning of the window, aware.
         end: the first moment after the window, aware; None is no end.
 
     Returns:
@@ -140,11 +140,11 @@ def next_baskets(events: Iterable[Event], start: datetime, end: datetime | None 
 
 
 def last_baskets(events: Iterable[Event]) -> list[Task]:
-    """One task for each user: predict the last basket from all that was before it (leave one out).
+    """One task for each user: predict the last basket from everything before it (leave one out).
 
-    The moments lie anywhere in time, so that a model fitted once has seen the future of some: prefer
-    `next_baskets` unless the recommender reads nothing but its `Past`. A user with a single basket has no own past.
-    Events come in any order; tasks are in order of their moments.
+    The moments are spread over all of the history, so a model that is fitted once has seen the future of some users:
+    prefer `next_baskets` unless the recommender uses nothing but its `Past`. A user with a single basket has no own
+    past. Events may come in any order; tasks are in order of their moments.
     """
     return sorted(_tasks(sorted(events, key=_TIME, reverse=True)), key=attrgetter("moment"))
 
@@ -154,8 +154,8 @@ def check_before(events: Iterable[Event], moment: datetime) -> None:
     for event in events:
         if event.time >= moment:
             raise LeakError(
-                f"User {event.user!r}: the event on item {event.item!r} at {event.time.isoformat()} is not before "
-                f"the moment of prediction, {moment.isoformat()}; cut the history there."
+                f"user '{event.user}': the event on item '{event.item}' at {event.time.isoformat()} is not before "
+                f"the moment of prediction, {moment.isoformat()}: cut the history there"
             )
 
 
@@ -169,19 +169,19 @@ def evaluate_recommender(
     k: int = 100,
     fitted_on: Iterable[Event] = (),
 ) -> RecommenderEvaluation:
-    """Ask a recommender for every task and measure its rankings of the whole catalogue; nothing is sampled.
+    """Ask a recommender to solve every task and measure its rankings of the whole catalogue, without sampling.
 
-    The tasks are gone through in order of time. For each one the past grows to what lies before its moment, so a
-    later event is not merely hidden: it is not there yet.
+    Tasks are processed in order of time. Before each one the past grows to what lies before its moment, so a later
+    event is not merely hidden: it is not there yet.
 
     Args:
-        recommend: gives ids, best first; a user for whom it gives none counts 0.
+        recommend: returns ids, best first; a user for whom it returns none counts 0.
         tasks: at most one for each user.
-        history: events in any order; also those of the tasks' own baskets, which become visible later.
-        repeats: whether items of the user's own past count. If not, they are taken out of the truth and must not
-            be recommended, and a user whose truth is empty then is left out.
-        metrics: as in `evaluate_run`; those at more than k need a larger k.
-        k: how many items to ask for.
+        history: events in any order, including those of the tasks' own baskets, which become visible later.
+        repeats: whether items of the user's own past count. If not, they are removed from the truth and must not
+            be recommended, and a user whose truth is then empty is left out.
+        metrics: as in `evaluate_run`; a metric at a depth above k needs a larger k.
+        k: number of items to ask for.
         fitted_on: what the recommender was fitted on beforehand; all of it must be before the first moment.
 
     Returns:
@@ -189,8 +189,8 @@ def evaluate_recommender(
 
     Raises:
         LeakError: an event of `fitted_on` is at or after the first moment.
-        ValueError: a user has two tasks, an item was recommended twice or although it is excluded, or nothing
-            is left to evaluate.
+        ValueError: a user has two tasks, an item was recommended twice or despite being excluded, or nothing is
+            left to evaluate.
     """
     ordered = sorted(tasks, key=attrgetter("moment"))
     if ordered:
@@ -200,7 +200,7 @@ def evaluate_recommender(
     left_out: dict[str, None] = {}
     for task, past in _pasts(ordered, history):
         if task.user in run or task.user in left_out:
-            raise ValueError(f"User {task.user!r} has two tasks; keep one, since a run is by user.")
+            raise ValueError(f"user '{task.user}' has two tasks: keep one")
         exclude = _excluded(task, past, repeats)
         truth = task.truth - exclude
         if not truth:
@@ -222,19 +222,19 @@ def check_blind(
     repeats: bool = True,
     k: int = 10,
 ) -> None:
-    """Check by its answers that a recommender does not use a future that it is made from.
+    """Check by its answers that a recommender ignores later events even if it is made from them.
 
     It is made twice for each task, from all events and from those before the task's moment; both must answer alike.
 
     Args:
-        make: a recommender from events; it must give the same for the same events.
-        tasks: a few, since each costs two recommenders.
+        make: makes a recommender from events, the same one from the same events.
+        tasks: a few, since each of them makes two recommenders.
         history: events in any order.
         repeats: as in `evaluate_recommender`.
-        k: how many items to ask for.
+        k: number of items to ask for.
 
     Raises:
-        LeakError: an answer differs; names the user and the event that gave it away.
+        LeakError: an answer differs; names the user and the event that caused it.
     """
     history = sorted(history, key=_TIME)
     for task in tasks:
@@ -247,9 +247,9 @@ def check_blind(
             risen = {item for rank, item in enumerate(seeing) if item not in blind[: rank + 1]}
             peeked = min(after, key=lambda event: (event.item not in risen, event.user != task.user))
             raise LeakError(
-                f"User {task.user!r}: what is recommended at {task.moment.isoformat()} depends on later events, such "
-                f"as that of user {peeked.user!r} on item {peeked.item!r} at {peeked.time.isoformat()} (or it "
-                "differs from call to call); cut what the recommender is made from."
+                f"user '{task.user}': what is recommended at {task.moment.isoformat()} depends on later events, "
+                f"such as that of user '{peeked.user}' on item '{peeked.item}' at {peeked.time.isoformat()} (or it "
+                "differs from call to call): make the recommender from earlier events only"
             )
 
 
@@ -272,11 +272,11 @@ def _ask(recommend: Recommend, task: Task, past: Past, k: int, exclude: frozense
     items = list(recommend(task.user, past, k, exclude))[:k]
     if len(set(items)) < len(items):
         twice = next(item for item in items if items.count(item) > 1)
-        raise ValueError(f"User {task.user!r} was recommended item {twice!r} twice; give every item once.")
+        raise ValueError(f"user '{task.user}' was recommended item '{twice}' twice: return every item once")
     if repeated := [item for item in items if item in exclude]:
         raise ValueError(
-            f"User {task.user!r} was recommended item {repeated[0]!r}, which they had before; leave out what is in "
-            "`exclude`, or allow repeats."
+            f"user '{task.user}' was recommended item '{repeated[0]}', which they had before: leave out what is in "
+            "`exclude`, or allow repeats"
         )
     return items
 
@@ -293,5 +293,5 @@ def _tasks(events: Iterable[Event]) -> list[Task]:
 
 def _aware(moment: datetime) -> datetime:
     if moment.tzinfo is None or moment.utcoffset() is None:
-        raise ValueError(f"The moment {moment.isoformat()} has no time zone; pass an aware datetime.")
+        raise ValueError(f"moment {moment.isoformat()} has no time zone: pass an aware datetime")
     return moment

@@ -1,4 +1,4 @@
-"""What an evaluation found, as a table, as JSON and as a picture."""
+"""The result of an evaluation, as a table, as JSON and as a picture."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from twotower.errors import needs_extra
 from twotower.evaluation.metrics import Gain, Run
 from twotower.evaluation.significance import Comparison, Interval
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """One stage of a retriever, or a baseline.
+class StageResult:
+    """How one stage of a retriever, or a baseline, did.
 
     Args:
         name: such as "reranked".
         run: scores by query and item.
         means: of every metric, unjudged items counting as irrelevant.
-        condensed: mean of the first metric with unjudged items taken out of the rankings.
+        condensed: mean of the first metric with unjudged items removed from the rankings.
         interval: of the first metric, 95 %, by bootstrap over the queries.
-        milliseconds: p50_ms and p95_ms of a whole search; empty where nothing was timed.
-        change: of the first metric against the stage before; None for the first stage and for baselines.
+        milliseconds: p50_ms and p95_ms of a whole search; empty if nothing was timed.
+        change: in the first metric from the stage before; None for the first stage and for baselines.
     """
 
     name: str
@@ -35,22 +36,22 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
-    """A retriever, stage by stage.
+class EvaluationReport:
+    """How a retriever did, stage by stage.
 
     Args:
         stages: baselines first, then the stages in their order.
-        queries: how many had a relevant item; the others are left out.
+        queries: number of queries with a relevant item; the others are left out.
         relevant: the lowest grade that counted as relevant.
         gain: of nDCG.
     """
 
-    stages: tuple[Stage, ...]
+    stages: tuple[StageResult, ...]
     queries: int
     relevant: int
     gain: Gain
 
-    def __getitem__(self, name: str) -> Stage:
+    def __getitem__(self, name: str) -> StageResult:
         """The stage of a name.
 
         Raises:
@@ -60,19 +61,19 @@ class Evaluation:
             if stage.name == name:
                 return stage
         raise KeyError(
-            f"There is no stage {name!r}; there are {', '.join(each.name for each in self.stages)}."
+            f"no stage is named '{name}': there are {', '.join(each.name for each in self.stages)}"
         )
 
     def table(self) -> str:
-        """A Markdown table, a row a stage, with a line above that says how it was counted."""
+        """A Markdown table with one row a stage, below a line that says how things were counted."""
         primary, *others = self.stages[0].means
         header = [
             "stage", primary, "95 % interval", f"{primary} condensed", *others,
             "change", "95 % interval", "p (Holm)", "p50 ms", "p95 ms",
         ]  # fmt: skip
         lines = [
-            f"{self.queries} queries with an item of grade {self.relevant} or more; {self.gain} gain; unjudged items "
-            "are irrelevant, in the condensed column left out; change is to the stage above.",
+            f"{self.queries} queries with an item of grade {self.relevant} or higher; {self.gain} gain; unjudged "
+            "items count as irrelevant, and are removed for the condensed column; change is from the stage above.",
             "",
             f"| {' | '.join(header)} |",
             f"|{' --- |' * len(header)}",
@@ -81,7 +82,7 @@ class Evaluation:
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values: everything but the runs."""
+        """Everything but the runs, as plain JSON values."""
         return {
             "queries": self.queries,
             "relevant": self.relevant,
@@ -100,12 +101,16 @@ class Evaluation:
         }
 
     def plot(self, path: str | Path) -> None:
-        """Draw quality with its intervals beside milliseconds, a bar a stage.
+        """Draw quality with its intervals beside milliseconds, one bar a stage.
 
         Args:
-            path: of the picture; its ending, such as .png or .svg, says which format.
+            path: of the picture; its suffix, such as .png or .svg, chooses the format.
+
+        Raises:
+            MissingExtraError: matplotlib is not installed.
         """
-        from matplotlib.figure import Figure  # without pyplot: no window, no global state
+        with needs_extra("plot", "plotting"):
+            from matplotlib.figure import Figure  # not pyplot, which would open windows and keep global state
 
         names = [stage.name for stage in self.stages]
         primary = next(iter(self.stages[0].means))
@@ -123,7 +128,7 @@ class Evaluation:
         figure.savefig(path)
 
 
-def _cells(stage: Stage, primary: str, others: list[str]) -> list[str]:
+def _cells(stage: StageResult, primary: str, others: list[str]) -> list[str]:
     change = ["", "", ""]
     if stage.change is not None:
         found = stage.change

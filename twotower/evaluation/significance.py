@@ -1,10 +1,10 @@
-"""Whether one system is better than another, or was lucky with the queries."""
+"""Whether one system is better than another, or the difference is chance: intervals and tests over queries."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Unpack
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +13,31 @@ from scipy import stats
 from twotower.evaluation.metrics import Counting, Qrels, Run, evaluate_queries
 
 RESAMPLES = 10_000
-_BATCH = 500  # resamples at once: bounds memory at 500 * queries numbers
+CONFIDENCE = 0.95
+_BATCH = 500  # resamples at a time, which bounds memory at 500 * queries numbers
+
+
+class Resampling(TypedDict, total=False):
+    """How intervals are computed: keyword arguments of `mean_interval` and the others.
+
+    Args:
+        confidence: of the interval, in (0, 1); 0.95 if not given.
+        resamples: of bootstrap and test; `RESAMPLES` if not given.
+        seed: of both; 0 if not given.
+    """
+
+    confidence: float
+    resamples: int
+    seed: int
+
+
+class ComparisonOptions(Counting, Resampling, total=False):
+    """All keyword arguments of `compare`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean over queries, and where it may lie for other queries of the same kind."""
+    """A mean over queries with its confidence interval."""
 
     mean: float
     low: float
@@ -52,7 +71,7 @@ def compare(
     qrels: Qrels,
     metric: str = "ndcg@10",
     *,
-    confidence: float = 0.95,
+    confidence: float = CONFIDENCE,
     resamples: int = RESAMPLES,
     seed: int = 0,
     **counting: Unpack[Counting],
@@ -60,24 +79,23 @@ def compare(
     """Compare two runs, query by query.
 
     The confidence interval is the percentile bootstrap over queries (Efron 1979); the test is Fisher's randomisation
-    test, which flips the sign of each query's difference, exact where there are few queries (Smucker, Allan and
+    test, which flips the sign of each query's difference and is exact where there are few queries (Smucker, Allan and
     Carterette 2007, "A comparison of statistical significance tests for information retrieval evaluation").
 
     Args:
         run: the system's scores by query and document.
-        baseline: the same of what it is compared with.
+        baseline: the same for what it is compared with.
         qrels: grades by query and document.
         metric: as in `evaluate_run`.
         confidence: of the interval, in (0, 1).
         resamples: of bootstrap and test.
         seed: of both.
-        counting: `relevant`, `gain` and `unjudged` of `evaluate_run`.
+        counting: `relevant`, `gain` and `unjudged`, as in `evaluate_queries`.
 
     Raises:
         ValueError: as in `evaluate_run`.
     """
-    values = query_values(run, qrels, metric, **counting)
-    base = query_values(baseline, qrels, metric, **counting)
+    values, base = (query_values(each, qrels, metric, **counting) for each in (run, baseline))
     return compare_values(values, base, confidence=confidence, resamples=resamples, seed=seed)
 
 
@@ -86,34 +104,21 @@ def compare_all(
     baseline: Run,
     qrels: Qrels,
     metric: str = "ndcg@10",
-    *,
-    confidence: float = 0.95,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-    **counting: Unpack[Counting],
+    **options: Unpack[ComparisonOptions],
 ) -> dict[str, Comparison]:
     """Compare several runs with one baseline; `p_holm` is corrected for their number.
 
     Args:
         runs: by name.
-        baseline: as in `compare`, and so are the others.
-        qrels: grades.
-        metric: name.
-        confidence: of the intervals.
-        resamples: of bootstraps and tests.
-        seed: of all.
-        counting: see there.
+        baseline: what each is compared with.
+        qrels: grades by query and document.
+        metric: as in `evaluate_run`.
+        options: as in `compare`.
 
     Returns:
         A comparison for each run, by its name.
     """
-    raw = {
-        name: compare(
-            run, baseline, qrels, metric, confidence=confidence, resamples=resamples, seed=seed, **counting
-        )
-        for name, run in runs.items()
-    }
-    return corrected(raw)
+    return corrected({name: compare(run, baseline, qrels, metric, **options) for name, run in runs.items()})
 
 
 def corrected(comparisons: Mapping[str, Comparison]) -> dict[str, Comparison]:
@@ -135,7 +140,7 @@ def compare_values(
     values: NDArray[np.float64],
     baseline: NDArray[np.float64],
     *,
-    confidence: float = 0.95,
+    confidence: float = CONFIDENCE,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Comparison:
@@ -143,7 +148,7 @@ def compare_values(
     difference = np.asarray(values, dtype=np.float64) - np.asarray(baseline, dtype=np.float64)
     interval = mean_interval(difference, confidence=confidence, resamples=resamples, seed=seed)
     p_value = 1.0
-    if difference.any() and len(difference) > 1:  # of one query, both signs are as far from 0
+    if difference.any() and len(difference) > 1:  # with a single query both signs are equally far from 0
         test = stats.permutation_test(
             (difference, np.zeros_like(difference)),
             lambda ours, theirs, axis: np.mean(ours - theirs, axis=axis),
@@ -158,58 +163,62 @@ def compare_values(
 
 
 def mean_interval(
-    values: Sequence[float] | NDArray[np.float64],
-    *,
-    confidence: float = 0.95,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    values: Sequence[float] | NDArray[np.float64], **resampling: Unpack[Resampling]
 ) -> Interval:
     """Mean of per-query values, shape (queries,), with its percentile bootstrap confidence interval.
 
-    Of a single value, or of equal ones, the interval is that value.
+    If all values are equal, the interval is that value.
     """
     values = np.asarray(values, dtype=np.float64)
-    mean = float(values.mean())
     if np.ptp(values) == 0:
-        return Interval(mean, mean, mean)
-    return _bootstrap((values,), np.mean, confidence, resamples, seed)
+        return Interval(float(values[0]), float(values[0]), float(values[0]))
+    return _bootstrap((values,), np.mean, (values.min(), values.max()), **resampling)
 
 
 def ratio_interval(
     values: Sequence[float] | NDArray[np.float64],
     baseline: Sequence[float] | NDArray[np.float64],
-    *,
-    confidence: float = 0.95,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    **resampling: Unpack[Resampling],
 ) -> Interval:
     """Mean of one system over the mean of another on the same queries, both of shape (queries,), with its interval.
 
-    The queries are drawn in pairs, so a hard query is hard for both.
+    Queries are drawn in pairs, so that a hard query is hard for both. If all ratios are equal, the interval is that
+    ratio.
 
     Raises:
         ValueError: the baseline is 0 on every query.
     """
     ours, theirs = np.asarray(values, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
     if not theirs.any():
-        raise ValueError("The baseline is 0 on every query; there is nothing to divide by.")
+        raise ValueError("the baseline is 0 on every query: there is nothing to divide by")
 
     def ratio(ours: NDArray[np.float64], theirs: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
         # A resample in which the baseline finds nothing has no ratio; the percentiles leave it out.
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(ours.mean(axis=axis) / theirs.mean(axis=axis))
 
-    if np.array_equal(ours, theirs):
-        return Interval(1.0, 1.0, 1.0)
-    return _bootstrap((ours, theirs), ratio, confidence, resamples, seed)
+    lowest, highest = _ratio_range(ours, theirs)
+    if lowest == highest:
+        return Interval(lowest, lowest, lowest)
+    return _bootstrap((ours, theirs), ratio, (lowest, highest), **resampling)
+
+
+def _ratio_range(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> tuple[float, float]:
+    """The range that a ratio of means can have: that of the single ratios if no value is negative."""
+    if min(ours.min(), theirs.min()) < 0:
+        return -np.inf, np.inf
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = ours / theirs
+    return float(np.nanmin(ratios)), float(np.nanmax(ratios))
 
 
 def _bootstrap(
     data: tuple[NDArray[np.float64], ...],
     statistic: Callable[..., Any],
-    confidence: float,
-    resamples: int,
-    seed: int,
+    limits: tuple[float, float],
+    confidence: float = CONFIDENCE,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> Interval:
     found = stats.bootstrap(
         data,
@@ -224,8 +233,10 @@ def _bootstrap(
     )
     tail = 50 * (1 - confidence)
     values = found.bootstrap_distribution
-    low, high = np.percentile(values[np.isfinite(values)], (tail, 100 - tail))
-    return Interval(float(statistic(*data)), float(low), float(high))
+    ends = np.percentile(values[np.isfinite(values)], (tail, 100 - tail))
+    # A mean may round to just outside the range: that of three times 0.1 is 0.10000000000000002.
+    mean, low, high = np.clip((statistic(*data), *ends), *limits)
+    return Interval(float(mean), float(low), float(high))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

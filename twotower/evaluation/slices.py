@@ -1,4 +1,4 @@
-"""Metrics of a part of the queries or of the items: cold items, items without a photo, short queries, ..."""
+"""Metrics for some of the queries or items: cold items, items without a photo, short queries, ..."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def evaluate_query_slices(
     metrics: Sequence[str] = DEFAULT_METRICS,
     **counting: Unpack[Counting],
 ) -> dict[str, dict[str, float]]:
-    """Means of metrics over the queries of each label, and how many these are under "queries".
+    """Means of metrics over the queries of each label, with their number under "queries".
 
     Args:
         run: scores by query and document.
         qrels: grades by query and document.
-        queries: all that `qrels` names, by id.
+        queries: by id, all that `qrels` names.
         label: the slice of a query, such as `query_length`.
         metrics: as in `evaluate_run`.
-        counting: `relevant`, `gain` and `unjudged` of `evaluate_run`.
+        counting: `relevant`, `gain` and `unjudged`, as in `evaluate_queries`.
 
     Returns:
         By label, sorted; a slice without any relevant document is left out.
@@ -51,19 +51,19 @@ def evaluate_item_slices(
     metrics: Sequence[str] = DEFAULT_METRICS,
     **counting: Unpack[Counting],
 ) -> dict[str, dict[str, float]]:
-    """How well search brings up the items of each label.
+    """How well search finds the items of each label.
 
-    The rankings stay whole; only items of the slice can be relevant, and a judged item of another slice counts as
-    judged irrelevant. So an item buried below others is seen to be buried, and numbers compare systems on one
-    slice, not one slice with another.
+    Rankings stay whole: only items of the slice can be relevant, and a judged item of another slice counts as judged
+    irrelevant, so an item that ranks below others is measured where it is. Compare systems on one slice, not slices
+    with each other.
 
     Args:
         run: as in `evaluate_query_slices`, and so are the others.
         qrels: grades.
-        items: all that `qrels` names; judged items that are not among them belong to no slice.
+        items: all that `qrels` names; judged items that are missing here belong to no slice.
         label: the slice of an item, such as `has_image` or `cold(events)`.
         metrics: names.
-        counting: see there.
+        counting: `relevant`, `gain` and `unjudged`, as in `evaluate_queries`.
 
     Returns:
         By label, sorted; a slice without any relevant document is left out.
@@ -80,7 +80,7 @@ def evaluate_item_slices(
 
 
 def attribute(name: str) -> ItemLabel:
-    """The slice is the value of an attribute; "unknown" where an item does not have it."""
+    """Slices by the value of an attribute; "unknown" for items without it."""
 
     def label(item: Item) -> str:
         value = item.attributes.get(name)
@@ -100,17 +100,17 @@ def has_text(item: Item) -> str:
 
 
 def cold(events: Iterable[Event], *, fewer_than: int = 1) -> ItemLabel:
-    """The slices "cold" (fewer than so many events) and "warm"."""
+    """The slices "cold" (fewer than `fewer_than` events) and "warm"."""
     counts = Counter(event.item for event in events)
     return lambda item: "cold" if counts[item.id] < fewer_than else "warm"
 
 
 def age_band(now: datetime, days: Sequence[float] = (30, 90, 365)) -> ItemLabel:
-    """Slices by days since an item's release: "0-30 days", ..., "over 365 days"; "unknown" and "future" apart.
+    """Slices by days since an item's release: "0-30 days", ..., "over 365 days", "unknown" and "future".
 
     Args:
         now: aware.
-        days: upper ends of the bands, inclusive, rising.
+        days: upper ends of the bands, inclusive, in rising order.
     """
     ends = [0, *days]
     names = [f"{low:g}-{high:g} days" for low, high in zip(ends, days, strict=False)]
@@ -129,13 +129,13 @@ def age_band(now: datetime, days: Sequence[float] = (30, 90, 365)) -> ItemLabel:
 
 
 def query_length(query: Query) -> str:
-    """Slices by words: "1 word", "2-3 words", "4 words or more"; two characters of Chinese count as a word."""
+    """Slices by length: "1 word", "2-3 words", "4 words or more"; two Chinese characters count as a word."""
     words = sum(-(-len(part) // 2) if has_han(part) else 1 for part in query.split())
     return "1 word" if words <= 1 else "2-3 words" if words <= 3 else "4 words or more"
 
 
 def language(query: Query) -> str:
-    """The slices "zh" (has a Chinese character), "other" and "no words"."""
+    """The slices "zh" (with a Chinese character), "other" and "no words"."""
     return "zh" if has_han(query) else "other" if query.strip() else "no words"
 
 

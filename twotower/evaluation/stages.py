@@ -1,4 +1,4 @@
-"""What each stage of a retriever buys in quality and costs in milliseconds, on judged queries."""
+"""How much each stage of a retriever adds in quality and costs in milliseconds, on judged queries."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from datetime import datetime
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from twotower.evaluation.baselines import bm25_run, random_run
+from twotower.evaluation.caching import CachingReranker
 from twotower.evaluation.metrics import DEFAULT_METRICS, Counting, Gain, Qrels, Run, evaluate_run
-from twotower.evaluation.report import Evaluation, Stage
+from twotower.evaluation.report import EvaluationReport, StageResult
 from twotower.evaluation.significance import Comparison, compare, corrected, mean_interval, query_values
 from twotower.retriever import Retriever
-from twotower.types import Query, Reranker, Staged, Where
+from twotower.types import Query, Staged, Where
 
-CHUNK = 32  # queries searched at a time: what a progress bar moves by
-WARM_UP = 3
+CHUNK = 32  # queries searched at a time; the progress bar advances by this many
+WARM_UP = 3  # queries searched before timing starts
 
 
 def evaluate(
@@ -36,28 +36,28 @@ def evaluate(
     timed_queries: int = 50,
     seed: int = 0,
     progress: bool | None = None,
-) -> Evaluation:
-    """Measure a retriever stage by stage, beside chance and BM25.
+) -> EvaluationReport:
+    """Measure a retriever stage by stage, beside a random ranking and BM25.
 
-    The stages are those that the retriever has: recall by each modality alone (the other part of the query vector
-    is left out), "fused" recall by all of them ("recall" where there is one), "reranked", and "decayed". Each is
+    The stages are those that the retriever has: recall by each modality alone (with the rest of the query vector
+    left out), "fused" recall by all of them ("recall" if there is only one), "reranked", and "decayed". Each is
     compared with the one before it on the first metric, by `significance.compare`, Holm-corrected over the stages.
 
-    Milliseconds are those of whole searches, one query at a time, the stages taking turns on every query; the
-    reranker reads everything anew there, while for quality it reads each pair once.
+    Milliseconds are for whole searches, one query at a time, and the stages take turns on every query. Timed
+    searches score every pair anew; quality scores each pair once.
 
     Args:
         retriever: with the items indexed.
-        queries: by id, such as `read_queries` gives them; those without judgements are not asked.
-        qrels: grades by query and item, such as `read_qrels` gives them.
-        metrics: as in `evaluate_run`; the first is the one that stages are compared on.
+        queries: by id, such as `read_queries` returns; queries without judgements are not searched.
+        qrels: grades by query and item, such as `read_qrels` returns.
+        metrics: as in `evaluate_run`; stages are compared on the first.
         relevant: the lowest grade that counts as relevant.
         gain: of nDCG.
-        k: hits a query. What lies beyond is missed, and a reranker reads at least k candidates: pass 10 to see
-            what a page of 10 shows.
+        k: hits per query. Relevant items beyond it count as missed, and a reranker scores at least k candidates: pass
+            10 to measure a page of 10.
         where: search only items with these attributes.
         now: the moment to search at, aware; None is the present.
-        timed_queries: how many queries, spread evenly, are timed; 0 for none.
+        timed_queries: number of queries, evenly spread, to time; 0 for none.
         seed: of the random row, the bootstrap and the permutation test.
         progress: show a progress bar; None shows one on a terminal.
 
@@ -69,7 +69,7 @@ def evaluate(
     """
     asked = {query: queries[query] for query in qrels if query in queries}
     if missing := [query for query in qrels if query not in queries]:
-        raise ValueError(f"Query {missing[0]!r} is judged but not among the queries; pass it too.")
+        raise ValueError(f"query '{missing[0]}' is judged but not among the queries: pass it too")
     searched = list(retriever.items(where))
     twins = stages_of(retriever)
     runs: dict[str, Run] = {
@@ -81,15 +81,15 @@ def evaluate(
         total=len(asked) * len(twins), desc="evaluate", unit="query", disable=hidden, leave=False
     ) as bar:
         plain = None if isinstance(retriever.reranker, Staged) else retriever.reranker
-        remembering = None if plain is None else Remembering(plain)
+        cached = None if plain is None else CachingReranker(plain)
         for name, twin in twins.items():
-            quick = twin if remembering is None or twin.reranker is None else twin.using(reranker=remembering)
+            quick = twin if cached is None or twin.reranker is None else twin.using(reranker=cached)
             runs[name] = search_run(quick, asked, k, where=where, now=now, advance=bar.update)
     milliseconds = time_searches(twins, _spread(list(asked.values()), timed_queries), k, where=where, now=now)
     counting: Counting = {"relevant": relevant, "gain": gain}
     changes = _changes({name: runs[name] for name in twins}, qrels, metrics[0], counting, seed)
     stages = [
-        Stage(
+        StageResult(
             name=name,
             run=run,
             means=evaluate_run(run, qrels, metrics, **counting),
@@ -103,11 +103,11 @@ def evaluate(
         for name, run in runs.items()
     ]
     judged = sum(max(grades.values(), default=0) >= relevant for grades in qrels.values())
-    return Evaluation(tuple(stages), queries=judged, relevant=relevant, gain=gain)
+    return EvaluationReport(tuple(stages), queries=judged, relevant=relevant, gain=gain)
 
 
 def stages_of(retriever: Retriever) -> dict[str, Retriever]:
-    """The same index at every stage that a retriever has, by the stage's name, in the order of the stages."""
+    """The retriever cut off after each of its stages, by the stage's name, in order."""
     recall = retriever.using(reranker=None, decay=None)
     modalities = list(retriever.modalities) if len(retriever.modalities) > 1 else []
     stages = {f"recall, {name} only": recall.using(modality=name) for name in modalities}
@@ -133,7 +133,7 @@ def search_run(
     Args:
         retriever: what to search with.
         queries: by id.
-        k: hits a query.
+        k: hits per query.
         where: as in `Retriever.search`.
         now: as in `Retriever.search`.
         advance: called with the number of queries after each chunk, such as a progress bar's `update`.
@@ -161,15 +161,15 @@ def time_searches(
     now: datetime | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, dict[str, float]]:
-    """Time single searches, the retrievers taking turns on every query.
+    """Time single searches, with the retrievers taking turns on every query.
 
     Args:
         retrievers: by name.
-        queries: what to search; none for no times.
-        k: hits a query.
+        queries: what to search; with none, nothing is timed.
+        k: hits per query.
         where: as in `Retriever.search`.
         now: as in `Retriever.search`.
-        clock: seconds since any moment.
+        clock: a monotonic clock, in seconds.
 
     Returns:
         p50_ms and p95_ms by name.
@@ -191,28 +191,10 @@ def time_searches(
     }
 
 
-class Remembering:
-    """A reranker that scores each pair once, for stages that ask for the same pairs again.
-
-    Args:
-        reranker: what it asks.
-    """
-
-    def __init__(self, reranker: Reranker) -> None:
-        self._reranker = reranker
-        self._known: dict[tuple[str, str], float] = {}
-
-    def score(self, pairs: Sequence[tuple[str, str]], /) -> NDArray[np.float32]:
-        """As the reranker that it asks."""
-        new = [pair for pair in dict.fromkeys(pairs) if pair not in self._known]
-        self._known.update(zip(new, self._reranker.score(new).tolist(), strict=True))
-        return np.array([self._known[pair] for pair in pairs], dtype=np.float32)
-
-
 def _changes(
     runs: Mapping[str, Run], qrels: Qrels, metric: str, counting: Counting, seed: int
 ) -> dict[str, Comparison]:
-    """Each run beside the one before it, by its name; none for the first."""
+    """Each run compared with the one before it, by its name; none for the first."""
     return corrected(
         {
             after: compare(runs[after], runs[before], qrels, metric, **counting, seed=seed)
@@ -222,6 +204,6 @@ def _changes(
 
 
 def _spread(queries: Sequence[Query], count: int) -> Sequence[Query]:
-    """So many of the queries, or all if there are fewer, at even distances."""
+    """`count` of the queries, evenly spread, or all if there are fewer."""
     places = np.linspace(0, len(queries) - 1, min(count, len(queries)))
     return [queries[int(place)] for place in places]

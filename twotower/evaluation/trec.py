@@ -1,4 +1,4 @@
-"""Runs as files that trec_eval and its relatives read."""
+"""Write runs as files that trec_eval and similar tools read."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from twotower.evaluation.metrics import Run, ranking
 
 
 def write_run(path: str | Path, run: Run, name: str = "twotower") -> None:
-    """Write a run in TREC's format: query, "Q0", document, rank, score and name, parted by spaces.
+    """Write a run in TREC's format: query, "Q0", document, rank, score and name, separated by spaces.
 
-    trec_eval ranks by score in single precision and reads no rank. Scores that single precision cannot tell apart
-    are lowered by its smallest step, so that its order is the order that `evaluate_run` uses.
+    trec_eval ranks by score in single precision and ignores the rank column. Scores that single precision cannot
+    tell apart are therefore lowered by its smallest step, so that trec_eval's order is that of `evaluate_run`.
 
     Args:
-        path: of the file; its folder exists.
+        path: of the file, in an existing folder.
         run: scores by query and document.
         name: of the system, without spaces.
 
     Raises:
-        ValueError: an id or the name has white space in it, which the format cannot hold, or a score is NaN.
+        ValueError: an id or the name is empty or has white space in it, or a score is NaN.
     """
     lines = []
     for query, scores in run.items():
@@ -30,7 +30,7 @@ def write_run(path: str | Path, run: Run, name: str = "twotower") -> None:
             for word in (query, document, name):
                 if word.split() != [word]:
                     raise ValueError(
-                        f"{word!r} is empty or has white space in it; TREC's format cannot hold it."
+                        f"{word!r} is empty or has white space in it, which TREC's format cannot hold: rename it"
                     )
             below = min(np.float32(scores[document]), np.nextafter(below, np.float32(-np.inf)))
             lines.append(f"{query} Q0 {document} {rank} {below!s} {name}\n")

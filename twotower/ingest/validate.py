@@ -1,4 +1,4 @@
-"""What an item or an event must be before it may enter: one error naming the record and the field."""
+"""Check an item or an event before it is written: one error that names the record and the field."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RESERVED_NAMES = frozenset({"id", "time"})
 
 
 def check_item(item: Item) -> None:
-    """Refuse an item that could not be indexed, filtered or written to disk.
+    """Refuse an item that cannot be indexed, filtered or written to disk.
 
     Args:
         item: any item; it is not changed.
@@ -24,18 +24,18 @@ def check_item(item: Item) -> None:
         ItemError: names the item, the field, and what to do.
     """
     if problem := _text_problem(item.id) or _empty_problem(item.id):
-        raise ItemError(f"Item {item.id!r}, field 'id': {problem}.")
+        raise ItemError(f"item {item.id!r}, field 'id': {problem}")
     for field, problem in _field_problems(item):
         if problem:
-            raise ItemError(f"Item {item.id!r}, field {field!r}: {problem}.")
+            raise ItemError(f"item {item.id!r}, field {field!r}: {problem}")
 
 
 def check_event(event: Event, position: int) -> None:
-    """Refuse an event that could not be recorded.
+    """Refuse an event that cannot be recorded.
 
     Args:
         event: any event; it is not changed.
-        position: where it stands in its batch, from 0, for the message.
+        position: its position in the batch, from 0, for the message.
 
     Raises:
         EventError: names the event's position, the field, and what to do.
@@ -45,7 +45,7 @@ def check_event(event: Event, position: int) -> None:
     problems["value"] = _number_problem(event.value) or _sign_problem(event.value)
     for field, problem in problems.items():
         if problem:
-            raise EventError(f"Event {position}, field {field!r}: {problem}.")
+            raise EventError(f"event {position}, field {field!r}: {problem}")
 
 
 def _names(event: Event) -> tuple[tuple[str, str], ...]:
@@ -64,7 +64,7 @@ def _field_problems(item: Item) -> list[tuple[str, str]]:
         problems.append(("attributes", f"use a mapping, not {type(item.attributes).__name__}"))
         return problems
     if not (item.title or item.text or item.image):
-        problems.append(("title", "the item has neither title nor text nor image; give at least one"))
+        problems.append(("title", "the item has neither title nor text nor image: give at least one"))
     for name, value in item.attributes.items():
         problems.append((name, _name_problem(name)))
         problems.append((name, _value_problem(value)))
@@ -75,14 +75,14 @@ def _name_problem(name: object) -> str:
     if not isinstance(name, str) or not name:
         return "an attribute's name must be a non-empty str"
     if name.startswith("$"):
-        return "a name starting with '$' would be read as an operator by filters; rename the attribute"
+        return "a name starting with '$' would be read as an operator by filters: rename the attribute"
     if name in RESERVED_NAMES:
-        return "filters read this name from the item itself; rename the attribute"
+        return "filters read this name from the item itself: rename the attribute"
     return _text_problem(name)
 
 
 def _value_problem(value: object) -> str:
-    """The first problem of an attribute's value, "" where there is none."""
+    """The first problem of an attribute's value, "" if there is none."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -102,7 +102,7 @@ def _text_problem(value: object) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        return "half of a surrogate pair cannot be written as UTF-8; repair the text"
+        return "half of a surrogate pair cannot be written as UTF-8: repair the text"
     return ""
 
 
@@ -114,7 +114,7 @@ def _time_problem(value: object) -> str:
     if not isinstance(value, datetime):
         return f"use an aware datetime, not {type(value).__name__}"
     if value.utcoffset() is None:
-        return f"{value.isoformat()} has no time zone; give an aware datetime"
+        return f"{value.isoformat()} has no time zone: give an aware datetime"
     return ""
 
 
@@ -123,9 +123,9 @@ def _number_problem(value: object) -> str:
         return f"use a number, not {type(value).__name__}"
     if not abs(value) <= sys.float_info.max:  # false for NaN, too
         reason = value if isinstance(value, float) else "an integer beyond the floats"
-        return f"{reason} is not a finite number; leave it out or repair it"
+        return f"{reason} is not a finite number: leave it out or repair it"
     return ""
 
 
 def _sign_problem(value: float) -> str:
-    return "" if value >= 0 else f"{value} is negative; give 0 or more"
+    return "" if value >= 0 else f"{value} is negative: give 0 or more"

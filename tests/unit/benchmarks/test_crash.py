@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from benchmarks import crash
-from benchmarks.durability.check import check
-from benchmarks.durability.journal import Journal, Operation, event_record, read_journal
-from benchmarks.durability.model import Contents, Faults, differences
-from benchmarks.durability.worker import Worker, open_store, stored
+from benchmarks.crash import benchmark as crash
+from benchmarks.crash.check import check
+from benchmarks.crash.journal import Journal, Operation, event_record, read_journal
+from benchmarks.crash.model import Contents, Faults, differences
+from benchmarks.crash.worker import Worker, open_store, stored
 from twotower import Event, Item
 
 FAULTS = [field.name for field in fields(Faults)]

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import encode
-from benchmarks.inference.equal import UnequalWorkError
-from benchmarks.inference.flops import Ceiling, counted_flops
-from benchmarks.inference.photos import draw_files, photo_sets
+from benchmarks.common.equal_work import UnequalWorkError
+from benchmarks.common.flops import Ceiling, counted_flops
+from benchmarks.encode import benchmark as encode
+from benchmarks.encode.photos import draw_files, photo_sets
 from twotower import Item
 
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks import ingest
-from benchmarks.vectors.concurrency import Round, write_while_searching
-from benchmarks.vectors.points import buckets, clustered, make_items
-from benchmarks.vectors.stores import Kind, Store, faiss_store, hnswlib_store, retriever_store
+from benchmarks.common.vectors import buckets, clustered, make_items
+from benchmarks.ingest import benchmark as ingest
+from benchmarks.ingest.stores import Kind, Store, faiss_store, hnswlib_store, retriever_store
+from benchmarks.ingest.write_while_searching import Round, write_while_searching
 from twotower import Retriever
 
 SIZE = 300
@@ -119,7 +119,7 @@ def test_every_store_holds_and_finds_what_was_written(tmp_path, durable):
 
 
 def _encoder():
-    from benchmarks.vectors.points import LookupEncoder
+    from benchmarks.common.vectors import LookupEncoder
 
     return LookupEncoder(POINTS.table)
 

@@ -15,11 +15,13 @@ import pytest
 from ir_measures import nDCG
 from PIL import Image
 
-from benchmarks import multimodal, pipeline, search
 from benchmarks.common import models
 from benchmarks.common.data import read_dataset, sample_folder
+from benchmarks.common.indexed import indexed
 from benchmarks.common.quality import quality, quality_ratio, ratio_of_means
-from benchmarks.retrieval.indexed import indexed
+from benchmarks.multimodal import benchmark as multimodal
+from benchmarks.pipeline import benchmark as pipeline
+from benchmarks.search import benchmark as search
 from multimodal import TextEncoder
 from twotower import Convex, DualEncoder, Retriever
 from twotower.evaluation import evaluate_run

@@ -6,10 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from benchmarks import recall
-from benchmarks.vectors import systems as vector_systems
-from benchmarks.vectors.concurrency import answer_in_threads
-from benchmarks.vectors.points import (
+from benchmarks.common.vectors import (
     SELECTIVITIES,
     allowed_rows,
     buckets,
@@ -17,7 +14,10 @@ from benchmarks.vectors.points import (
     exact,
     recall_at_k,
 )
-from benchmarks.vectors.systems import ALL, WALKED, K, System
+from benchmarks.ingest.write_while_searching import answer_in_threads
+from benchmarks.recall import benchmark as recall
+from benchmarks.recall import systems as vector_systems
+from benchmarks.recall.systems import ALL, WALKED, K, System
 
 SIZE = 3_000
 DIM = 16

@@ -9,11 +9,11 @@ import pytest
 from scipy import sparse
 from sklearn.metrics.pairwise import cosine_similarity
 
-from benchmarks.recommenders import counts, linear, ours, systems
-from benchmarks.recommenders.folder import read_shop, shrink
-from benchmarks.recommenders.memory import Memory, Ranked, popularity
-from benchmarks.recommenders.planted import HEADER, planted_folder
-from twotower.errors import CatalogError, LeakError
+from benchmarks.recommend import counts, linear, ours, systems
+from benchmarks.recommend.folder import read_shop, shrink
+from benchmarks.recommend.memory import Memory, Ranked, popularity
+from benchmarks.recommend.planted import HEADER, planted_folder
+from twotower.errors import CatalogueError, LeakError
 from twotower.evaluation.recommendation import Past, check_blind, evaluate_recommender, time_split
 from twotower.types import Event, Item
 
@@ -172,7 +172,7 @@ def test_no_baseline_uses_the_future_and_one_that_does_is_caught(shop):
         "bpr",
     ):
         check_blind(make(name, shop.start), tasks[:1], shop.events)
-    with pytest.raises(LeakError, match=f"User '{tasks[0].user}'"):
+    with pytest.raises(LeakError, match=f"user '{tasks[0].user}'"):
         check_blind(make("ease all", datetime(2100, 1, 1, tzinfo=UTC)), tasks, shop.events)
 
 
@@ -231,7 +231,7 @@ def test_a_folder_with_nothing_before_the_split_is_cut_at_80_percent(tmp_path):
 
 def test_bad_folders_are_named(tmp_path):
     write_folder(tmp_path, {"a": "Mug"}, dev=[("u", "a", "soon")])
-    with pytest.raises(CatalogError, match=r"test\.tsv is not a file; the splits there are: dev"):
+    with pytest.raises(CatalogueError, match=r"test\.tsv is not a file; the splits there are: dev"):
         read_shop(tmp_path, "test")
-    with pytest.raises(CatalogError, match=r"dev\.tsv, line 2: 'soon' is not a time"):
+    with pytest.raises(CatalogueError, match=r"dev\.tsv, line 2: 'soon' is not a time"):
         read_shop(tmp_path, "dev")

@@ -7,17 +7,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks import rerank
 from benchmarks.common.data import Dataset
+from benchmarks.common.equal_work import UnequalWorkError
+from benchmarks.common.flops import Ceiling, bert_flops
 from benchmarks.common.models import cross_encoder_folder
-from benchmarks.inference import flashrank as flashrank_peer
-from benchmarks.inference import pairs
-from benchmarks.inference.equal import UnequalWorkError
-from benchmarks.inference.flops import Ceiling, bert_flops
-from benchmarks.inference.judged import judged_quality
-from benchmarks.inference.pairs import Work, make_works
-from benchmarks.inference.texts import count_tokens, draw_lengths, draw_texts, words_of
-from rerank.backends.network import native_bf16
+from benchmarks.common.texts import count_tokens, draw_lengths, draw_texts, words_of
+from benchmarks.rerank import benchmark as rerank
+from benchmarks.rerank import flashrank as flashrank_peer
+from benchmarks.rerank import pairs
+from benchmarks.rerank.judged_only import judged_quality
+from benchmarks.rerank.pairs import Work, make_works
+from multimodal.precision import native_bf16
 from twotower.types import Item, Query
 
 SIZES = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 80}

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import train
 from benchmarks.common import contract, timing
 from benchmarks.common.data import Dataset
-from benchmarks.training import peer as trainer_peer
-from benchmarks.training import table as training_table
-from benchmarks.training.peer import Setting
+from benchmarks.train import benchmark as train
+from benchmarks.train import sentence_transformers_trainer as trainer_peer
+from benchmarks.train import table as training_table
+from benchmarks.train.sentence_transformers_trainer import Setting
 from multimodal import TextEncoder
 from twotower.types import Item, Query
 

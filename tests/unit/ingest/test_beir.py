@@ -6,14 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
-from catalogs import NOON, lines
+from catalogues import NOON, lines
 
-from twotower.errors import CatalogError
-from twotower.ingest import check_item, read_catalog, read_qrels, read_queries
+from twotower.errors import CatalogueError
+from twotower.ingest import check_item, read_catalogue, read_qrels, read_queries
 from twotower.types import Item, Query
 
 
-def test_beir_folder(write, tmp_path):
+def test_items_queries_and_judgements_of_a_beir_folder(write, tmp_path):
     metadata = {
         "image": "images/1.jpg",
         "time": "2026-01-01T12:00Z",
@@ -36,7 +36,7 @@ def test_beir_folder(write, tmp_path):
     )
     write("qrels/dev.tsv", "query-id\tcorpus-id\tscore\nq\t1\t2\r\nq\t2\t0\np\t2\t1\n")
     home = tmp_path.resolve()
-    assert list(read_catalog(tmp_path)) == [
+    assert list(read_catalogue(tmp_path)) == [
         Item("1", "a", "b", str(home / "images/1.jpg"), NOON, {"price": 5, "attrs.type": "x"}),
         Item("2", "c"),
     ]
@@ -53,20 +53,20 @@ def test_beir_folder(write, tmp_path):
         (
             "corpus.jsonl",
             lines({"_id": "1", "metadata": 5}),
-            read_catalog,
+            read_catalogue,
             "line 1, field 'metadata': it must be",
         ),
         (
             "corpus.jsonl",
             lines({"_id": "1", "title": "a", "metadata": {"title": "b"}}),
-            read_catalog,
-            "line 1, field 'metadata.title': it also stands outside",
+            read_catalogue,
+            "line 1, field 'metadata.title': it also occurs outside",
         ),
         (
             "queries.jsonl",
             lines({"_id": "q", "text": "a"}) * 2,
             read_queries,
-            "line 2, field '_id': the query 'q' was",
+            "line 2, field '_id': the query 'q' occurs twice",
         ),
         (
             "queries.jsonl",
@@ -83,9 +83,11 @@ def test_beir_folder(write, tmp_path):
         ),
     ],
 )
-def test_bad_beir(write, tmp_path, name, content, read, message):
+def test_beir_rows_that_cannot_be_read_are_named_by_line_and_field(
+    write, tmp_path, name, content, read, message
+):
     write(name, content)
-    with pytest.raises(CatalogError, match=f"{name}, {message}"):
+    with pytest.raises(CatalogueError, match=f"{name}, {message}"):
         list(read(tmp_path))
 
 
@@ -98,20 +100,20 @@ def test_bad_beir(write, tmp_path, name, content, read, message):
         ("query-id\tcorpus-id\tscore\nq\td\t1.5\n", "line 2, field 'score': '1.5' is not a whole number"),
         (
             "query-id\tcorpus-id\tscore\nq\td\t1\nq\td\t2\n",
-            "line 3, field 'corpus-id': 'd' was judged before",
+            "line 3, field 'corpus-id': 'd' is judged twice",
         ),
     ],
 )
-def test_bad_qrels(write, tmp_path, content, message):
+def test_judgements_that_cannot_be_read_are_named_by_line(write, tmp_path, content, message):
     write("qrels/dev.tsv", content)
-    with pytest.raises(CatalogError, match=message):
+    with pytest.raises(CatalogueError, match=message):
         read_qrels(tmp_path, "dev")
 
 
 def test_a_missing_split_names_those_that_exist(write, tmp_path):
     write("qrels/train.tsv", "")
     write("qrels/dev.tsv", "")
-    with pytest.raises(CatalogError, match="the splits there are: dev, train"):
+    with pytest.raises(CatalogueError, match="the splits there are dev, train"):
         read_qrels(tmp_path, "test")
 
 
@@ -121,7 +123,7 @@ DATA = Path(os.environ.get("TWOTOWER_DATA", Path(__file__).parents[3].parent / "
 @pytest.mark.real_data
 @pytest.mark.skipif(not DATA.is_dir(), reason="no evaluation data: set TWOTOWER_DATA to their folder")
 def test_a_real_catalogue_is_read_whole():
-    items = list(read_catalog(DATA / "chorus"))
+    items = list(read_catalogue(DATA / "chorus"))
     assert len(items) == 19_406
     for item in items:
         check_item(item)

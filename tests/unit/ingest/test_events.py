@@ -5,9 +5,9 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from catalogs import NOON, lines, refusal
+from catalogues import NOON, lines, refusal
 
-from twotower.errors import CatalogError
+from twotower.errors import CatalogueError
 from twotower.ingest import read_events
 from twotower.types import Event
 
@@ -55,12 +55,12 @@ def test_events_from_every_format(write, tmp_path):
         ({"value": "2"}, "line 1, field 'value': a str is not"),
     ],
 )
-def test_bad_events(write, change, message):
+def test_events_that_cannot_be_read_are_named_by_line_and_field(write, change, message):
     good = {"user": "17", "item": "1", "kind": "click", "time": "2026-01-01T12:00:00Z"}
-    with pytest.raises(CatalogError, match=message):
+    with pytest.raises(CatalogueError, match=message):
         list(read_events(write("events.jsonl", lines(good | change))))
 
 
-def test_bad_value_in_csv_events(write):
+def test_a_value_that_is_not_a_number_is_quoted_from_csv(write):
     path = write("events.csv", "user,item,kind,time,value\nu,i,k,2026-01-01T12:00:00Z,many\n")
-    assert refusal(path, read_events) == ", line 2, field 'value': 'many' is not a finite number; give one."
+    assert refusal(path, read_events) == ", line 2, field 'value': 'many' is not a finite number: give one"

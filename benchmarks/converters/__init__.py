@@ -1,1 +1,0 @@
-"""From public originals to our layout: one module a data set, one that reads and one that writes."""

@@ -1,0 +1,180 @@
+"""A store whose writer is killed again and again: what is missing afterwards, and what is there and should not be.
+
+A process writes to a store, and notes in a journal beside it what it is about to do and what is done. It is killed
+with SIGKILL while it opens the store or while it works. Then the store is opened, for writing or only for reading,
+and compared with the journal. The next process goes on with the same store; now and then it makes a new one instead.
+
+What dies is a process, not the machine: what the operating system was given is still written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from tempfile import mkdtemp
+
+from tqdm.auto import tqdm
+
+from benchmarks.common.contract import Result, Row
+from benchmarks.common.machine import ROOT
+from benchmarks.common.table import print_rows
+from benchmarks.crash.check import check
+from benchmarks.crash.journal import read_journal
+from benchmarks.crash.model import Contents, Faults
+from benchmarks.crash.worker import DIM, EXACT_UP_TO, KINDS, OPENED, open_store
+from twotower.store.folder import is_store
+
+LONGEST_S = 0.3  # of work before a kill
+LONGEST_OPENING_S = 0.015
+OPENING = 0.2  # share of kills while the store is opened
+NEW = 0.05  # share of kills of a process whose store is new
+NOTHING = "nothing"  # what a kill between two operations interrupts
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """One process and its end.
+
+    Args:
+        folder: the store that it writes to.
+        journal: what it notes.
+        name: of it and no other.
+        opening: it is killed while it opens the store.
+        delay_s: it is killed this long after it began to open the store, or after the store was open.
+        read_only: the store is then opened for reading only.
+    """
+
+    folder: Path
+    journal: Path
+    name: str
+    opening: bool
+    delay_s: float
+    read_only: bool
+
+
+@dataclass(slots=True)
+class Tally:
+    """What came of all kills.
+
+    Args:
+        faults: what must never happen.
+        operations: how many were acknowledged, by kind.
+        interrupted: how many kills fell into an operation, by its kind.
+    """
+
+    faults: Faults = field(default_factory=Faults)
+    operations: Counter[str] = field(default_factory=Counter)
+    interrupted: Counter[str] = field(default_factory=Counter)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Only how often."""
+    parser.add_argument("--kills", type=int, help="how many processes are killed (default: 300; quick: 30)")
+
+
+def run(options: argparse.Namespace) -> Result:
+    """Kill, open, compare; a store that cannot be opened again is an error, and its folder is kept."""
+    kills = options.kills or (30 if options.quick else 300)
+    folder = Path(mkdtemp(prefix="twotower-crash-"))
+    tally = crash(planned(folder, kills, options.seed))
+    shutil.rmtree(folder)
+    metrics = {"kills": kills, "operations": tally.operations.total(), **asdict(tally.faults)}
+    metrics |= {f"interrupted_{kind}": tally.interrupted[kind] for kind in (*KINDS, NOTHING)}
+    row = Row("twotower", {"dim": DIM, "exact_up_to": EXACT_UP_TO}, metrics)
+    print_rows([row], ())
+    return Result("crash", options.seed, [row], _headline(kills, tally))
+
+
+def planned(folder: Path, kills: int, seed: int) -> list[Kill]:
+    """All kills; only where in its work each finds the process is left to the machine."""
+    rng = random.Random(seed)
+    plan = []
+    for number in range(kills):
+        is_new = rng.random() < NEW
+        opening = rng.random() < (0.5 if is_new else OPENING)
+        plan.append(
+            Kill(
+                folder / (f"new-{number}" if is_new else "store"),
+                folder / f"journal-{number}",
+                f"{seed}/{number}",
+                opening,
+                rng.uniform(0, LONGEST_OPENING_S if opening else LONGEST_S),
+                rng.random() < 0.5,
+            )
+        )
+    return plan
+
+
+def crash(plan: Sequence[Kill]) -> Tally:
+    """Let every process work and die, and look at its store after each.
+
+    Raises:
+        RuntimeError: a process ended by itself.
+        StoreError: a store cannot be opened.
+    """
+    tally = Tally()
+    known: defaultdict[Path, Contents] = defaultdict(Contents)
+    process = _start(plan[0])
+    try:
+        for number, kill in enumerate(tqdm(plan, desc="crash", unit="kill", disable=None)):
+            _strike(process, kill)
+            if number + 1 < len(plan):
+                process = _start(plan[number + 1])  # imports while the store is looked at
+            known[kill.folder] = _inspect(kill, known[kill.folder], tally)
+    finally:
+        with process:
+            process.kill()
+    return tally
+
+
+def _inspect(kill: Kill, known: Contents, tally: Tally) -> Contents:
+    """Open the store and count what is wrong; what it holds is what the next process goes on from."""
+    acknowledged, pending = read_journal(kill.journal)
+    tally.operations.update(operation.kind for operation in acknowledged)
+    tally.interrupted[pending.kind if pending else NOTHING] += 1
+    read_only = kill.read_only and is_store(kill.folder)  # its making may have been interrupted
+    with open_store(kill.folder, read_only=read_only) as retriever:
+        faults, found = check(retriever, known.after(acknowledged), pending)
+    if faults != Faults():
+        tqdm.write(f"{kill}: {faults}, interrupted: {pending}", file=sys.stderr)
+    tally.faults += faults
+    return found
+
+
+def _start(kill: Kill) -> subprocess.Popen[str]:
+    module = ["-m", "benchmarks.crash.worker"]
+    command = [sys.executable, *module, str(kill.folder), str(kill.journal), kill.name]
+    return subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    )
+
+
+def _strike(process: subprocess.Popen[str], kill: Kill) -> None:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with process:
+        process.stdin.write("begin\n")
+        process.stdout.readline()
+        if not kill.opening and process.stdout.readline() != f"{OPENED}\n":
+            raise RuntimeError(f"The process could not open the store; it is kept in {kill.folder}.")
+        time.sleep(kill.delay_s)
+        process.kill()
+    if process.returncode != -signal.SIGKILL:
+        raise RuntimeError(f"The process ended by itself; its store is kept in {kill.folder}.")
+
+
+def _headline(kills: int, tally: Tally) -> str:
+    faults = tally.faults
+    return (
+        f"{kills} kills, {tally.operations.total():,} acknowledged operations: {faults.lost} lost, "
+        f"{faults.ghosts} ghosts, {faults.unfindable} unfindable, {faults.halves} halves."
+    )

@@ -1,1 +1,0 @@
-"""Parts of the benchmarks of the cross-encoder and the encoders."""

@@ -1,0 +1,1 @@
+"""Items per second into the store, and searches at the same time."""

@@ -1,0 +1,1 @@
+"""Time to open a store and the memory that it holds."""

@@ -1,0 +1,68 @@
+"""A process that opens an index and searches it: `python -m benchmarks.opening.process FOLDER TABLE TRUTH [--raw]`.
+
+TABLE is a .npy file of items and queries, TRUTH one of the queries' true nearest rows. It writes JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import faiss
+import numpy as np
+
+from benchmarks.common.vectors import LookupEncoder, recall_at_k
+from benchmarks.recall.systems import K
+from twotower.retriever import Retriever
+
+
+def anonymous_mb() -> float:
+    """The memory that this process holds of its own, in MB (10**6 bytes); what is mapped from files is not in it."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    (kilobytes,) = (line.split()[1] for line in lines if line.startswith("RssAnon:"))
+    return int(kilobytes) * 1024 / 1e6
+
+
+def measure(folder: Path, table_file: Path, truth_file: Path, *, raw: bool) -> dict[str, float]:
+    """Open a store, or with `raw` nothing but the FAISS index in it, and search."""
+    table, truth = np.load(table_file, mmap_mode="r"), np.load(truth_file)
+    first = len(table) - len(truth)
+    faiss.omp_set_num_threads(1)
+    search: Callable[[int], Sequence[int]]
+    held, began = anonymous_mb(), time.perf_counter()
+    if raw:
+        (path,) = folder.glob("generation-*/0.faiss")
+        index = faiss.read_index(str(path))
+        opened, index_bytes = time.perf_counter(), path.stat().st_size
+
+        def search(row: int) -> Sequence[int]:
+            found: list[int] = index.search(np.array(table[row : row + 1]), K)[1][0].tolist()
+            return found
+    else:
+        retriever = Retriever.open(folder, encoder=LookupEncoder(table), read_only=True)
+        opened = time.perf_counter()
+        index_bytes = sum(part.index_bytes for part in retriever.stats().parts)
+
+        def search(row: int) -> Sequence[int]:
+            return [int(hit.id) for hit in retriever.search(str(row), K)]
+
+    found, seconds = [], []
+    for row in range(first, len(table)):
+        start = time.perf_counter()
+        found.append(search(row))
+        seconds.append(time.perf_counter() - start)
+    return {
+        "open_s": opened - began,
+        "first_search_ms": 1000 * seconds[0],
+        "p50_ms": 1000 * float(np.median(seconds)),
+        f"recall@{K}": recall_at_k(found, truth),
+        "held_mb": anonymous_mb() - held,
+        "index_mb": index_bytes / 1e6,
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(*map(Path, sys.argv[1:4]), raw="--raw" in sys.argv)))

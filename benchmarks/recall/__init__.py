@@ -1,0 +1,1 @@
+"""Vector search beside raw FAISS, hnswlib and usearch."""

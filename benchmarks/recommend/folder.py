@@ -1,0 +1,119 @@
+"""A shop's folder: corpus.jsonl and interactions/<split>.tsv, and what of it is to be predicted."""
+
+from __future__ import annotations
+
+import csv
+import random
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from twotower.errors import CatalogueError
+from twotower.evaluation.recommendation import Task, next_baskets, time_split
+from twotower.ingest import read_catalogue
+from twotower.types import Event, Item
+
+COLUMNS = ("user_id", "item_id", "timestamp", "event")
+CUT = 0.8  # of a split's time span, where the folder holds nothing before it
+OTHERS = 3  # users without a task for each with one, in a quick run
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """What a folder asks to predict.
+
+    Args:
+        items: the whole catalogue, words only: prices and dates may have been looked up later.
+        events: of all interactions files, in order of time.
+        start: models are fitted on what is before it.
+        tasks: the first basket of each user in the split, from `start` on.
+    """
+
+    items: tuple[Item, ...]
+    events: tuple[Event, ...]
+    start: datetime
+    tasks: tuple[Task, ...]
+
+
+def read_shop(folder: Path, split: str) -> Shop:
+    """Read a folder.
+
+    The split begins with its first row. Where no other file has an earlier row, it begins after 80 % of its own
+    time span instead, and what is before serves as history.
+
+    Args:
+        folder: with corpus.jsonl and interactions/.
+        split: name of the interactions file to predict.
+
+    Raises:
+        CatalogueError: a file is missing or cannot be read.
+    """
+    files = {path.stem: path for path in sorted((folder / "interactions").glob("*.tsv"))}
+    if split not in files:
+        there = ", ".join(files) or "none"
+        raise CatalogueError(
+            f"{folder / 'interactions' / split}.tsv is not a file; the splits there are: {there}."
+        )
+    read = {name: _read_events(path) for name, path in files.items()}
+    events = time_split(
+        (event for part in read.values() for event in part), datetime.min.replace(tzinfo=UTC)
+    )[1]
+    asked = read[split]
+    if not asked:
+        raise CatalogueError(f"{files[split]} has no rows; there is nothing to predict.")
+    start, last = min(event.time for event in asked), max(event.time for event in asked)
+    if events[0].time >= start:
+        start += CUT * (last - start)
+    return Shop(_items(folder, events), tuple(events), start, tuple(next_baskets(asked, start)))
+
+
+def shrink(shop: Shop, users: int, items: int, seed: int) -> Shop:
+    """A smaller shop for a quick run: items sold best before the start, a sample of the tasks and of other users."""
+    sold = Counter(event.item for event in shop.events if event.time < shop.start)
+    kept = {item for item, _ in sold.most_common(items)}
+    dice = random.Random(seed)
+    tasks = [replace(task, truth=task.truth & kept) for task in shop.tasks if task.truth & kept]
+    chosen = sorted(dice.sample(tasks, min(users, len(tasks))), key=lambda task: task.moment)
+    asked = {task.user for task in chosen}
+    others = sorted({event.user for event in shop.events} - asked)
+    asked |= set(dice.sample(others, min(OTHERS * users, len(others))))
+    return Shop(
+        tuple(item for item in shop.items if item.id in kept),
+        tuple(event for event in shop.events if event.item in kept and event.user in asked),
+        shop.start,
+        tuple(chosen),
+    )
+
+
+def _read_events(path: Path) -> list[Event]:
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        if missing := [name for name in COLUMNS if name not in (rows.fieldnames or ())]:
+            raise CatalogueError(f"{path}, line 1: the column {missing[0]!r} is missing; add it.")
+        return [_event(row, f"{path}, line {number}") for number, row in enumerate(rows, 2)]
+
+
+def _event(row: dict[str, str], place: str) -> Event:
+    try:
+        when = datetime.fromtimestamp(int(row["timestamp"]), UTC)
+    except (ValueError, TypeError, OverflowError):
+        raise CatalogueError(
+            f"{place}: {row['timestamp']!r} is not a time in unix seconds; repair it."
+        ) from None
+    # Every line counts once, whatever its quantity: a wholesaler's thousand pieces are not a thousand wishes.
+    return Event(row["user_id"], row["item_id"], row["event"], when)
+
+
+def _items(folder: Path, events: Sequence[Event]) -> tuple[Item, ...]:
+    """The catalogue's titles; an item without words, or that is only sold, has its id for a title."""
+    items = {
+        item.id: Item(item.id, item.title or (not item.text) * item.id, item.text)
+        for item in read_catalogue(folder)
+    }
+    unlisted = {event.item: Item(event.item, event.item) for event in events if event.item not in items}
+    if unlisted:
+        print(f"{len(unlisted)} items are sold but not in {folder / 'corpus.jsonl'}", file=sys.stderr)
+    return (*items.values(), *unlisted.values())

@@ -1,0 +1,1 @@
+"""Pairs per second of the cross-encoder."""

@@ -1,0 +1,1 @@
+"""Quality of every stage on a BEIR folder."""

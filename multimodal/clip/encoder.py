@@ -1,0 +1,162 @@
+"""The image tower: photos and words to vectors of one space with any open_clip model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multimodal.clip.weights import LOCAL, find_weights
+from multimodal.clip.words import ClipWords
+from multimodal.errors import ModelNotFoundError
+from multimodal.hub import one_line
+from multimodal.images import load_image
+from multimodal.text.normalization import normalize_text
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+
+COMPACT = Path(__file__).parent / "compact"
+T = TypeVar("T")
+
+
+class ClipEncoder:
+    """Any open_clip model as an image tower, with its own text tower for words.
+
+    Args:
+        architecture: an open_clip architecture such as "ViT-B-32", or "hf-hub:organisation/name", or
+            "local-dir:folder".
+        pretrained: a tag such as "laion2b_s34b_b79k", or a weights file; unused with "hf-hub:" and "local-dir:".
+        device: as torch names it; None chooses CUDA, then the CPU.
+        batch_size: photos or texts per forward pass.
+
+    Raises:
+        ModelNotFoundError: the weights are neither on this machine nor on a reachable hub.
+    """
+
+    def __init__(
+        self,
+        architecture: str,
+        pretrained: str | Path | None = None,
+        *,
+        device: str | None = None,
+        batch_size: int = 64,
+    ) -> None:
+        import open_clip
+        import torch
+
+        self.architecture, self.pretrained = find_weights(architecture, pretrained)
+        self.batch_size = batch_size
+        self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            self._model, self._preprocess = open_clip.create_model_from_pretrained(
+                self.architecture, self.pretrained, device=self._device
+            )
+            self._tokenizer = open_clip.get_tokenizer(self.architecture)
+        except Exception as error:  # a damaged file raises what its format's reader likes
+            raise ModelNotFoundError(
+                f"open_clip cannot load '{self.architecture}' with weights '{self.pretrained}' "
+                f"({one_line(error)}): pass an architecture and tag of open_clip.list_pretrained(), a weights file, "
+                "or ClipEncoder.compact()"
+            ) from error
+        self._model.eval()
+        self._image_size = max(np.atleast_1d(self._model.visual.image_size).tolist())
+        with torch.inference_mode():
+            self._dim = int(self._model.encode_text(self._tokenizer(["a photo"]).to(self._device)).shape[1])
+
+    @classmethod
+    def compact(cls, *, device: str | None = None, batch_size: int = 64) -> ClipEncoder:
+        """Load the small model that the library ships: English and Chinese words of a sample shop, no network.
+
+        Args:
+            device: as torch names it; None chooses CUDA, then the CPU.
+            batch_size: photos or texts per forward pass.
+        """
+        return cls(f"{LOCAL}{COMPACT}", device=device, batch_size=batch_size)
+
+    @property
+    def dim(self) -> int:
+        """Length of every vector."""
+        return self._dim
+
+    def describe(self) -> dict[str, Any]:
+        """Plain JSON values that name the model; the shipped one by name, wherever it is installed."""
+        if self.architecture == f"{LOCAL}{COMPACT}":
+            return {"compact": True}
+        return {"architecture": self.architecture, "pretrained": self.pretrained}
+
+    def load(self, source: str | Path | Image) -> Image:
+        """Open a photo at about the resolution that the model looks at, which bounds memory.
+
+        Args:
+            source: path of a JPEG, PNG or WebP file, or an open image.
+
+        Returns:
+            RGB, at most twice the model's input size on the longer side.
+
+        Raises:
+            ImageError: see `load_image`.
+        """
+        side = 2 * self._image_size
+        image = load_image(source, long_side=side)
+        image.thumbnail((side, side))
+        return image
+
+    def words(self) -> ClipWords:
+        """This model's text tower as a text encoder, for a `WeightedSum` in the one space of both."""
+        return ClipWords(self)
+
+    def encode_images(self, images: Iterable[Image]) -> NDArray[np.float32]:
+        """Encode photos.
+
+        Args:
+            images: n PIL images; an iterator is read one batch at a time.
+
+        Returns:
+            float32 of shape (n, dim), rows of unit length.
+        """
+        import torch
+
+        def tensors(batch: list[Image]) -> torch.Tensor:
+            return torch.stack(
+                [self._preprocess(load_image(image)) for image in batch]
+            )  # (b, 3, height, width)
+
+        return self._encode(images, tensors, self._model.encode_image)
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Encode words into the space of the photos; open_clip cuts what is longer than the model's context.
+
+        Args:
+            texts: n strings.
+
+        Returns:
+            float32 of shape (n, dim), rows of unit length.
+        """
+        return self._encode(map(normalize_text, texts), self._tokenizer, self._model.encode_text)
+
+    def _encode(
+        self,
+        inputs: Iterable[T],
+        tensors: Callable[[list[T]], torch.Tensor],
+        forward: Callable[[torch.Tensor], torch.Tensor],
+    ) -> NDArray[np.float32]:
+        import torch
+
+        rows = [np.zeros((0, self._dim), dtype=np.float32)]
+        with torch.inference_mode():
+            for batch in _batches(inputs, self.batch_size):
+                features = forward(tensors(batch).to(self._device)).float()  # (b, dim)
+                rows.append(torch.nn.functional.normalize(features, dim=-1).cpu().numpy())
+        return np.concatenate(rows)
+
+
+def _batches(inputs: Iterable[T], size: int) -> Iterator[list[T]]:
+    iterator = iter(inputs)
+    while batch := list(islice(iterator, size)):
+        yield batch

