@@ -218,8 +218,8 @@ def _systems(
     """Every system with its defaults; on a GPU the peer also with a batch that suits one."""
     import torch
 
-    from rerank import CrossEncoderReranker
     from multimodal.precision import native_bf16
+    from rerank import CrossEncoderReranker
     from rerank.cross_encoder.batching import default_batch_tokens
 
     device = options.device

@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 from huggingface_hub import ModelCard
 
-from rerank import CrossEncoderReranker
-from rerank.training.report import Evaluation
+from rerank import CrossEncoderReranker, TrainingEvaluation
 from twotower.cli import main
 from twotower.commands import train, watching
 from twotower.commands.train import Training
@@ -207,8 +206,8 @@ def test_weights_and_biases_gets_losses_and_settings_and_no_data(monkeypatch, tm
     monkeypatch.setitem(sys.modules, "wandb", stub)
     settings = Training(tmp_path / "shop", tmp_path / "out", base=str(tmp_path)).settings()
     with watching.weights_and_biases("shop", settings) as watch:
-        watch(Evaluation(0, math.nan, 0.7, 0.25))
-        watch(Evaluation(8, 0.5, math.nan, math.nan))
+        watch(TrainingEvaluation(0, math.nan, 0.7, 0.25))
+        watch(TrainingEvaluation(8, 0.5, math.nan, math.nan))
         assert not run.finished
     assert run.logged == [(0, {"loss/held_out": 0.7, "ndcg/held_out": 0.25}), (8, {"loss/train": 0.5})]
     assert run.finished

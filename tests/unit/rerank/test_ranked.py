@@ -46,7 +46,7 @@ def test_ties_keep_their_places(scorer):
 def test_scores_that_are_equal_in_float32_are_told_apart_by_logit(scorer):
     reranker = CrossEncoderReranker(scorer, device="cpu")
     documents = ["red door", "lamp", "steel pipe", "glue"]
-    reranker._model.calibrated(Isotonic((-1.0, 1.0), (1.0, 1.0)))
+    reranker._model.set_calibration(Isotonic((-1.0, 1.0), (1.0, 1.0)))
     reranker.logits = lambda pairs: np.array([30, 50, 40, 60], dtype=np.float32)  # each a score of 1
     assert [each.index for each in reranker.rank("red", documents)] == [3, 1, 2, 0]
 
