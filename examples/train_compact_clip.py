@@ -1,8 +1,8 @@
-"""Train the compact CLIP model that the library ships, from nothing but drawn photos.
+"""Train the compact CLIP model that the library ships, from drawn photos alone.
 
     python examples/train_compact_clip.py --folder my-clip --steps 3000
 
-Every photo shows one category in one colour and pattern; captions name some of that in English or Chinese with
+Every photo shows one category in one colour and pattern; its captions name some of these in English or Chinese, in
 the sample shop's words. The photos come from seeds that no shop uses.
 """
 
@@ -41,7 +41,7 @@ CONFIG = {
 }  # fmt: skip
 ATTRIBUTES = ("category", "colour", "pattern")
 LOOKS = np.array(list(product(CATEGORIES, COLOURS, PATTERNS)))  # (looks, attribute)
-# Words that say nothing about the photo, so that the model learns to overlook such words.
+# Words that say nothing about the photo, so that the model learns to ignore such words.
 FILLERS = {
     "en": ("new", "for men", "for women", "casual", "classic", "with", "the", "cheap", "summer", "gift"),
     "zh": ("新款", "男", "女", "休闲", "经典", "的", "夏季", "礼物", "优惠", "百搭"),
@@ -60,7 +60,7 @@ def draw_training_photos(variants: int, seed: int) -> torch.Tensor:
 
 
 def batches(photos: torch.Tensor, batch_size: int, seed: int) -> Iterator[Batch]:
-    """Random photos with new captions every time, without end."""
+    """Yield batches of random photos with new captions, without end."""
     rng, generator = np.random.default_rng((seed, TRAINING_STREAM)), torch.Generator().manual_seed(seed)
     tokenize = open_clip.SimpleTokenizer(context_length=CONTEXT)
     while True:
@@ -76,7 +76,7 @@ def batches(photos: torch.Tensor, batch_size: int, seed: int) -> Iterator[Batch]
 
 
 def caption(look: np.ndarray, said: np.ndarray, rng: np.random.Generator) -> str:
-    """Name what is said of a look, at times beside a brand, a material or a word that no photo shows."""
+    """Describe a look, sometimes with a brand, a material or a word that no photo shows."""
     language: Language = "en" if rng.random() < 0.55 else "zh"
     words = {name: str(value) for name, value, told in zip(ATTRIBUTES, look, said, strict=True) if told}
     if rng.random() < 0.3:
@@ -106,7 +106,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
     model = CLIP(**CONFIG["model_cfg"])
-    # A word that training never meets stays exactly zero and so says nothing.
+    # A word that never occurs in training stays exactly zero and so contributes nothing.
     torch.nn.init.zeros_(model.token_embedding.weight)
     photos = draw_training_photos(arguments.variants, arguments.seed)
 

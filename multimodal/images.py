@@ -1,4 +1,4 @@
-"""Open photos that strangers made: only three formats, capped before they are decoded."""
+"""Decode photos from untrusted sources: three formats only, and size limits that are checked before decoding."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from multimodal.errors import ImageError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-FORMATS = ("JPEG", "PNG", "WEBP")  # Pillow registers over forty decoders; a shop needs these
+FORMATS = ("JPEG", "PNG", "WEBP")  # of the more than forty decoders that Pillow registers
 MAX_BYTES = 64 * 2**20
 MAX_PIXELS = 40_000_000
 
 
 def load_image(source: str | Path | Image, *, long_side: int | None = None) -> Image:
-    """Decode one photo as RGB, transparent parts on white, turned upright as its EXIF data says.
+    """Decode one photo as RGB, rotated upright by its EXIF orientation, with transparent areas on white.
 
     Args:
-        source: path of a JPEG, PNG or WebP file, or an image that is open already.
-        long_side: decode JPEG files at the smallest built-in scale that keeps this many pixels on the longer
-            side, which is much faster for large photos; None decodes every pixel.
+        source: path of a JPEG, PNG or WebP file, or an image that is already open.
+        long_side: decode JPEG files at the smallest built-in scale that keeps at least this many pixels on the
+            longer side, which is much faster for large photos; None decodes at full size.
 
     Returns:
         The first frame, mode "RGB".
@@ -36,7 +36,7 @@ def load_image(source: str | Path | Image, *, long_side: int | None = None) -> I
     name = "the given image" if isinstance(source, PIL.Image.Image) else f"photo '{source}'"
     try:
         with warnings.catch_warnings():
-            # Pillow warns of sizes that are refused here anyway, and of EXIF fields that nobody reads.
+            # Pillow warns about sizes that are refused here anyway, and about EXIF fields that are not used.
             warnings.filterwarnings("ignore", module=r"PIL\.")
             if isinstance(source, PIL.Image.Image):
                 return _upright_rgb(source, name)
@@ -47,7 +47,7 @@ def load_image(source: str | Path | Image, *, long_side: int | None = None) -> I
         raise ImageError(f"{name} has over {MAX_PIXELS:,} pixels: shrink it first") from error
     except UnidentifiedImageError as error:
         raise ImageError(f"{name} is not a {', '.join(FORMATS)} file: convert it first") from error
-    except Exception as error:  # what a damaged file makes a decoder raise depends on the byte
+    except Exception as error:  # a damaged file can make a decoder raise anything
         raise ImageError(f"{name} is damaged or unreadable ({error}): replace the file") from error
 
 
@@ -59,7 +59,7 @@ def _decode(path: Path, name: str, long_side: int | None) -> Image:
     if path.stat().st_size > MAX_BYTES:
         raise ImageError(f"{name} is larger than {MAX_BYTES >> 20} MiB: shrink it first")
     with PIL.Image.open(path, formats=FORMATS) as image:
-        # The header alone tells the size; a bomb is refused before a pixel is decoded.
+        # The header has the size, so a decompression bomb is refused before any pixel is decoded.
         _check_pixels(image, name)
         if long_side is not None:
             image.draft("RGB", (long_side, long_side))
@@ -78,9 +78,9 @@ def _upright_rgb(image: Image, name: str) -> Image:
 
     _check_pixels(image, name)
     image = ImageOps.exif_transpose(image)
-    if image.mode == "I;16":  # 16 bits a pixel: convert() would clip them to white, not scale them
+    if image.mode == "I;16":  # 16 bits per pixel: convert() would clip them to white instead of scaling
         image = image.point(lambda level: level / 256).convert("L")
-        image.info.pop("transparency", None)  # a level of 16 bits too
+        image.info.pop("transparency", None)  # which is a 16-bit level too
     if image.has_transparency_data:
         canvas = PIL.Image.new("RGBA", image.size, "white")
         canvas.alpha_composite(image.convert("RGBA"))

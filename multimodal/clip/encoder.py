@@ -58,7 +58,7 @@ class ClipEncoder:
                 self.architecture, self.pretrained, device=self._device
             )
             self._tokenizer = open_clip.get_tokenizer(self.architecture)
-        except Exception as error:  # a damaged file raises what its format's reader likes
+        except Exception as error:  # a damaged file can make a reader raise anything
             raise ModelNotFoundError(
                 f"open_clip cannot load '{self.architecture}' with weights '{self.pretrained}' "
                 f"({one_line(error)}): pass an architecture and tag of open_clip.list_pretrained(), a weights file, "
@@ -71,7 +71,7 @@ class ClipEncoder:
 
     @classmethod
     def compact(cls, *, device: str | None = None, batch_size: int = 64) -> ClipEncoder:
-        """Load the small model that the library ships: English and Chinese words of a sample shop, no network.
+        """Load the small model that is shipped: it knows a sample shop's words in English and Chinese, and no others.
 
         Args:
             device: as torch names it; None chooses CUDA, then the CPU.
@@ -85,19 +85,19 @@ class ClipEncoder:
         return self._dim
 
     def describe(self) -> dict[str, Any]:
-        """Plain JSON values that name the model; the shipped one by name, wherever it is installed."""
+        """Plain JSON values that name the model; the shipped one is named without its folder."""
         if self.architecture == f"{LOCAL}{COMPACT}":
             return {"compact": True}
         return {"architecture": self.architecture, "pretrained": self.pretrained}
 
     def load(self, source: str | Path | Image) -> Image:
-        """Open a photo at about the resolution that the model looks at, which bounds memory.
+        """Open a photo at about the model's resolution, which bounds memory.
 
         Args:
             source: path of a JPEG, PNG or WebP file, or an open image.
 
         Returns:
-            RGB, at most twice the model's input size on the longer side.
+            An RGB image of at most twice the model's input size on the longer side.
 
         Raises:
             ImageError: see `load_image`.
@@ -108,14 +108,14 @@ class ClipEncoder:
         return image
 
     def words(self) -> ClipWords:
-        """This model's text tower as a text encoder, for a `WeightedSum` in the one space of both."""
+        """This model's text tower as a text encoder, for a `WeightedSum` in the space that both towers share."""
         return ClipWords(self)
 
     def encode_images(self, images: Iterable[Image]) -> NDArray[np.float32]:
         """Encode photos.
 
         Args:
-            images: n PIL images; an iterator is read one batch at a time.
+            images: n PIL images; an iterator is consumed one batch at a time.
 
         Returns:
             float32 of shape (n, dim), rows of unit length.
@@ -130,7 +130,7 @@ class ClipEncoder:
         return self._encode(images, tensors, self._model.encode_image)
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Encode words into the space of the photos; open_clip cuts what is longer than the model's context.
+        """Encode words into the space of the photos; texts longer than the model's context are truncated.
 
         Args:
             texts: n strings.

@@ -36,9 +36,9 @@ class ClipWords:
         return np.array([bool(text.strip()) for text in texts], dtype=np.bool_)
 
     def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """float32 of shape (n, dim), rows of unit length."""
+        """Encode n strings: float32 of shape (n, dim), rows of unit length."""
         return self._clip.encode_texts(texts)
 
     def encode_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """float32 of shape (n, dim), rows of unit length."""
+        """Encode n strings: float32 of shape (n, dim), rows of unit length."""
         return self._clip.encode_texts(texts)

@@ -11,6 +11,7 @@ thresholds below lie between the two.
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import compress
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 MAX_UNREADABLE = 0.5  # share of a text's tokens, or of its letters, above which the model cannot read it
 MIN_PIECES = 100  # of two letters or more that a vocabulary needs to read a script
-MIN_IDEOGRAPHS = 1000  # Han characters that it needs, as each is a word of its own
+MIN_IDEOGRAPHS = 1000  # Han characters that it needs to read Chinese
+IDEOGRAPH_LETTERS = 5  # letters that a Han character counts for, as it is a word or half of one
 _HAN, _LATIN = "CJK", "LATIN"  # as the names of their letters begin in Unicode
 _PIECES = 4096  # decoded in one call
 
@@ -90,9 +92,10 @@ class Readability:
 
     def _foreign_share(self, text: str) -> float:
         """Share of a text's letters that are of scripts of which the vocabulary has no words."""
-        scripts = [script for character in normalize_text(text) if (script := script_of(character))]
-        foreign = sum(not self.reads_script(script) for script in scripts)
-        return foreign / max(len(scripts), 1)
+        letters = Counter(filter(None, map(script_of, normalize_text(text))))
+        letters[_HAN] *= IDEOGRAPH_LETTERS
+        foreign = sum(count for script, count in letters.items() if count and not self.reads_script(script))
+        return foreign / max(letters.total(), 1)
 
     def _has_words(self, script: str) -> bool:
         found: set[str] = set()

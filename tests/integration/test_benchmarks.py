@@ -32,7 +32,13 @@ SYSTEMS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", BENCHMARKS)
+# Real models, many kills or many models of users. Their parts run at small sizes in tests/unit/benchmarks.
+LONG = {"search", "pipeline", "opening", "crash", "rerank", "encode", "train", "recommend", "multimodal"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in BENCHMARKS]
+)
 def test_quick_run_keeps_the_contract(name, tmp_path):
     out = tmp_path / f"{name}.json"
     command = [sys.executable, "-m", "benchmarks", name, "--quick", "--seed", "3", "--out", str(out)]

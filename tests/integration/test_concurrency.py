@@ -16,7 +16,7 @@ from fakes import HashEncoder
 
 from twotower import IndexPolicy, Item, ReciprocalRank, Retriever
 
-SIZE = 600
+SIZE = 300
 COLOURS = ["red", "blue"]
 
 
@@ -42,6 +42,16 @@ def check_filter(retriever):
     return len(hits) in (0, SIZE) and all(hit.item.attributes["colour"] == "red" for hit in hits)
 
 
+@pytest.fixture
+def _hasty_threads():
+    """Threads take turns every few bytecodes, so that a state torn for microseconds is met within seconds."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("_hasty_threads")
 @pytest.mark.parametrize("seconds", [1.5, pytest.param(20, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("durable", [False, True], ids=["memory", "store"])
 def test_readers_beside_a_writer_see_whole_states(tmp_path, durable, seconds):

@@ -1,4 +1,7 @@
-"""`twotower demo` once from end to end: the table it prints and the page it writes."""
+"""The demo from end to end: the table it prints and the page it writes.
+
+Fast tests run it on a smaller shop with a reranker that needs no training; the slow ones as a user calls it.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from fakes import OverlapReranker
+
+from twotower.demo import run, shop
 
 VOID = {"meta", "img", "br", "rect", "link", "input", "hr"}
 
@@ -41,12 +47,27 @@ class Page(HTMLParser):
 
 
 pytestmark = pytest.mark.timeout(1200)  # one training on what may be a busy machine
+WHOLE = pytest.param("whole", marks=pytest.mark.slow)
+of_the_whole = pytest.mark.parametrize("demo", [WHOLE], indirect=True)
 
 
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, Path]:
-    """What the command prints on stdout and stderr, and its folder."""
+def run_small(folder: Path) -> str:
+    """What is printed for a quarter of the shop."""
+    printed: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shop, "_ITEMS", 160)
+        patch.setattr(shop, "_QUERIES", 120)
+        patch.setattr(run, "fit_reranker", lambda shop, recall: OverlapReranker())
+        run.run_demo(folder, say=printed.append)
+    return "\n".join(printed)
+
+
+@pytest.fixture(scope="module", params=["small", WHOLE])
+def demo(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, Path]:
+    """What it prints on stdout and stderr, and its folder."""
     folder = tmp_path_factory.mktemp("demo")
+    if request.param == "small":
+        return run_small(folder), "", folder
     command = [sys.executable, "-m", "twotower", "demo", "--folder", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, encoding="utf-8")
     assert done.returncode == 0, done.stderr
@@ -72,22 +93,25 @@ def page(demo: tuple[str, str, Path]) -> Page:
     return page
 
 
-def test_every_stage_is_better_than_the_one_before(ndcg):
+def test_fusion_is_better_than_either_modality_and_both_than_chance(ndcg):
     assert ndcg["random"]["all"] < 0.1
     for alone in ("recall, text only", "recall, image only"):
         assert ndcg["random"]["all"] < ndcg[alone]["all"] < ndcg["fused"]["all"]
+    assert ndcg["recall, text only"]["en"] < ndcg["fused"]["en"]
+
+
+@of_the_whole
+def test_reranking_and_decay_each_help(ndcg):
+    assert ndcg["fused"]["en"] < ndcg["reranked"]["en"]
     # What the reranker learns differs a little between machines; both last stages together must gain, and decay.
     assert max(ndcg["fused"]["all"], ndcg["reranked"]["all"]) < ndcg["reranked with decay"]["all"]
-
-
-def test_fusion_and_reranking_help_english(ndcg):
-    assert ndcg["recall, text only"]["en"] < ndcg["fused"]["en"] < ndcg["reranked"]["en"]
 
 
 def test_photos_answer_chinese(ndcg):
     assert ndcg["recall, text only"]["zh"] < 0.2 < 0.5 < ndcg["fused"]["zh"]
 
 
+@of_the_whole
 def test_a_pipe_gets_no_bars(demo):
     _, errors, _ = demo
     assert all(line.startswith("twotower: warning: ") for line in errors.splitlines())

@@ -31,6 +31,7 @@ def test_quickstart(tmp_path):
     assert sum("<img" in data.get("text/html", "") for data in shown) >= 5
 
 
+@pytest.mark.slow
 def test_evaluation(tmp_path):
     printed, shown = executed("04_evaluation", tmp_path)
     (table,) = (data["text/markdown"] for data in shown if "text/markdown" in data)
@@ -43,6 +44,7 @@ def test_evaluation(tmp_path):
     assert "caught: User " in printed
 
 
+@pytest.mark.slow
 def test_store_and_index(tmp_path):
     printed, shown = executed("05_store_and_index", tmp_path)
     acknowledged = int(printed.split(" acknowledged, 0 lost, damage: []")[0].split()[-1])
@@ -58,6 +60,7 @@ def test_store_and_index(tmp_path):
     assert any("image/png" in data for data in shown)
 
 
+@pytest.mark.slow
 def test_reranking(tmp_path):
     printed, shown = executed("06_reranking", tmp_path)
     assert "Warning" not in printed

@@ -102,7 +102,7 @@ def test_empty_in_gives_empty_out(clip_encoder) -> None:
     assert clip_encoder.words().readable([]).shape == (0,)
 
 
-def test_photos_of_any_mode_are_made_rgb_on_white(clip_encoder) -> None:
+def test_photos_of_any_mode_become_rgb_on_white(clip_encoder) -> None:
     image = photo(5)
     clear = Image.new("RGBA", image.size, (255, 0, 0, 0))
     clear.paste(image, (0, 0))
@@ -154,8 +154,8 @@ def test_describe_builds_the_same_encoder_again(clip_encoder) -> None:
     assert ClipEncoder.compact(device="cpu").describe() == {"compact": True}
 
 
-def test_a_weights_file_of_a_known_architecture(tmp_path) -> None:
-    """`pretrained` may be a file: here one that is damaged, which must not end in random weights."""
+def test_a_damaged_weights_file_of_a_known_architecture_is_refused(tmp_path) -> None:
+    """It must not end in random weights."""
     (tmp_path / "weights.safetensors").write_bytes(b"not weights")
     assert "ViT-S-32-alt" in not_found("ViT-S-32-alt", tmp_path / "weights.safetensors")
 
@@ -194,7 +194,7 @@ def test_a_relative_folder_and_weights_file_stay_the_same_after_chdir(tiny_clip_
     assert weights == str(tiny_clip_folder.parent / "weights.safetensors")
 
 
-def test_weights_of_another_architecture(tiny_clip_folder, tmp_path) -> None:
+def test_weights_of_another_architecture_are_refused(tiny_clip_folder, tmp_path) -> None:
     folder = tmp_path / "clip"
     shutil.copytree(tiny_clip_folder, folder)
     config = folder / "open_clip_config.json"
@@ -203,7 +203,7 @@ def test_weights_of_another_architecture(tiny_clip_folder, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["no config", "no weights", "bad config", "bad weights"])
-def test_damaged_folders(tiny_clip_folder, tmp_path, damage) -> None:
+def test_a_damaged_folder_is_refused(tiny_clip_folder, tmp_path, damage) -> None:
     folder = tmp_path / "clip"
     shutil.copytree(tiny_clip_folder, folder)
     what, part = damage.split()

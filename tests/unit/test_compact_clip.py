@@ -77,13 +77,24 @@ def test_a_red_t_shirt_is_nearer_to_its_own_words(compact: Compact, right: str, 
     assert (cosines[:, 0] > cosines[:, 1]).all()
 
 
+@pytest.fixture(scope="module")
+def looks() -> list[tuple[str, ...]]:
+    """Category, colour and pattern of 128 products."""
+    every = list(product(CATEGORIES, COLOURS, PATTERNS))
+    return [tuple(map(str, look)) for look in np.random.default_rng(11).permutation(every)[:128]]
+
+
+@pytest.fixture(scope="module")
+def photos(compact: Compact, looks: list[tuple[str, ...]]) -> NDArray[np.float32]:
+    """Vectors of their photos, shape (128, dim)."""
+    rng = np.random.default_rng(12)
+    return compact.photos([draw_photo(*look, rng) for look in looks])
+
+
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_words_of_both_languages_find_photos_far_above_chance(compact: Compact, language: str) -> None:
-    rng = np.random.default_rng(11)
-    looks = [
-        tuple(map(str, look)) for look in rng.permutation(list(product(CATEGORIES, COLOURS, PATTERNS)))[:128]
-    ]
-    photos = compact.photos([draw_photo(*look, rng) for look in looks])
+def test_words_of_both_languages_find_photos_far_above_chance(
+    compact: Compact, looks: list[tuple[str, ...]], photos: NDArray[np.float32], language: str
+) -> None:
     gap = " " if language == "en" else ""
     texts = [
         gap.join(NAMES[name][value][language][-1] for name, value in

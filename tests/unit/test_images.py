@@ -167,13 +167,13 @@ def palette() -> Image.Image:
         pytest.param(palette(), {"transparency": bytes([255, 0, 102])}, RED, id="P"),
     ],
 )
-def test_transparent_parts_lie_on_white(tmp_path, image, options, first) -> None:
+def test_transparent_areas_become_white(tmp_path, image, options, first) -> None:
     loaded = load_image(saved(tmp_path / "a.png", image, **options))
     # Opaque; wholly transparent; black at 40 %: 255 * 0.6 = 153.
     assert pixels(loaded).tolist() == [[list(first), list(WHITE), [153, 153, 153]]]
 
 
-def test_one_transparent_colour_lies_on_white(tmp_path) -> None:
+def test_one_transparent_colour_becomes_white(tmp_path) -> None:
     image = Image.fromarray(np.array([[RED, BLUE]], dtype=np.uint8))
     loaded = load_image(saved(tmp_path / "a.png", image, transparency=BLUE))
     assert pixels(loaded).tolist() == [[list(RED), list(WHITE)]]
@@ -192,14 +192,14 @@ TURNS = [  # what each EXIF orientation asks for, as numpy does it
 
 
 @pytest.mark.parametrize(("orientation", "turn"), TURNS)
-def test_photos_are_turned_upright(tmp_path, orientation, turn) -> None:
+def test_photos_are_rotated_upright(tmp_path, orientation, turn) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     loaded = load_image(saved(tmp_path / "a.png", exif=exif))
     np.testing.assert_array_equal(pixels(loaded), turn(np.asarray(noise())))
 
 
-def test_phone_photos_are_turned_upright_at_a_smaller_scale_too(tmp_path) -> None:
+def test_phone_photos_are_rotated_upright_at_a_smaller_scale_too(tmp_path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     path = saved(tmp_path / "a.jpg", Image.new("RGB", (1600, 800), BLUE), exif=exif)
@@ -214,7 +214,7 @@ def test_long_side_never_gives_fewer_pixels_than_asked(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("long_side", [None, 8])
-def test_cmyk(tmp_path, long_side) -> None:
+def test_cmyk_becomes_rgb(tmp_path, long_side) -> None:
     # No ink but yellow and magenta: red.
     path = saved(tmp_path / "a.jpg", Image.new("CMYK", (64, 64), (0, 255, 255, 0)), quality=100)
     loaded = pixels(load_image(path, long_side=long_side))
@@ -229,7 +229,7 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path) -> None:
         assert (loaded == loaded[:, :, :1]).all()
 
 
-def test_the_first_frame_of_an_animation(tmp_path) -> None:
+def test_an_animation_gives_its_first_frame(tmp_path) -> None:
     frames = [Image.new("RGB", (8, 8), colour) for colour in (RED, BLUE)]
     path = saved(tmp_path / "a.webp", frames[0], save_all=True, append_images=frames[1:], lossless=True)
     with Image.open(path) as written:

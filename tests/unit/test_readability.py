@@ -12,10 +12,16 @@ from multimodal.text.readability import MIN_IDEOGRAPHS, MIN_PIECES, Readability,
 
 FOREIGN = {
     "Chinese": ["运动鞋", "跑步鞋 男款", "手机壳", "大码女装", "小米手机", "男士衬衫", "大号水杯", "女人"],
+    "Chinese beside a Latin brand": [
+        "iphone 15 手机壳",
+        "墨镜 Tarrowick",
+        "T恤 Sundrift 白色",
+        "sony 耳机 wh-1000xm4",
+    ],
     "traditional Chinese": ["運動鞋", "藍牙耳機"],
     "Japanese": ["スニーカー", "ワイヤレスイヤホン", "赤いドレス", "子供用リュック"],
     "Korean": ["운동화", "무선 이어폰", "커피 머그컵"],
-    "Russian": ["кроссовки", "красное платье", "кабель USB-C"],
+    "Russian": ["кроссовки", "красное платье", "кабель USB-C", "LED лампа"],
     "Greek": ["παπούτσια", "κόκκινο φόρεμα"],
     "Arabic": ["حذاء رياضي", "سماعات بلوتوث"],
     "Hebrew": ["נעלי ספורט", "אוזניות"],
@@ -41,7 +47,7 @@ LATIN = [
     "mug ☕",
     "β-carotene",
     "Ω resistor",
-    "iphone 15 手机壳",  # more than half of it
+    "iphone 15 pro max чехол",  # 12 of 17 letters
 ]
 
 
@@ -113,7 +119,7 @@ def test_a_han_character_is_a_word_of_its_own() -> None:
     text = HAN[0] + HAN[1]
     assert too_few.readable([text]).tolist() == [False]
     assert enough.readable([text]).tolist() == [True]
-    assert enough.readable([text + "龘龘"]).tolist() == [True]  # half of it unknown
+    assert enough.readable([text + "龘龘"]).tolist() == [True]  # half of its tokens are unknown
     assert enough.readable([text + "龘龘龘"]).tolist() == [False]
 
 

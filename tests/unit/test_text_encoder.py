@@ -142,16 +142,36 @@ def test_the_default_model_comes_out_of_its_package_without_network(one_thread, 
     assert mug @ cup > mug @ invoice + 0.2
 
 
-def test_a_missing_folder(tmp_path, no_network) -> None:
+def test_a_missing_folder_is_named(tmp_path, no_network) -> None:
     message = f"there is no model folder '{tmp_path / 'none'}': pass an existing folder or a hub name"
     assert not_found(tmp_path / "none") == message
     assert not_found(str(tmp_path / "none")) == message
 
 
-def test_a_folder_without_a_model(tmp_path, no_network) -> None:
+def test_a_folder_without_a_model_is_named(tmp_path, no_network) -> None:
     assert not_found(tmp_path).startswith(
         f"folder '{tmp_path}' holds no model that sentence-transformers can load"
     )
+
+
+def test_weights_in_half_precision_are_computed_in_float32_on_a_cpu(tiny_text_folder, tmp_path) -> None:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(tiny_text_folder), device="cpu")
+    model.half().save_pretrained(str(tmp_path / "half"))
+    encoder = TextEncoder(tmp_path / "half", device="cpu")
+    assert {parameter.dtype for parameter in encoder._model.parameters()} == {torch.float32}
+    np.testing.assert_allclose(
+        encoder.encode_queries(TEXTS), model.float().encode_query(TEXTS, normalize_embeddings=True), atol=1e-5
+    )
+
+
+def test_a_relative_folder_is_still_found_after_chdir(tiny_text_folder, monkeypatch) -> None:
+    monkeypatch.chdir(tiny_text_folder.parent)
+    encoder = TextEncoder(tiny_text_folder.name, device="cpu")
+    monkeypatch.chdir("/")
+    assert encoder.describe() == {"model": str(tiny_text_folder)}
 
 
 def test_an_unreachable_hub_is_asked_once(unreachable_hub) -> None:
