@@ -180,7 +180,7 @@ def test_a_store_and_no_dev_split(data, tiny_text_folder, tmp_path, capsys):
     assert "36 unjudged from recall, 18 drawn from all items" in printed
     card = (tmp_path / "model" / "README.md").read_text()
     assert "| negatives from recall | 36 |" in card
-    assert "Nothing: there were no judgements" in card
+    assert "None: there were no judgements" in card
 
 
 class Run:
