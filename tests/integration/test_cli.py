@@ -172,7 +172,7 @@ def test_bad_rows_are_skipped_with_their_reasons(tmp_path, capsys):
 def test_an_interrupted_index_keeps_what_was_saved_and_goes_on(tmp_path, capsys, monkeypatch):
     catalog = write(tmp_path / "catalog.jsonl", [RECORDS[1], RECORDS[3], {"id": "c", "title": "Lamp"}])
     arguments = ["index", str(catalog), "--store", str(tmp_path / "store")]
-    monkeypatch.setattr(index_command, "AT_ONCE", 1)
+    monkeypatch.setattr(index_command, "ITEMS_PER_WRITE", 1)
     upsert, calls = Retriever.upsert, []
 
     def interrupted(self, items, **options):
@@ -184,7 +184,7 @@ def test_an_interrupted_index_keeps_what_was_saved_and_goes_on(tmp_path, capsys,
     monkeypatch.setattr(Retriever, "upsert", interrupted)
     assert main(arguments) == 130
     captured = capsys.readouterr()
-    assert captured.err.splitlines()[-1] == "twotower: interrupted; what was saved before stays"
+    assert captured.err.splitlines()[-1] == "twotower: interrupted: what was saved before is kept"
     assert len(Retriever.open(tmp_path / "store", read_only=True)) == 2
     assert main(arguments) == 0
     assert "1 indexed, 2 unchanged" in capsys.readouterr().out
@@ -242,7 +242,9 @@ def test_wrong_usage_is_exit_code_2(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
         main(arguments)
     assert stop.value.code == 2
-    assert "error:" in capsys.readouterr().err.splitlines()[-1]
+    assert (
+        f"twotower {arguments[0]}: error: " in capsys.readouterr().err if arguments else "twotower: error: "
+    )
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -290,7 +292,7 @@ def test_ctrl_c_in_a_real_process_is_one_line(tmp_path):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert errors == "twotower: interrupted; what was saved before stays\n"
+    assert errors == "twotower: interrupted: what was saved before is kept\n"
     kept = len(Retriever.open(tmp_path / "store", read_only=True))
     assert 0 < kept < 5000  # whole batches: the first was acknowledged when the receipt came
     assert kept % 1_000 == 0

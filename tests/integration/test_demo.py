@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 from fakes import OverlapReranker
+from help_examples import help_examples
 
-from twotower.demo import run, shop
+from twotower.demo import run
 
 VOID = {"meta", "img", "br", "rect", "link", "input", "hr"}
 
@@ -55,10 +56,8 @@ def run_small(folder: Path) -> str:
     """What is printed for a quarter of the shop."""
     printed: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shop, "_ITEMS", 160)
-        patch.setattr(shop, "_QUERIES", 120)
         patch.setattr(run, "fit_reranker", lambda shop, recall: OverlapReranker())
-        run.run_demo(folder, say=printed.append)
+        run.run_demo(folder, say=printed.append, items=160, queries=120)
     return "\n".join(printed)
 
 
@@ -68,10 +67,10 @@ def demo(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp("demo")
     if request.param == "small":
         return run_small(folder), "", folder
-    command = [sys.executable, "-m", "twotower", "demo", "--folder", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, encoding="utf-8")
+    command = [sys.executable, "-m", "twotower", *help_examples()["demo"]]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, encoding="utf-8")
     assert done.returncode == 0, done.stderr
-    return done.stdout, done.stderr, folder
+    return done.stdout, done.stderr, folder / "twotower-demo"
 
 
 @pytest.fixture(scope="module")

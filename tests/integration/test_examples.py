@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from help_examples import help_examples
 
 from twotower import Retriever
 from twotower.cli import main
@@ -24,7 +25,8 @@ def lines(path: Path, rows: list[dict[str, object]]) -> None:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("beir")
+    folder = tmp_path_factory.mktemp("examples") / "beir"
+    folder.mkdir()
     lines(folder / "corpus.jsonl", [{"_id": f"p{n}", "title": each} for n, each in enumerate(PRODUCTS)])
     queries = {f"q{n}": " ".join(each.split()[1:]) for n, each in enumerate(PRODUCTS)}
     lines(folder / "queries.jsonl", [{"_id": query, "text": text} for query, text in queries.items()])
@@ -43,13 +45,13 @@ def call(script: str, *arguments: str | Path) -> str:
     return done.stdout
 
 
-def test_fit_a_reranker_then_evaluate_every_stage(data, tmp_path):
-    out = tmp_path / "reranker"
-    assert main(["train", "rerank", "--data", str(data), "--out", str(out), "--minutes", "0.02"]) == 0
-    options = ["--store", data / "store", "--reranker", out, "--relevant", "2"]
+def test_fit_a_reranker_then_evaluate_every_stage(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(data.parent)
+    assert main(help_examples()["train rerank"]) == 0
+    options = ["--store", data / "store", "--reranker", data.parent / "reranker", "--relevant", "2"]
     written = ["--json", tmp_path / "stages.json", "--plot", tmp_path / "stages.png"]
-    table = call("03_evaluate.py", data, *options, *written)
-    assert "2 queries with an item of grade 2 or more" in table
+    table = call("05_evaluate_beir.py", data, *options, *written)
+    assert "2 queries with an item of grade 2 or higher" in table
     stages = {stage["name"]: stage for stage in json.loads((tmp_path / "stages.json").read_text())["stages"]}
     assert list(stages) == [
         "random", "bm25", "recall, text only", "recall, image only", "fused", "reranked", "decayed",

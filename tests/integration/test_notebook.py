@@ -33,7 +33,7 @@ def test_quickstart(tmp_path):
 
 @pytest.mark.slow
 def test_evaluation(tmp_path):
-    printed, shown = executed("04_evaluation", tmp_path)
+    printed, shown = executed("02_evaluation", tmp_path)
     (table,) = (data["text/markdown"] for data in shown if "text/markdown" in data)
     assert [line.split(" | ")[0] for line in table.splitlines()[4:]] == [
         "| random", "| bm25", "| recall, text only", "| recall, image only", "| fused", "| decayed",
@@ -46,7 +46,7 @@ def test_evaluation(tmp_path):
 
 @pytest.mark.slow
 def test_store_and_index(tmp_path):
-    printed, shown = executed("05_store_and_index", tmp_path)
+    printed, shown = executed("03_store_and_index", tmp_path)
     acknowledged = int(printed.split(" acknowledged, 0 lost, damage: []")[0].split()[-1])
     assert acknowledged >= 300
     assert [line.split()[0] for line in printed.splitlines() if " hits  " in line] == [
@@ -62,7 +62,7 @@ def test_store_and_index(tmp_path):
 
 @pytest.mark.slow
 def test_reranking(tmp_path):
-    printed, shown = executed("06_reranking", tmp_path)
+    printed, shown = executed("04_reranking", tmp_path)
     assert "Warning" not in printed
     assert printed.count("  kept\n") == 1
     before, after = re.search(r"expected calibration error: (\S+) before, (\S+) after", printed).groups()
@@ -79,5 +79,5 @@ def test_reranking(tmp_path):
 
 def test_no_notebook_is_left_out():
     assert {path.stem for path in EXAMPLES.glob("*.ipynb")} == {
-        "01_quickstart", "04_evaluation", "05_store_and_index", "06_reranking",
+        "01_quickstart", "02_evaluation", "03_store_and_index", "04_reranking",
     }  # fmt: skip

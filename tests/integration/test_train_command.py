@@ -136,14 +136,14 @@ class Interrupting:
             raise KeyboardInterrupt
 
 
-def test_an_interrupted_training_goes_on(data, tiny_text_folder, tmp_path, capsys, monkeypatch):
+def test_an_interrupted_training_run_resumes(data, tiny_text_folder, tmp_path, capsys, monkeypatch):
     whole, out = tmp_path / "whole", tmp_path / "model"
     assert main(command(data, whole, tiny_text_folder, "--epochs", "2")) == 0
     tracker = Interrupting()
     monkeypatch.setattr(train, "weights_and_biases", tracker)
     again = command(data, out, tiny_text_folder, "--epochs", "2", "--wandb", "shop")
     assert main(again) == 130
-    assert f"the same command goes on from {tmp_path}" in capsys.readouterr().err
+    assert f"run the same command to resume from {tmp_path}" in capsys.readouterr().err
     assert not out.exists()
     assert main(again) == 0
     assert tracker.steps[4] > tracker.steps[1]  # it did not begin anew
@@ -168,7 +168,9 @@ def test_a_judged_query_that_is_not_there_is_named(data, tmp_path, capsys):
     assert "qrels/dev.tsv judges the query 'q999'" in capsys.readouterr().err
 
 
-def test_a_store_and_no_dev_split(data, tiny_text_folder, tmp_path, capsys):
+def test_a_store_s_recall_is_used_and_nothing_is_measured_without_a_dev_split(
+    data, tiny_text_folder, tmp_path, capsys
+):
     folder = shutil.copytree(data, tmp_path / "shop")
     (folder / "qrels" / "dev.tsv").unlink()
     assert main(["index", str(folder), "--store", str(tmp_path / "store")]) == 0

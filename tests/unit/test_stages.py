@@ -12,7 +12,7 @@ import pytest
 from fakes import HashEncoder, OverlapReranker
 
 from rerank import Decay
-from twotower import Item, Query, Retriever
+from twotower import Item, Query, ReciprocalRank, Retriever
 from twotower.errors import MissingExtraError
 from twotower.evaluation import evaluate, search_run
 from twotower.evaluation.caching import CachingReranker
@@ -72,6 +72,15 @@ def test_every_stage_shows_what_it_buys(retriever):
     assert found["random"].change is None
 
 
+def test_hybrid_recall_is_a_stage_between_vectors_and_reranker(retriever):
+    stages = stages_of(retriever.using(hybrid=ReciprocalRank()))
+    assert list(stages) == [
+        "recall, text only", "recall, image only", "fused", "hybrid", "reranked", "decayed",
+    ]  # fmt: skip
+    assert [stages[name].hybrid is None for name in stages] == [True, True, True, False, False, False]
+    assert stages["hybrid"].search("60 60 red", 1, now=NOW)[0].explain.keys() == {"dense", "lexical"}
+
+
 def test_runs_are_what_the_retriever_finds(retriever):
     found = evaluate(retriever, QUERIES, {"q": {"text": 1}}, now=NOW, timed_queries=0, k=3)
     hits = retriever.search(QUERIES["q"], 3, now=NOW)
@@ -103,11 +112,9 @@ def test_a_modality_alone_explains_itself_and_finds_nothing_where_the_query_lack
     blind.upsert(ITEMS)
     assert blind.using(modality="image").search("0 0", 5) == []
     assert len(blind.search("0 0", 5)) == 5
-    with pytest.raises(
-        ValueError, match="modality='sound' is not a part of the vectors; these are: 'text', 'image'"
-    ):
+    with pytest.raises(ValueError, match=r"one of the parts of the vectors \('text', 'image'\), got 'sound'"):
         retriever.using(modality="sound")
-    with pytest.raises(ValueError, match="these are: none"):
+    with pytest.raises(ValueError, match=r"parts of the vectors \(none\), got 'text'"):
         Retriever(HashEncoder()).using(modality="text")
 
 
@@ -182,6 +189,12 @@ def test_without_matplotlib_a_plot_names_the_extra(retriever, tmp_path, monkeypa
         MissingExtraError, match=r"plotting needs matplotlib: run `pip install 'twotower\[plot\]'`"
     ):
         found.plot(tmp_path / "stages.png")
+
+
+def test_without_bm25s_an_evaluation_names_the_extra(retriever, monkeypatch):
+    monkeypatch.setitem(sys.modules, "bm25s", None)
+    with pytest.raises(MissingExtraError, match=r"the BM25 baseline needs bm25s: .*'twotower\[evaluation\]'"):
+        evaluate(retriever, QUERIES, {"q": {"text": 1}}, now=NOW, timed_queries=0)
 
 
 def test_search_run_asks_in_chunks_and_says_how_far_it_is(retriever):

@@ -1,1 +1,1 @@
-"""What the command line does; each command is a function that a script could call too."""
+"""The commands behind the command line; each is a function that a script can call too."""

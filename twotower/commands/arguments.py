@@ -1,4 +1,4 @@
-"""What the arguments of the command line may be; argparse shows the message of these errors as they are."""
+"""Convert and check the arguments of the command line; argparse shows the messages of these errors as they are."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Any
 
 
 def words(text: str) -> str:
-    """Text that can be written as UTF-8; a shell may pass any bytes."""
+    """Text that can be written as UTF-8; a shell may pass arbitrary bytes."""
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ArgumentTypeError(f"{text!a} is not UTF-8") from None
+        raise ArgumentTypeError(f"must be UTF-8, got {text!a}") from None
     return text
 
 
 def count(text: str) -> int:
     """A whole number of at least 1."""
     if not (text.isdecimal() and int(text) > 0):
-        raise ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+        raise ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
     return int(text)
 
 
@@ -33,14 +33,14 @@ def weight(text: str) -> float:
     except ValueError:
         number = math.nan
     if not (math.isfinite(number) and number >= 0):
-        raise ArgumentTypeError(f"{text!r} is not a finite number of at least 0")
+        raise ArgumentTypeError(f"must be a finite number of at least 0, got {text!r}")
     return number
 
 
 def positive(text: str) -> float:
     """A finite number above 0."""
     if not (number := weight(text)) > 0:
-        raise ArgumentTypeError(f"{text!r} is not a number above 0")
+        raise ArgumentTypeError(f"must be a number above 0, got {text!r}")
     return number
 
 
@@ -51,7 +51,7 @@ def moment(text: str) -> datetime:
     except ValueError:
         time = None
     if time is None or time.utcoffset() is None:
-        raise ArgumentTypeError(f"{text!r} is not a time with its zone; write it like 2026-01-31T08:00:00Z")
+        raise ArgumentTypeError(f"must be a time with its zone, such as 2026-01-31T08:00:00Z, got {text!r}")
     return time
 
 
@@ -60,9 +60,9 @@ def where(text: str) -> Mapping[str, Any]:
     try:
         parsed = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ArgumentTypeError(f"{text!r} is not JSON ({error})") from None
+        raise ArgumentTypeError(f"must be JSON, got {text!r} ({error})") from None
     if not isinstance(parsed, dict):
-        raise ArgumentTypeError(f'{text!r} is not a JSON object such as {{"brand": "Acme"}}')
+        raise ArgumentTypeError(f'must be a JSON object such as {{"brand": "Acme"}}, got {text!r}')
     return {name: _with_times(part, of_time=name == "time") for name, part in parsed.items()}
 
 

@@ -1,4 +1,4 @@
-"""Hits in a shell: as a table for people, as JSON Lines for programs."""
+"""Print hits: as a table for people, as JSON Lines for programs."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def _to_text(value: object) -> str:
 
 
 def _line(text: str) -> str:
-    """One line that cannot steer a terminal."""
+    """One line without control characters, which could steer a terminal."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
 def _cells(text: str) -> int:
-    """How wide a terminal draws it: a Chinese character takes two cells."""
+    """Width in a terminal; a Chinese character takes two cells."""
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 

@@ -1,4 +1,4 @@
-"""`twotower index`: a catalogue into a store, in steps that survive an interruption."""
+"""`twotower index`: bring a store up to date with a catalogue, in steps that survive an interruption."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from multimodal.fusion import WeightedConcat
 from multimodal.hub import DEFAULT_TEXT_MODEL
 from multimodal.text.encoder import TextEncoder
 from twotower import presets
+from twotower.corpus.write_checks import check_items
 from twotower.errors import CatalogueError
 from twotower.ingest.catalogue import read_catalogue
-from twotower.intake import check_items
-from twotower.retriever import Retriever
+from twotower.presets import Retriever
 from twotower.store.folder import is_store
 from twotower.towers.dual_encoder import DualEncoder
 from twotower.types import BadItem, Encoder, Item
 
-AT_ONCE = 1_000  # items; an interruption loses the work on at most this many
-MOST_REASONS = 20
+ITEMS_PER_WRITE = 1_000  # an interruption loses the work on at most this many
+MAX_REASONS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,8 @@ class EncoderChoice:
         text_model: a hub name or a folder.
         image_model: an open_clip architecture; None is the compact model that the library ships.
         image_weights: its tag or weights file.
-        text_weight: share of the words.
-        image_weight: share of the photos.
+        text_weight: weight of the words in the fusion.
+        image_weight: weight of the photos in the fusion.
     """
 
     text_model: str = DEFAULT_TEXT_MODEL
@@ -52,12 +52,12 @@ class EncoderChoice:
 
 @dataclass(frozen=True, slots=True)
 class IndexReport:
-    """What one `index` did.
+    """The result of one `index`.
 
     Args:
-        indexed: how many items were new or had changed.
-        unchanged: how many were in the store as they are in the catalogue.
-        reasons: one sentence for each row that was left out.
+        indexed: number of items that were new or had changed.
+        unchanged: number of items that the store already had as they are.
+        reasons: one sentence for each row that was skipped.
     """
 
     indexed: int
@@ -65,26 +65,26 @@ class IndexReport:
     reasons: tuple[str, ...]
 
     def lines(self) -> Iterator[str]:
-        """The report in words."""
+        """The report as text."""
         yield f"{self.indexed:,} indexed, {self.unchanged:,} unchanged, {len(self.reasons):,} skipped"
-        yield from (f"  skipped: {reason}" for reason in self.reasons[:MOST_REASONS])
-        if len(self.reasons) > MOST_REASONS:
-            yield f"  and {len(self.reasons) - MOST_REASONS:,} more"
+        yield from (f"  skipped: {reason}" for reason in self.reasons[:MAX_REASONS])
+        if len(self.reasons) > MAX_REASONS:
+            yield f"  and {len(self.reasons) - MAX_REASONS:,} more"
 
 
 def index(
-    catalog: Path, store: Path, make_encoder: Callable[[], Encoder], *, skip_bad: bool = False
+    catalogue: Path, store: Path, make_encoder: Callable[[], Encoder], *, skip_bad: bool = False
 ) -> IndexReport:
     """Bring a store up to date with a catalogue; items that only the store has stay.
 
-    The whole catalogue is read and checked before anything is written. What was encoded is written every
-    `AT_ONCE` items, so the same call after an interruption goes on where that one was.
+    The whole catalogue is read and checked before anything is written. Items are then encoded and written
+    `ITEMS_PER_WRITE` at a time, so the same call after an interruption resumes where that one stopped.
 
     Args:
-        catalog: see `read_catalogue`.
+        catalogue: as in `read_catalogue`.
         store: a store, or a new or empty folder.
-        make_encoder: called when the catalogue was found good; an existing store's must be the same.
-        skip_bad: leave out rows and items that cannot be indexed, instead of stopping at the first.
+        make_encoder: called once the catalogue has been checked; for an existing store, its own encoder.
+        skip_bad: leave out rows and items that cannot be indexed instead of stopping at the first.
 
     Raises:
         CatalogueError: the catalogue cannot be read.
@@ -93,14 +93,14 @@ def index(
     """
     bad_rows: list[CatalogueError] = []
     bad_items: list[BadItem] = []
-    rows = read_catalogue(catalog, bad=bad_rows if skip_bad else None)
+    rows = read_catalogue(catalogue, bad=bad_rows if skip_bad else None)
     items = check_items(rows, bad_items if skip_bad else None)
     indexed = 0
     with _open(store, make_encoder()) as retriever:
         fresh = [item for item in items if not _is_indexed(retriever, item)]
-        for start in range(0, len(fresh), AT_ONCE):
+        for start in range(0, len(fresh), ITEMS_PER_WRITE):
             report = retriever.upsert(
-                fresh[start : start + AT_ONCE], on_error="skip" if skip_bad else "raise"
+                fresh[start : start + ITEMS_PER_WRITE], on_error="skip" if skip_bad else "raise"
             )
             indexed += report.upserted
             bad_items += report.skipped

@@ -1,4 +1,4 @@
-"""`twotower stats|verify|compact|export`: what can be done with a store without its models."""
+"""`twotower stats|verify|compact|export`: look after a store without loading its models."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from twotower.corpus.persistent import PersistentCorpus
 from twotower.errors import StoreError
-from twotower.recall.vectors.policy import IndexPolicy
-from twotower.retriever import Retriever
-from twotower.store.folder import Store, is_store
+from twotower.presets import Retriever
+from twotower.store.folder import StoreFolder, is_store
 from twotower.store.records import item_to_row
-from twotower.stored_corpus import StoredCorpus
 from twotower.types import Vectors
 
 
@@ -30,55 +29,54 @@ def open_existing(folder: Path) -> Retriever:
 
 
 @contextmanager
-def opened(folder: Path, *, read_only: bool = True) -> Iterator[StoredCorpus]:
+def opened(folder: Path, *, read_only: bool = True) -> Iterator[PersistentCorpus]:
     """The corpus of a store, without the encoder that it was made with."""
-    store = Store.open(folder, read_only=read_only)
+    store = StoreFolder.open(folder, read_only=read_only)
     with ExitStack() as closing:
         closing.callback(store.close)
-        settings = store.catalog.settings
-        corpus = StoredCorpus(store, settings["dim"], IndexPolicy.from_description(settings["index"]))
+        corpus = PersistentCorpus.of(store)
         closing.callback(corpus.close, settle=False)  # before the store: it may be merging
         yield corpus
 
 
 def stats(folder: Path) -> Iterator[str]:
-    """How large a store is, in words."""
+    """How large a store is, as text."""
     with opened(folder) as corpus:
         yield from corpus.stats().lines()
 
 
 def verify(folder: Path) -> list[str]:
-    """What is wrong with a store, one sentence each; every byte of it is read."""
+    """Read every byte of a store; returns what is damaged, one sentence each."""
     with opened(folder) as corpus:
         return list(corpus.problems())
 
 
 def compact(folder: Path) -> Iterator[str]:
-    """Drop what was deleted and replaced; says what is left."""
+    """Remove deleted and replaced items; returns the statistics afterwards."""
     with opened(folder, read_only=False) as corpus:
         corpus.compact()
         yield from corpus.stats().lines()
 
 
-def export(folder: Path, catalog: Path, vectors: Path | None) -> int:
+def export(folder: Path, catalogue: Path, vectors: Path | None) -> int:
     """Write a store's items as a catalogue that `twotower index` reads.
 
     Args:
         folder: the store.
-        catalog: a new .jsonl file.
+        catalogue: a new .jsonl file.
         vectors: a new .safetensors file for the items' vectors, in the same order; None writes none.
 
     Returns:
-        How many items were written.
+        The number of items written.
 
     Raises:
-        StoreError: a file is there already, or cannot be written.
+        StoreError: a file already exists, or cannot be written.
     """
     from safetensors.numpy import save_file
 
-    targets = [catalog] if vectors is None else [catalog, vectors]
+    targets = [catalogue] if vectors is None else [catalogue, vectors]
     if taken := [path for path in targets if path.exists()]:
-        raise StoreError(f"file '{taken[0]}' exists: pass another name")
+        raise StoreError(f"file '{taken[0]}' already exists: pass another name")
     parts = [path.with_name(f"{path.name}.part") for path in targets]
     rows: list[Vectors] = []
     written = 0
@@ -100,7 +98,7 @@ def export(folder: Path, catalog: Path, vectors: Path | None) -> int:
     except OSError as error:
         if isinstance(error, StoreError):
             raise
-        raise StoreError(f"store '{folder}' cannot be exported to '{catalog}' ({error})") from error
+        raise StoreError(f"store '{folder}' cannot be exported to '{catalogue}' ({error})") from error
     finally:
         for part in parts:
             part.unlink(missing_ok=True)

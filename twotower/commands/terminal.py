@@ -1,4 +1,4 @@
-"""Manners of a command line: one line a warning, one sentence an error, and no bars in a pipe."""
+"""How the command line prints: one line per warning, one sentence per error, no progress bars in a pipe."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TextIO
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Show our own warnings in one line each, no library's warnings and logs, and bars only on a terminal."""
+    """Show our own warnings in one line each, and hide other libraries' warnings and logs, and bars in a pipe."""
     from multimodal.errors import UnknownTokensWarning
 
     disabled = logging.root.manager.disable
@@ -30,7 +30,7 @@ def quiet_libraries() -> Iterator[None]:
 
 
 def is_expected(error: Exception) -> bool:
-    """Whether an error is one that its message explains, so that no traceback is needed."""
+    """Whether the message of an error is enough to understand it, so that no traceback is needed."""
     from multimodal.errors import MultimodalError
     from rerank.errors import RerankError
     from twotower.errors import TwoTowerError
@@ -39,7 +39,7 @@ def is_expected(error: Exception) -> bool:
 
 
 def one_line(message: object) -> str:
-    """A message as one line, whatever it quotes."""
+    """A message on one line, whatever it quotes."""
     return " ".join(str(message).split())
 
 

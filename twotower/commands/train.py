@@ -1,4 +1,4 @@
-"""`twotower train rerank`: from judgements and the shop's own recall to a fitted reranker with its card."""
+"""`twotower train rerank`: fit a reranker on judgements and the shop's own recall, and write its model card."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from twotower.errors import JudgementError
 from twotower.evaluation.judgements import METRIC, JudgedReport, measure_judged
 from twotower.ingest.beir import read_qrels, read_queries
 from twotower.ingest.catalogue import read_catalogue
-from twotower.recall.hybrid import ReciprocalRank
-from twotower.retriever import Retriever
+from twotower.presets import Retriever
+from twotower.search.hybrid import ReciprocalRank
 from twotower.towers.dual_encoder import DualEncoder
 from twotower.types import Query
 
@@ -36,17 +36,17 @@ class Training:
     """What to fit, and on what.
 
     Args:
-        data: a BEIR folder with qrels/train.tsv; qrels/dev.tsv, where it is there, is only measured on.
+        data: a BEIR folder with qrels/train.tsv; qrels/dev.tsv, if there is one, is only used to measure.
         out: folder for the fitted model.
-        base: a hub name or a folder; a model without a scoring head will do.
-        loss: see `CrossEncoderReranker.fit`.
-        minutes: most time for fitting; None is no limit.
+        base: a hub name or a folder; the model need not have a scoring head.
+        loss: as in `CrossEncoderReranker.fit`.
+        minutes: time limit for fitting; None is no limit.
         epochs: passes over the pairs.
-        negatives: unjudged items a query, from recall.
-        max_length: most tokens of a pair.
+        negatives: unjudged items per query, from recall.
+        max_length: tokens per pair at most.
         seed: of the negatives and of the fit.
-        store: whose items and recall to take; None indexes corpus.jsonl in memory, for words and vectors.
-        checkpoint: a folder that an interrupted training goes on from; None is one beside `out`.
+        store: the store whose items and recall to use; None indexes corpus.jsonl in memory, for words and vectors.
+        checkpoint: the folder that an interrupted training run resumes from; None is one beside `out`.
         tensorboard: folder for the losses, or None.
         wandb: project of Weights & Biases for the losses, or None.
     """
@@ -72,24 +72,24 @@ class Training:
         return out.with_name(f"{out.name}-checkpoint") if self.checkpoint is None else self.checkpoint
 
     def settings(self) -> dict[str, int | float | str | None]:
-        """What a model card and a tracker shall know: numbers and names, no paths."""
+        """What the model card and trackers record: numbers and names, but no paths."""
         return {
             "base model": self.base_name or Path(self.base).name,
             "loss": self.loss,
-            "minutes at most": self.minutes,
+            "time limit in minutes": self.minutes,
             "epochs": self.epochs,
-            "negatives a query": self.negatives,
-            "tokens a pair at most": self.max_length,
+            "negatives per query": self.negatives,
+            "tokens per pair at most": self.max_length,
             "seed": self.seed,
         }
 
     @property
     def base_name(self) -> str | None:
-        """The base model's name on the hub; None if it is a folder."""
+        """Name of the base model on the hub; None if it is a folder."""
         return None if Path(self.base).expanduser().is_dir() else self.base
 
     def command(self) -> str:
-        """The command line, with the names of folders in place of where they are on this machine."""
+        """The command line, with folder names instead of paths on this machine."""
         given = {
             "--data": _name(self.data),
             "--out": _name(self.out),
@@ -116,7 +116,7 @@ class Judged:
 
 
 def train_rerank(training: Training, *, today: date, say: Say) -> JudgedReport | None:
-    """Mine, fit, measure and save; a training that was interrupted goes on where it was.
+    """Mine, fit, measure and save; an interrupted training run resumes where it stopped.
 
     Args:
         training: what to fit, and on what.
@@ -124,14 +124,14 @@ def train_rerank(training: Training, *, today: date, say: Say) -> JudgedReport |
         say: called with each line of the report.
 
     Returns:
-        What was measured on the dev split; None where there is nothing to measure on.
+        The measurements on the dev split; None if there is nothing to measure on.
 
     Raises:
         CatalogueError: the data cannot be read.
         JudgementError: there is nothing to learn from.
         ModelNotFoundError: the base model is a path that does not exist.
         RerankError: the model cannot be opened, fitted or saved.
-        KeyboardInterrupt: as it came, with how to go on.
+        KeyboardInterrupt: with a message that says how to resume.
     """
     check_replaceable(training.out.expanduser().absolute())
     reranker = CrossEncoderReranker(training.base, max_length=training.max_length)
@@ -145,11 +145,11 @@ def train_rerank(training: Training, *, today: date, say: Say) -> JudgedReport |
         say(str(mined))
         for line in _told(_fit(reranker, mined, training, watches)):
             say(line)
-        # The checkpoint is gone now: what was learned must not wait for the measuring.
+        # The checkpoint is gone now, so save before measuring.
         reranker.save(training.out, card=_card(training, mined, None, today))
         report = _measured(retriever, reranker, judged, training.seed)
     if report is None:
-        say("no dev judgements of other queries: nothing was measured")
+        say("no dev judgements of queries that are not in train: nothing was measured")
     else:
         for line in report.lines():
             say(line)
@@ -164,11 +164,11 @@ def _read(folder: Path) -> Judged:
     for split, qrels in (("train", train), ("dev", dev)):
         if missing := [query for query in qrels if query not in queries]:
             raise JudgementError(
-                f"qrels/{split}.tsv judges the query {missing[0]!r}, which queries.jsonl has not: add it there"
+                f"qrels/{split}.tsv judges the query {missing[0]!r}, which is not in queries.jsonl: add it there"
             )
-    trained = {normalized(queries[query]) for query in train}
-    fresh = {query: grades for query, grades in dev.items() if normalized(queries[query]) not in trained}
-    return Judged(queries, train, {query: fresh[query] for query in fresh if queries[query].strip()})
+    trained = {normalized(queries[query].text) for query in train}
+    fresh = {query: grades for query, grades in dev.items() if normalized(queries[query].text) not in trained}
+    return Judged(queries, train, {query: fresh[query] for query in fresh if queries[query].text.strip()})
 
 
 def _watches(training: Training, closing: ExitStack) -> Iterator[Watch]:
@@ -210,7 +210,7 @@ def _fit(
         )
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt(
-            f"interrupted; the same command goes on from {training.resumes_from}"
+            f"interrupted: run the same command to resume from {training.resumes_from}"
         ) from stop
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twotower.demo.stages import LANGUAGES, METRICS, RELEVANT, Table
-from twotower.ranking import FRESHNESS, RELEVANCE
+from twotower.search.explanation import FRESHNESS, RELEVANCE
 from twotower.types import Hit, Item
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class Recommendation:
 class Showcase:
     """Everything that the page shows."""
 
+    items: int
     table: Table
     answers: Sequence[Answer]
     photo: Image
@@ -74,7 +75,7 @@ def render(show: Showcase) -> str:
 </head>
 <body>
 <h1>One shop, every stage</h1>
-<p class="soft">640 made-up products with drawn photos and titles in English, Chinese or both; shoppers with
+<p class="soft">{show.items} made-up products with drawn photos and titles in English, Chinese or both; shoppers with
 histories; queries with judgements. Learned from: the train queries. Measured on: the test queries.</p>
 
 <h2>What each stage brings</h2>

@@ -26,24 +26,26 @@ from twotower.demo.stages import (
     recall_stages,
 )
 from twotower.evaluation.caching import CachingReranker
-from twotower.retriever import Retriever
+from twotower.presets import Retriever
 
 SHOWN_ENGLISH, SHOWN_CHINESE, CARDS = 5, 3, 6
 
 
-def run_demo(folder: Path, *, say: Callable[[str], None]) -> Path:
-    """Run the library's main job on the sample shop.
+def run_demo(folder: Path, *, say: Callable[[str], None], items: int = 640, queries: int = 500) -> Path:
+    """Index, train, search and measure on the sample shop.
 
     Args:
-        folder: gets the shop's photos and the page; made if missing.
-        say: takes each line of the report.
+        folder: gets the shop's photos and the page; created if missing.
+        say: called with each line of the report.
+        items: size of the shop.
+        queries: number of judged queries, of which some are for training.
 
     Returns:
         The page.
     """
     started = time.monotonic()
     say("Making the shop ...")
-    shop = make_shop(folder)
+    shop = make_shop(folder, items=items, queries=queries)
     test = [query for query in shop.queries if query.split == "test"]
     say(f"Indexing {len(shop.items)} products by words, by photos and by both ...")
     words, photos = TextEncoder(), ClipEncoder.compact()
@@ -86,6 +88,7 @@ def _showcase(shop: Shop, table: Table, final: Retriever, searcher: Searcher) ->
     user = min(event.user for event in shop.events)
     seen = dict.fromkeys(event.item for event in reversed(shop.events) if event.user == user)
     return Showcase(
+        items=len(shop.items),
         table=table,
         answers=answers,
         photo=photo,

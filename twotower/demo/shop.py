@@ -29,7 +29,6 @@ from twotower.demo.wording import description, search_words, title
 from twotower.types import AttributeValue, Event, Item
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
-_ITEMS, _QUERIES = 640, 500
 _NEW = timedelta(days=365)
 
 
@@ -72,22 +71,24 @@ class Shop:
     now: datetime
 
 
-def make_shop(folder: Path, seed: int = 7) -> Shop:
-    """Draw the photos into `folder / "photos"` and make up the rest; the same seed gives the same shop.
+def make_shop(folder: Path, seed: int = 7, *, items: int = 640, queries: int = 500) -> Shop:
+    """Draw the photos into `folder / "photos"` and make up the rest; the same arguments give the same shop.
 
     Args:
-        folder: where the photos go; made where it does not exist.
+        folder: where the photos go; created if missing.
         seed: any integer from 0.
+        items: number of products.
+        queries: number of queries with judgements.
 
     Returns:
-        640 items, some 3,000 events of 150 users, and 500 queries with their judgements.
+        The shop, with some 3,000 events of 150 users.
     """
     photos = folder.resolve() / "photos"
     photos.mkdir(parents=True, exist_ok=True)
     # Independent streams: a change in one part of the shop leaves the others as they were.
     looks, words, users, wishes = (np.random.default_rng((seed, 0, part)) for part in range(4))
-    truth = {f"shop-{number:04d}": _look(looks) for number in range(1, _ITEMS + 1)}
-    items = tuple(
+    truth = {f"shop-{number:04d}": _look(looks) for number in range(1, items + 1)}
+    products = tuple(
         _item(
             item_id,
             facts,
@@ -96,8 +97,8 @@ def make_shop(folder: Path, seed: int = 7) -> Shop:
         )
         for number, (item_id, facts) in enumerate(truth.items(), start=1)
     )
-    queries, qrels = _judged_queries(items, truth, wishes)
-    return Shop(items, make_events(items, truth, NOW, users), queries, qrels, truth, NOW)
+    asked, qrels = _judged_queries(products, truth, wishes, queries)
+    return Shop(products, make_events(products, truth, NOW, users), asked, qrels, truth, NOW)
 
 
 def grade(facts: Mapping[str, str], asked: Mapping[str, str], age: timedelta) -> int:
@@ -163,13 +164,13 @@ def _item(item_id: str, facts: Mapping[str, str], rng: np.random.Generator, phot
 
 
 def _judged_queries(
-    items: Sequence[Item], truth: Mapping[str, Mapping[str, str]], rng: np.random.Generator
+    items: Sequence[Item], truth: Mapping[str, Mapping[str, str]], rng: np.random.Generator, count: int
 ) -> tuple[tuple[ShopQuery, ...], dict[str, dict[str, int]]]:
-    """Wishes that at least one product grants, put into words that no other wish uses."""
+    """`count` wishes that at least one product grants, put into words that no other wish uses."""
     texts: set[str] = set()
     queries: list[ShopQuery] = []
     qrels: dict[str, dict[str, int]] = {}
-    while len(queries) < _QUERIES:
+    while len(queries) < count:
         asked = _wish(truth[items[int(rng.integers(len(items)))].id], rng)
         language: Language = "en" if rng.random() < 0.7 else "zh"
         text = search_words(asked, language, rng)

@@ -1,7 +1,7 @@
 """Evaluate search on any BEIR folder: what each stage buys in quality and costs in milliseconds.
 
     twotower index DATA --store STORE
-    python examples/03_evaluate.py DATA --store STORE --split dev [--reranker FOLDER] [--plot stages.png]
+    python examples/05_evaluate_beir.py DATA --store STORE --split dev [--reranker FOLDER] [--plot stages.png]
 
 Random and BM25 stand beside the stages; queries without a relevant product are left out.
 """
