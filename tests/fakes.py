@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from twotower.types import Item, Query
+from twotower.types import Item
 
 
 def hashed_vector(text: str, dim: int) -> NDArray[np.float32]:
@@ -31,7 +31,7 @@ class HashEncoder:
     def encode_items(self, items: Sequence[Item]) -> NDArray[np.float32]:
         return self._encode([item.words for item in items])
 
-    def encode_queries(self, queries: Sequence[Query]) -> NDArray[np.float32]:
+    def encode_queries(self, queries: Sequence[str]) -> NDArray[np.float32]:
         return self._encode(queries)
 
     def _encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -49,7 +49,7 @@ class PlaneEncoder:
     def encode_items(self, items: Sequence[Item]) -> NDArray[np.float32]:
         return self._encode([item.title for item in items])
 
-    def encode_queries(self, queries: Sequence[Query]) -> NDArray[np.float32]:
+    def encode_queries(self, queries: Sequence[str]) -> NDArray[np.float32]:
         return self._encode(queries)
 
     def _encode(self, angles: Sequence[str]) -> NDArray[np.float32]:

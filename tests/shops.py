@@ -22,7 +22,7 @@ def aged(days):
 def shop(items, encoder=None, **parts):
     retriever = Retriever(HashEncoder() if encoder is None else encoder, **parts)
     retriever.upsert(items)
-    retriever.settle()
+    retriever.maintenance.settle()
     return retriever
 
 

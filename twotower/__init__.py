@@ -5,15 +5,15 @@ Importing this package loads neither torch nor faiss; they load when they are fi
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
-
-from twotower._installed import check_single_faiss
 
 if TYPE_CHECKING:
     from twotower.errors import TwoTowerError
-    from twotower.recall.hybrid import Convex, ReciprocalRank
+    from twotower.presets import Retriever
     from twotower.recall.vectors.policy import IndexPolicy
-    from twotower.retriever import Retriever
+    from twotower.search.hits import Hits
+    from twotower.search.hybrid import Convex, ReciprocalRank
     from twotower.towers.dual_encoder import DualEncoder
     from twotower.towers.user import UserTower
     from twotower.types import BadItem, Event, Hit, Item, Query, UpsertReport
@@ -24,6 +24,7 @@ __all__ = [
     "DualEncoder",
     "Event",
     "Hit",
+    "Hits",
     "IndexPolicy",
     "Item",
     "Query",
@@ -37,21 +38,43 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "BadItem": "twotower.types",
-    "Convex": "twotower.recall.hybrid",
+    "Convex": "twotower.search.hybrid",
     "DualEncoder": "twotower.towers.dual_encoder",
     "Event": "twotower.types",
     "Hit": "twotower.types",
+    "Hits": "twotower.search.hits",
     "IndexPolicy": "twotower.recall.vectors.policy",
     "Item": "twotower.types",
     "Query": "twotower.types",
-    "ReciprocalRank": "twotower.recall.hybrid",
-    "Retriever": "twotower.retriever",
+    "ReciprocalRank": "twotower.search.hybrid",
+    "Retriever": "twotower.presets",
     "TwoTowerError": "twotower.errors",
     "UpsertReport": "twotower.types",
     "UserTower": "twotower.towers.user",
 }
 
-check_single_faiss()
+FAISS_BUILDS = ("faiss-cpu", "faiss-gpu", "faiss-gpu-cuvs", "faiss-gpu-cu12", "faiss-gpu-cu11", "faiss")
+
+
+def _check_single_faiss() -> None:
+    """Refuse an environment with two distributions of the package `faiss`: they overwrite each other's files."""
+    found = [name for name in FAISS_BUILDS if _is_installed(name)]
+    if len(found) > 1:
+        raise ImportError(
+            f"{' and '.join(found)} are installed together and overwrite each other: run "
+            f"`pip uninstall -y {' '.join(found)}`, then install the one that you want"
+        )
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        version(distribution)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+_check_single_faiss()
 
 
 def __getattr__(name: str) -> Any:

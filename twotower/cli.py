@@ -76,7 +76,8 @@ def _index(given: Namespace) -> None:
 
 def _search(given: Namespace) -> None:
     from twotower.commands.hits import as_json, as_table
-    from twotower.retriever import RankingParts, Retriever
+    from twotower.presets import Retriever
+    from twotower.retriever import RankingParts
 
     reranker = None
     if given.reranker is not None:
@@ -138,7 +139,7 @@ def _calibrate(given: Namespace) -> None:
 
     queries = list(read_queries(given.queries).values())
     with open_existing(given.store) as retriever:
-        print(*retriever.calibrate(queries).lines(), sep="\n")
+        print(*retriever.maintenance.calibrate(queries).lines(), sep="\n")
 
 
 def _export(given: Namespace) -> None:

@@ -1,9 +1,11 @@
-"""The usual parts put together; the only file that knows all three packages."""
+"""`Retriever`: the retriever with the parts that the library brings, put together by default and for a store."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Self, TypedDict, Unpack
 
 from multimodal.clip.encoder import ClipEncoder
 from multimodal.fusion import WeightedConcat, WeightedSum
@@ -11,13 +13,115 @@ from multimodal.text.encoder import TextEncoder
 from rerank.cascade import Cascade, Stage
 from rerank.decay import Decay
 from rerank.decay_by import DecayBy
+from twotower import types
+from twotower.corpus.item_text import ItemText
+from twotower.corpus.persistent import PersistentCorpus
 from twotower.errors import StoreError
+from twotower.recall.vectors.policy import IndexPolicy
+from twotower.retriever import BaseRetriever, describe
+from twotower.search.hybrid import HybridFusion, hybrid_fusion_from
+from twotower.store.folder import StoreFolder, is_store
 from twotower.towers.dual_encoder import DualEncoder
 from twotower.towers.parts import TextTower
-from twotower.types import Reranker, Staged
+from twotower.towers.user import UserTower
 
-# On real photos the compact model sees little more than colour: a larger share of it costs more than it brings.
+# On real photos the compact model sees little more than colour: a larger share of it costs more than it gains.
 TEXT_WEIGHT, IMAGE_WEIGHT = 0.9, 0.1
+
+
+class Settings(TypedDict, total=False):
+    """The numbers and the user tower of a `Retriever`, as at its construction."""
+
+    user_tower: UserTower | None
+    user_weight: float
+    relevance_weight: float
+    rerank_depth: int | None
+    hybrid: HybridFusion | None
+    index: IndexPolicy | None
+    searchable: Sequence[str]
+
+
+class Retriever(BaseRetriever):
+    """The retriever as `twotower` exports it: also builds the library's own parts, by default and for a store."""
+
+    __doc__ = f"{__doc__}\n\n{BaseRetriever.__doc__}"
+
+    @classmethod
+    def default(
+        cls,
+        *,
+        reranker: types.Reranker | types.ListwiseReranker | None = None,
+        searchable: Sequence[str] = (),
+    ) -> Self:
+        """Put together the usual parts, the same with and without a network.
+
+        Text: sentence-transformers/all-MiniLM-L6-v2. Photos: the compact CLIP model that the library ships.
+        Words: BM25 fused with the vectors. Time decay: `default_decay`.
+
+        Args:
+            reranker: such as `CrossEncoderReranker("cross-encoder/ms-marco-MiniLM-L6-v2")`; none unless passed.
+            searchable: as at construction.
+
+        Raises:
+            OSError: the text model is neither installed nor on a reachable hub.
+        """
+        return cls(default_encoder(), reranker, default_decay(), searchable=searchable)
+
+    @classmethod
+    def open(
+        cls,
+        folder: str | Path,
+        *,
+        encoder: types.Encoder | None = None,
+        reranker: types.Reranker | types.ListwiseReranker | None = None,
+        decay: types.Decay | None = None,
+        read_only: bool = False,
+        **settings: Unpack[Settings],
+    ) -> Self:
+        """Open a store, or create one: every write is on the disk when its call returns.
+
+        One process at a time may write to a store, any number may read it. Close it, or use it in a `with`.
+
+        Args:
+            folder: a store, or a new or empty folder.
+            encoder: the encoder that the store was made with; None builds it from its description, which works
+                for the library's own parts. For a new store, None is `default_encoder`.
+            reranker: not part of a store: keep it with its own `save` and pass it here.
+            decay: None takes the store's own. For a new store with the default encoder, None is `default_decay`.
+            read_only: leave the folder as it is; `maintenance.refresh` follows the process that writes.
+            settings: as at construction; while the store is open they replace its own. Which attributes are
+                `searchable` is decided when a store is created.
+
+        Raises:
+            StoreError: there is no store to read, another process writes to it, or the encoder or the searchable
+                attributes are others.
+            StoreVersionError: another version wrote it, in a format that this one does not read.
+            StoreDamagedError: its item store is damaged; whatever can be rebuilt from that is rebuilt.
+        """
+        folder = Path(folder).absolute()
+        with ExitStack() as on_error:
+            if read_only or is_store(folder):
+                store = StoreFolder.open(folder, read_only=read_only)
+                on_error.callback(store.close)
+                encoder, decay, settings = _reopened(store, encoder, decay, settings)
+            else:
+                if encoder is None:
+                    encoder, decay = default_encoder(), decay or default_decay()
+                description = cls(encoder, None, decay, **settings)._settings()
+                store = StoreFolder.create(folder, description)
+                on_error.callback(store.close)
+            text_of = ItemText.of(settings.pop("searchable", ()))
+            corpus = PersistentCorpus(store, encoder.dim, settings.pop("index", None), text_of)
+            retriever = cls(encoder, reranker, decay, corpus=corpus, **settings)
+            on_error.pop_all()
+        return retriever
+
+    def _listwise(
+        self, reranker: types.Reranker | types.ListwiseReranker | None
+    ) -> types.ListwiseReranker | None:
+        if reranker is None or isinstance(reranker, types.ListwiseReranker):
+            return reranker
+        return Cascade(Stage(reranker, None, "rerank"))
 
 
 def default_encoder() -> DualEncoder:
@@ -35,11 +139,43 @@ def default_decay() -> Decay:
     return Decay.half_life(days=90, weight=0.2)
 
 
-def staged(reranker: Reranker | Staged | None) -> Staged | None:
-    """A reranker that can be given a time to be done by; a plain one becomes the one stage of a cascade."""
-    if reranker is None or isinstance(reranker, Staged):
-        return reranker
-    return Cascade(Stage(reranker, None, "rerank"))
+def _reopened(
+    store: StoreFolder, encoder: types.Encoder | None, decay: types.Decay | None, given: Settings
+) -> tuple[types.Encoder, types.Decay | None, Settings]:
+    """What a store's retriever was put together from, with what the caller passed in its place.
+
+    Raises:
+        StoreError: another encoder or other searchable attributes were given, or a part is missing that the library
+            cannot build.
+    """
+    kept = dict(store.item_store.settings)
+    folder, dim = store.folder, kept.pop("dim")
+    described = kept.pop("encoder")
+    if encoder is None:
+        encoder = encoder_from(_buildable(described, "encoder", folder))
+    elif encoder.dim != dim or describe(encoder) != described:
+        raise StoreError(
+            f"store '{folder}' was made with another encoder ({described}, dim {dim}): pass that one, or index anew"
+        )
+    described_decay = kept.pop("decay")
+    if decay is None and described_decay is not None:
+        decay = decay_from(_buildable(described_decay, "decay", folder))
+    if list(given.get("searchable", kept["searchable"])) != kept["searchable"]:
+        raise StoreError(
+            f"store '{folder}' was made with searchable={kept['searchable']}: leave the argument out, or index anew"
+        )
+    kept["user_tower"] = UserTower(**kept["user_tower"])
+    kept["index"] = IndexPolicy.from_description(kept["index"])
+    if "hybrid" not in given and kept["hybrid"] is not None:
+        kept["hybrid"] = hybrid_fusion_from(_buildable(kept["hybrid"], "hybrid", folder))
+    settings: Settings = {**kept, **given}  # type: ignore[typeddict-item]  # as `BaseRetriever` described them
+    return encoder, decay, settings
+
+
+def _buildable(description: Mapping[str, Any] | str, part: str, folder: Path) -> Mapping[str, Any]:
+    if isinstance(description, str):
+        raise StoreError(f"store '{folder}' was made with a part of your own: pass it as {part}=")
+    return description
 
 
 def encoder_from(description: Mapping[str, Any]) -> DualEncoder:

@@ -1,4 +1,4 @@
-"""The words of the library: what goes in, what comes out, and what a user may replace.
+"""The vocabulary of the library: what goes in, what comes out, and what a user may replace.
 
 These are plain records. They are checked where they enter (`Retriever.upsert`, `record`, `search`), so that a
 batch with one bad record can be reported as a whole.
@@ -76,32 +76,25 @@ class Event:
     value: float = 1.0
 
 
-class Query(str):
-    """A query is its words, with a photo beside them where there is one.
-
-    A `Query` is a `str`, so an encoder that only knows text can hand queries to its text model as they come;
-    one that knows photos reads `image`.
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What a shopper asks by: words, a photo, or both.
 
     Args:
         text: the words, possibly "".
         image: a photo, or None.
     """
 
-    image: ImageSource | None
-
-    def __new__(cls, text: str = "", image: ImageSource | None = None) -> Query:
-        """Make a str that carries an image."""
-        query = super().__new__(cls, text)
-        query.image = image
-        return query
+    text: str = ""
+    image: ImageSource | None = field(default=None, hash=False)  # an open photo has no hash
 
     @property
     def kind(self) -> str:
-        """Of what it is made: "words", "photo", "words and photo" or "nothing"."""
-        made_of = [
-            name for name, there in (("words", self.strip()), ("photo", self.image is not None)) if there
+        """What it consists of: "words", "photo", "words and photo" or "nothing"."""
+        parts = [
+            name for name, given in (("words", self.text.strip()), ("photo", self.image is not None)) if given
         ]
-        return " and ".join(made_of) or "nothing"
+        return " and ".join(parts) or "nothing"
 
 
 class Hit(NamedTuple):
@@ -160,8 +153,26 @@ class Encoder(Protocol):
         """Item tower: float32 of shape (n, dim)."""
         ...
 
-    def encode_queries(self, queries: Sequence[Query], /) -> NDArray[np.float32]:
-        """Query tower: float32 of shape (n, dim). A `Query` is a `str` that may carry an image."""
+    def encode_queries(self, texts: Sequence[str], /) -> NDArray[np.float32]:
+        """Query tower: float32 of shape (n, dim) for the words of n queries."""
+        ...
+
+
+@runtime_checkable
+class ImageQueryEncoder(Protocol):
+    """An encoder that also reads queries with a photo; without this method they are refused."""
+
+    def encode_image_queries(self, queries: Sequence[Query], /) -> NDArray[np.float32]:
+        """Query tower: float32 of shape (n, dim) for n queries, at least one of which has a photo."""
+        ...
+
+
+@runtime_checkable
+class TextReader(Protocol):
+    """An encoder that can tell which words it understands, so that hybrid recall does not trust its guesses."""
+
+    def readable(self, texts: Sequence[str], /) -> NDArray[np.bool_]:
+        """Bool of shape (n,): False for texts in a script, or of codes, that the text model cannot read."""
         ...
 
 
@@ -192,8 +203,8 @@ class Reranker(Protocol):
         ...
 
 
-class Reranked(Protocol):
-    """What reranking made of the n candidates of one query; arrays of shape (n,), in the order they were given."""
+class RerankResult(Protocol):
+    """How the n candidates of one query were reranked; arrays of shape (n,), in the order they were given."""
 
     @property
     def scores(self) -> NDArray[np.float64]:
@@ -217,8 +228,8 @@ class Reranked(Protocol):
 
 
 @runtime_checkable
-class Staged(Protocol):
-    """A reranker that decides for itself which candidates to read, and in what time, such as `rerank.Cascade`."""
+class ListwiseReranker(Protocol):
+    """A reranker that decides which candidates of a list to read in the time it has; see `rerank.Cascade`."""
 
     @property
     def depth(self) -> int | None:
@@ -233,7 +244,7 @@ class Staged(Protocol):
         /,
         *,
         deadline: float | None = None,
-    ) -> Sequence[Reranked]:
+    ) -> Sequence[RerankResult]:
         """Order the candidates of q queries.
 
         Args:

@@ -33,7 +33,12 @@ class Dataset:
     @property
     def worded(self) -> dict[str, Query]:
         """The queries that are not photos alone, by id: all that a system of words can be asked."""
-        return {query: text for query, text in self.queries.items() if text.strip()}
+        return {name: query for name, query in self.queries.items() if query.text.strip()}
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The words of every query by id; "" for a photo alone."""
+        return {name: query.text for name, query in self.queries.items()}
 
 
 def read_dataset(

@@ -8,7 +8,7 @@ from dataclasses import replace
 from benchmarks.crash.journal import ItemRecord, Operation, event_record
 from benchmarks.crash.model import Contents, Faults, differences
 from benchmarks.crash.worker import stored
-from twotower.retriever import Retriever
+from twotower.presets import Retriever
 from twotower.types import Hit
 
 
@@ -20,7 +20,7 @@ def check(retriever: Retriever, before: Contents, pending: Operation | None) -> 
         before: what it must hold, after all acknowledged operations.
         pending: begun and not acknowledged.
     """
-    problems = retriever.verify()
+    problems = retriever.maintenance.verify()
     found = contents(retriever)
     faults = differences(before, pending, found)
     hits, missed = searched(retriever, found)
@@ -39,8 +39,8 @@ def contents(retriever: Retriever) -> Contents:
     """What the catalog holds, whatever the index says."""
     corpus = stored(retriever)
     with corpus.store.database.view() as connection:
-        items = Counter((item.id, item.title) for _, item in corpus.store.catalog.items(connection))
-    return Contents(items, Counter(map(event_record, corpus.catalog.events())))
+        items = Counter((item.id, item.title) for _, item in corpus.store.item_store.items(connection))
+    return Contents(items, Counter(map(event_record, corpus.item_store.events())))
 
 
 def searched(retriever: Retriever, found: Contents) -> tuple[set[ItemRecord], set[ItemRecord]]:

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.crash.journal import Journal, Operation, event_record
+from twotower.corpus.persistent import PersistentCorpus
+from twotower.presets import Retriever
 from twotower.recall.vectors.policy import IndexPolicy
-from twotower.retriever import Retriever
 from twotower.store.folder import is_store
-from twotower.stored_corpus import StoredCorpus
 from twotower.types import Event, Item, Query
 
 DIM = 32
@@ -58,9 +58,9 @@ def open_store(folder: Path, *, read_only: bool = False) -> Retriever:
     )
 
 
-def stored(retriever: Retriever) -> StoredCorpus:
+def stored(retriever: Retriever) -> PersistentCorpus:
     """What a retriever keeps in its store; it has no public name."""
-    assert isinstance(retriever._corpus, StoredCorpus)
+    assert isinstance(retriever._corpus, PersistentCorpus)
     return retriever._corpus
 
 
@@ -119,7 +119,7 @@ class Worker:
         return Operation("checkpoint"), stored(self.retriever).checkpoint
 
     def _compact(self) -> Plan:
-        return Operation("compact"), self.retriever.compact
+        return Operation("compact"), self.retriever.maintenance.compact
 
     def _reopen(self) -> Plan:
         def act() -> None:

@@ -78,7 +78,7 @@ def retriever_store(table: Vectors, items: Sequence[Item], *, exact_up_to: int) 
             upsert=lambda rows: retriever.upsert([items[row] for row in rows], progress=False),
             delete=lambda rows: retriever.delete([items[row].id for row in rows]),
             save=lambda: None,
-            settle=retriever.settle,
+            settle=retriever.maintenance.settle,
             search=lambda row: [int(hit.id) for hit in retriever.search(str(row), K)],
             size=lambda: len(retriever),
         )

@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> Result:
     systems = systems_of(options)
     rows, ratios = [], {}
     for condition, items in conditions(data.items, options.seed).items():
-        words = {query: str(text) for query, text in data.queries.items()}
+        words = data.texts
         runs: dict[str, Run] = {
             "random": random_run(data.queries, [item.id for item in items], DEPTH, seed=options.seed),
             "bm25": bm25_run(words, items, DEPTH),

@@ -26,8 +26,8 @@ from benchmarks.common.table import print_ratios, print_rows, told
 from benchmarks.common.timing import REPETITIONS
 from benchmarks.common.vectors import DIM, LookupEncoder, buckets, clustered, exact, make_items
 from benchmarks.recall.systems import K
+from twotower.presets import Retriever
 from twotower.recall.vectors.policy import BESIDE, CODES_ABOVE, IndexPolicy, estimate_bytes
-from twotower.retriever import Retriever
 
 KINDS = ("graph", "graph-8bit", "ivf-pq", "ivf-rabitq")
 QUERIES = 500
@@ -95,9 +95,9 @@ def _build(folder: Path, size: int, queries: int, *, seed: int) -> tuple[Files, 
         stores[kind] = folder / kind
         with Retriever.open(stores[kind], encoder=LookupEncoder(points.table), index=policy) as retriever:
             retriever.upsert(items, progress=False)
-            retriever.settle()
-            retriever.compact()
-            (part,) = retriever.stats().parts
+            retriever.maintenance.settle()
+            retriever.maintenance.compact()
+            (part,) = retriever.maintenance.stats().parts
             assert part.index == kind, f"The policy chose {part.index} where {kind} is measured."
         items = make_items(buckets(size, seed))
     return files, stores

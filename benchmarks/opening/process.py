@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.common.vectors import LookupEncoder, recall_at_k
 from benchmarks.recall.systems import K
-from twotower.retriever import Retriever
+from twotower.presets import Retriever
 
 
 def anonymous_mb() -> float:
@@ -44,7 +44,7 @@ def measure(folder: Path, table_file: Path, truth_file: Path, *, raw: bool) -> d
     else:
         retriever = Retriever.open(folder, encoder=LookupEncoder(table), read_only=True)
         opened = time.perf_counter()
-        index_bytes = sum(part.index_bytes for part in retriever.stats().parts)
+        index_bytes = sum(part.index_bytes for part in retriever.maintenance.stats().parts)
 
         def search(row: int) -> Sequence[int]:
             return [int(hit.id) for hit in retriever.search(str(row), K)]

@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> Result:
     if len(data.worded) < len(data.queries):
         raise ValueError(f"{data.folder} has a query without words; pass data whose queries are all words.")
     # Our encoders bring texts to one Unicode form; the recipe gets them in it, so that both read the same.
-    queries = {query: normalize_text(text) for query, text in data.queries.items()}
+    queries = {query: normalize_text(text) for query, text in data.texts.items()}
     retriever, recipe = build(data, options, depth)
 
     ours = {OURS: retriever} | quick_twins(retriever, options)

@@ -63,7 +63,7 @@ def build_retriever(points: Points, bucket: NDArray[np.int64], exact_up_to: int)
     """The engine as a user gets it, with all items in one upsert."""
     retriever = Retriever(LookupEncoder(points.table), index=IndexPolicy(exact_up_to=exact_up_to))
     retriever.upsert(make_items(bucket), progress=False)
-    retriever.settle()
+    retriever.maintenance.settle()
     return retriever
 
 

@@ -64,7 +64,7 @@ def judged_quality(
 
 def _run(score: Score, data: Dataset, words: Mapping[str, str], qrels: Qrels) -> Run:
     asked = [(query, item) for query, grades in qrels.items() for item in grades]
-    found = score([(str(data.queries[query]), words[item]) for query, item in asked])
+    found = score([(data.queries[query].text, words[item]) for query, item in asked])
     run: dict[str, dict[str, float]] = {}
     for (query, item), each in zip(asked, found.tolist(), strict=True):
         run.setdefault(query, {})[item] = each

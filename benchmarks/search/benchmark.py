@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> Result:
     newest = _newest(data)
     runs = {
         "random": random_run(data.queries, [item.id for item in data.items], DEPTH, seed=options.seed),
-        "bm25": bm25_run(data.queries, data.items, DEPTH),
+        "bm25": bm25_run(data.texts, data.items, DEPTH),
         **{
             name: search_run(retriever, data.worded if name == "dense" else data.queries, DEPTH, now=newest)
             for name, retriever in ours.items()
@@ -141,7 +141,7 @@ def peer_runs(data: Dataset, options: argparse.Namespace) -> dict[str, Run]:
     from sentence_transformers import CrossEncoder, SentenceTransformer
 
     documents = {item.id: item.words for item in data.items if item.words}
-    queries = {query: str(text) for query, text in data.worded.items()}
+    queries = {name: query.text for name, query in data.worded.items()}
     if not queries:
         print("sentence-transformers and txtai are left out: no query has words.", file=sys.stderr)
         return {}

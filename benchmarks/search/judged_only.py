@@ -9,11 +9,11 @@ import numpy as np
 from benchmarks.common.contract import Parameter, Row, Spread
 from benchmarks.common.data import Dataset
 from benchmarks.common.quality import ratio_of_means
-from twotower import Item, Query, Retriever
+from twotower import Item, Retriever
 from twotower.evaluation import evaluate_run, mean_interval, query_values, random_run
+from twotower.evaluation.baselines import BM25
 from twotower.evaluation.judgements import judged_run
 from twotower.evaluation.metrics import Counting, Qrels, Run
-from twotower.recall.lexical import BM25
 
 LEAST = 3  # judged products of a query: with fewer there is little to order
 
@@ -43,7 +43,7 @@ def judged_runs(
             query: random_run([query], list(grades), len(grades), seed=seed + number)[query]
             for number, (query, grades) in enumerate(qrels.items())
         },
-        "bm25": _bm25(data.items, data.queries, qrels),
+        "bm25": _bm25(data.items, data.texts, qrels),
     }
     for name, retriever in retrievers.items():
         runs[name] = judged_run(retriever, data.queries, qrels)
@@ -94,7 +94,7 @@ def judged_table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def _bm25(items: Sequence[Item], queries: Mapping[str, Query], qrels: Qrels) -> Run:
+def _bm25(items: Sequence[Item], queries: Mapping[str, str], qrels: Qrels) -> Run:
     """BM25 with the word frequencies of the whole corpus."""
     index = BM25([item.words for item in items])
     rows = {item.id: row for row, item in enumerate(items)}

@@ -142,10 +142,10 @@ def training_pairs(train: Dataset, held_out: Iterable[str], relevant: int) -> Pa
     words = {item.id: normalize_text(item.words) for item in train.items}
     unseen = {_folded(query) for query in held_out}
     pairs = [
-        (normalize_text(str(train.queries[query])), words[item])
+        (normalize_text(train.queries[query].text), words[item])
         for query, grades in train.qrels.items()
         for item, grade in grades.items()
-        if grade >= relevant and words.get(item) and _folded(train.queries[query]) not in unseen
+        if grade >= relevant and words.get(item) and _folded(train.queries[query].text) not in unseen
     ]
     if not pairs:
         raise ValueError(f"{train.folder} has no judgement of grade {relevant} or more to train on.")
@@ -166,7 +166,7 @@ def sampled_corpus(data: Dataset, size: int, seed: int) -> list[Item]:
 def retrieve(encoder: TextEncoder, queries: Mapping[str, Query], items: Sequence[Item]) -> Run:
     """The best products of each query by cosine, exactly."""
     documents = encoder.encode_documents([item.words for item in items])  # (items, dim)
-    vectors = encoder.encode_queries([str(query) for query in queries.values()])  # (queries, dim)
+    vectors = encoder.encode_queries([query.text for query in queries.values()])  # (queries, dim)
     found = {}
     for query, scores in zip(queries, vectors @ documents.T, strict=True):  # (items,)
         best = np.argsort(-scores, kind="stable")[:DEPTH]
@@ -299,4 +299,4 @@ def _means(found: Mapping[str, Values]) -> dict[str, float | Spread]:
 
 
 def _folded(query: str) -> str:
-    return " ".join(normalize_text(str(query)).casefold().split())
+    return " ".join(normalize_text(query).casefold().split())

@@ -13,7 +13,7 @@ from PIL import Image
 from multimodal import ClipEncoder, TextEncoder, UnknownTokensWarning, WeightedConcat, WeightedSum
 from twotower.errors import ItemError, QueryError
 from twotower.towers.dual_encoder import DualEncoder
-from twotower.types import Blocked, Describable, Encoder, Item, Query
+from twotower.types import Blocked, Describable, Encoder, ImageQueryEncoder, Item, Query
 
 W_TEXT, W_IMAGE = 0.3, 0.7
 TITLES = ["red mug", "blue lamp", "green chair of wood", "steel table", "paper"]
@@ -63,7 +63,8 @@ def queries() -> list[Query]:
 
 
 def both_towers(encoder: Encoder, items: list[Item]):
-    return ((encoder.encode_items, items), (encoder.encode_queries, queries()))
+    asked = queries() if isinstance(encoder, ImageQueryEncoder) else TITLES
+    return ((encoder.encode_items, items), (encoder.encode_queries, asked))
 
 
 @every_encoder
@@ -101,9 +102,10 @@ def test_inputs_are_not_mutated(encoders, items, name) -> None:
     encoders[name].encode_items(items)
     assert items == before
     image = photo(0)
-    asked = [Query("mug", image)]
-    encoders[name].encode_queries(asked)
-    assert (asked[0], asked[0].image) == ("mug", image)
+    if isinstance(encoders[name], ImageQueryEncoder):
+        asked = [Query("mug", image)]
+        encoders[name].encode_image_queries(asked)
+        assert asked == [Query("mug", image)]
     assert image.tobytes() == photo(0).tobytes()
 
 
@@ -112,7 +114,7 @@ def test_words_find_the_item_of_the_same_words(encoders, name) -> None:
     encoder = encoders[name]
     vectors = encoder.encode_items([Item(title, title) for title in TITLES])
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    scores = encoder.encode_queries([Query(title) for title in TITLES]) @ vectors.T
+    scores = encoder.encode_queries(TITLES) @ vectors.T
     assert scores.argmax(axis=1).tolist() == list(range(len(TITLES)))
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from twotower.recall.selection import Selection
 from twotower.recall.vectors.build import build_index
-from twotower.recall.vectors.calibration import calibrated
+from twotower.recall.vectors.tuning import tune
 
 DIM = 24
 
@@ -40,7 +40,7 @@ def case(request):
     vectors = clustered(6_000, seed=1)
     index = build_index(kind, [vectors[:100], vectors[100:]])
     if kind != "exact":  # as far from the rows as the queries of the tests
-        index = calibrated(index, 0.98, {"words": clustered(256, seed=4)})
+        index = tune(index, 0.98, {"words": clustered(256, seed=4)})
     return index, vectors, clustered(40, seed=2), tolerance, recall
 
 

@@ -75,7 +75,7 @@ def test_readers_beside_a_writer_see_whole_states(tmp_path, durable, seconds):
             turn += 1
             retriever.upsert(items(COLOURS[turn % 2]))
             if turn % 7 == 0:
-                retriever.compact()
+                retriever.maintenance.compact()
             if any(reader.done() for reader in readers):
                 break  # one has failed
         stop.set()

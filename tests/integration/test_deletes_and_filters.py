@@ -23,14 +23,14 @@ def shop(size=SIZE, **settings):
     retriever.upsert(
         Item(f"sku-{n}", str(n * 300 / size), attributes={"n": n, "shop": n % 1000}) for n in range(size)
     )
-    retriever.settle()
+    retriever.maintenance.settle()
     return retriever
 
 
 @pytest.fixture(scope="module")
 def large():
     retriever = shop()
-    assert [part.index for part in retriever.stats().parts] == ["graph"]
+    assert [part.index for part in retriever.maintenance.stats().parts] == ["graph"]
     return retriever
 
 
@@ -60,7 +60,7 @@ def test_ids_stay_with_their_items_after_deletes_and_compaction():
     """faiss#2424: sequential ids shift, and callers remove the wrong item."""
     retriever = shop()
     retriever.delete([f"sku-{n}" for n in range(0, SIZE, 2)])
-    retriever.compact()
+    retriever.maintenance.compact()
     for n in (1, 777, 2_999):
         assert retriever.get(f"sku-{n}").attributes["n"] == n
         assert ids(retriever.search(str(n * 300 / SIZE), k=1)) == [f"sku-{n}"]
@@ -124,7 +124,7 @@ def test_hits_carry_their_own_items_after_many_deletes():
     rng = np.random.default_rng(0)
     gone = {f"sku-{n}" for n in rng.choice(SIZE, 1_000, replace=False)}
     retriever.delete(gone)
-    retriever.settle()
+    retriever.maintenance.settle()
     for hit in (hit for query in range(0, 300, 10) for hit in retriever.search(str(query), k=5)):
         assert hit.id not in gone
         assert hit.item.title == str(hit.item.attributes["n"] * 300 / SIZE)
@@ -139,9 +139,9 @@ def test_an_id_survives_delete_save_and_load(tmp_path):
     retriever.delete(["c", "b"])
     retriever.save(tmp_path / "store")
     with Retriever.open(tmp_path / "store", encoder=HashEncoder()) as again:
-        before = again._corpus.catalog.labels_of(["a"])[0]
+        before = again._corpus.item_store.labels_of(["a"])[0]
         again.upsert([Item("d", "yellow"), Item("c", "green again")])
-        assert (again._corpus.catalog.labels_of(["d", "c"]) > before).all()
+        assert (again._corpus.item_store.labels_of(["d", "c"]) > before).all()
     with Retriever.open(tmp_path / "store", encoder=HashEncoder(), read_only=True) as third:
         assert sorted(item.id for item in third.items()) == ["a", "c", "d"]
         assert third.search("yellow", k=1)[0].id == "d"

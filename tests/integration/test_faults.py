@@ -191,7 +191,7 @@ STEPS = [
     ),
     (lambda retriever: retriever.record(EVENTS), lambda shop: replace(shop, events=EVENTS)),
     (lambda retriever: retriever.upsert(SECOND), lambda shop: with_items(shop, SECOND)),
-    (lambda retriever: retriever.compact(), lambda shop: shop),
+    (lambda retriever: retriever.maintenance.compact(), lambda shop: shop),
     (lambda retriever: retriever.close(), lambda shop: shop),
 ]
 WRITES, CLOSE = 4, 5  # the first four steps change the truth
@@ -212,7 +212,7 @@ def answers(retriever) -> Shop:
         }
     assert {item.id: item for item in retriever.items()} == found
     assert len(retriever) == len(found)
-    return Shop(found, tuple(retriever._corpus.catalog.events()))
+    return Shop(found, tuple(retriever._corpus.item_store.events()))
 
 
 @contextmanager
@@ -220,7 +220,7 @@ def reopened(folder):
     retriever = opened(folder)
     try:
         # The one thing that may be missing is the receipt, where that could not be written.
-        assert all("receipt' is missing or damaged" in problem for problem in retriever.verify())
+        assert all("receipt' is missing or damaged" in problem for problem in retriever.maintenance.verify())
         yield retriever
     finally:
         retriever.close()
@@ -236,14 +236,14 @@ def live(folder: Path, disk: Disk) -> None:
         for act, expected in STEPS:
             after = expected(acknowledged)
             act(retriever)
-            retriever.settle()  # so that the n-th operation is the same one every time
+            retriever.maintenance.settle()  # so that the n-th operation is the same one every time
             acknowledged = after
             done += 1
     except StoreError:
         if retriever is not None and done < CLOSE:
-            retriever.settle()
+            retriever.maintenance.settle()
             assert answers(retriever) in (acknowledged, after)
-            refuses = retriever.stats().store.read_only is not None
+            refuses = retriever.maintenance.stats().store.read_only is not None
             assert refuses or done >= WRITES
             disk.works = True
             shutil.copytree(folder, folder.with_name("crashed"))
@@ -259,7 +259,7 @@ def live(folder: Path, disk: Disk) -> None:
         found = answers(retriever)
         assert found in (acknowledged, after)
         retriever.upsert(SECOND)
-        assert retriever.verify() == []
+        assert retriever.maintenance.verify() == []
         assert answers(retriever) == with_items(found, SECOND)
 
 
@@ -310,7 +310,7 @@ def test_a_process_that_is_killed_at_any_moment(tmp_path, plant):
     for items in (made(range(3), "first"), made(range(2, 5), "second")):
         disk.possible = shop, (shop := with_items(shop, items))
         retriever.upsert(items)
-        retriever.settle()
+        retriever.maintenance.settle()
         disk.possible = shop, shop
     retriever.close()
     plant(Disk("", 0, 0))
@@ -341,4 +341,4 @@ def test_a_write_that_is_interrupted_on_its_way_to_searches(tmp_path, monkeypatc
     with opened(tmp_path / "s") as retriever:
         assert answers(retriever).items.keys() == {f"i{number}" for number in (*range(50), 70, 71)}
         assert retriever.get("i3").title == "new 3"
-        assert retriever.verify() == []
+        assert retriever.maintenance.verify() == []

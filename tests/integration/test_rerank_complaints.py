@@ -15,8 +15,8 @@ from shops import NOW, WORDS, Logits, aged, ids, random_texts, scores, shop
 
 from rerank import CrossEncoderReranker, Decay, TruncationWarning, mine_pairs
 from twotower import Event, IndexPolicy, Item, Retriever
-from twotower.recall.hybrid import Convex, ReciprocalRank
 from twotower.recall.vectors.maker import IndexMaker
+from twotower.search.hybrid import Convex, ReciprocalRank
 
 
 def judged(slope, intercept):
@@ -79,7 +79,7 @@ def test_b16_decay_works_with_every_index(monkeypatch, kind):
     exact = shop(CALENDAR, **parts)
     monkeypatch.setattr(IndexMaker, "kind", lambda self, rows: kind)
     other = shop(CALENDAR, index=IndexPolicy(exact_up_to=300), **parts)
-    assert kind in {part.index for part in other.stats().parts}
+    assert kind in {part.index for part in other.maintenance.stats().parts}
     for query in ("20", "123.4", "250"):
         expected = exact.search(query, k=10, now=NOW)
         hits = other.search(query, k=10, now=NOW)

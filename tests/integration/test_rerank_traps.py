@@ -162,7 +162,7 @@ def test_t7_a_save_that_crashes_anywhere_leaves_one_state_whole(tmp_path, monkey
             except Crash:
                 pass
         with Retriever.open(folder, encoder=HashEncoder()) as retriever:
-            assert retriever.verify() == []
+            assert retriever.maintenance.verify() == []
             seen.append({item.id: item.title for item in retriever.items()})
             assert scores(retriever.search("blue 7", k=99)).keys() == seen[-1].keys()
     assert seen == sorted(seen, key=states.index)  # raises where one is mixed

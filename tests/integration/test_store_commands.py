@@ -46,7 +46,7 @@ def test_stats_say_how_large_a_store_is(store, capsys):
     assert first == "45 items, vectors of 32 dimensions"
     assert part.startswith("  graph: 50 rows, 5 dead, ")
     assert achieved == "    recall@10 1.000 for 50 made-up queries"
-    assert catalog.startswith("catalog: ")
+    assert catalog.startswith("item store: ")
     assert catalog.endswith(str(store))
     assert sqlite.endswith("every page has a checksum")
     assert writes.startswith("  takes no writes: ")
@@ -63,11 +63,11 @@ def test_verify_names_what_is_damaged(store, capsys):
     captured = capsys.readouterr()
     assert "0.faiss" in captured.out
     assert captured.err.splitlines()[-1] == f"twotower: store '{store}' has 1 problems: see above"
-    with (store / "catalog.sqlite").open("r+b") as file:
+    with (store / "items.sqlite").open("r+b") as file:
         file.seek(8_192 + 100)
         file.write(b"damage")
     assert main(["verify", "--store", str(store)]) == 1
-    assert "catalog.sqlite" in capsys.readouterr().err.splitlines()[-1]
+    assert "items.sqlite" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_compact_drops_what_is_dead(store, capsys):

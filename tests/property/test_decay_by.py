@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rerank import Decay, DecayBy
-from twotower import Event, Item, Query, Retriever, UserTower
+from twotower import Event, Item, Retriever, UserTower
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -79,7 +79,7 @@ def curve_of(item, decay):
 
 def by_hand(items, query, decay):
     encoder = HashEncoder()
-    towards = encoder.encode_queries([Query(query)])[0].astype(np.float64)
+    towards = encoder.encode_queries([query])[0].astype(np.float64)
     scores = {}
     for item, vector in zip(items, encoder.encode_items(items).astype(np.float64), strict=True):
         score = towards @ vector / np.linalg.norm(towards) / np.linalg.norm(vector)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from rerank import Decay
-from twotower import Event, IndexPolicy, Item, Query, Retriever
+from twotower import Event, IndexPolicy, Item, Retriever
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 WORDS = ["red", "blue", "running", "shoes", "bag", "lamp", "wool", "跑步鞋", "红色"]
@@ -85,7 +85,7 @@ def test_equals_scoring_every_item_by_hand(rows, query, brand, price, decay):
 
     expected = {}
     for item in filter(matches, made(rows)):
-        score = float(unit(encoder.encode_queries([Query(query)])[0]) @ unit(encoder.encode_items([item])[0]))
+        score = float(unit(encoder.encode_queries([query])[0]) @ unit(encoder.encode_items([item])[0]))
         if decay is not None and score > 0:
             age = np.nan if item.time is None else (NOW - item.time) / timedelta(days=1)
             score *= float(decay.factor(np.array([age]))[0])

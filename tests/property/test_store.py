@@ -74,11 +74,11 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def compact(self):
-        self.retriever.compact()
+        self.retriever.maintenance.compact()
 
     @rule()
     def refresh(self):
-        self.retriever.refresh()
+        self.retriever.maintenance.refresh()
 
     @rule()
     def crash(self):
@@ -104,7 +104,7 @@ class Life(RuleBasedStateMachine):
             content[place % len(content)] ^= 1 << bit
             path.write_bytes(content)
         with opened(self.folder, read_only=True) as reader:
-            assert len(reader.verify()) == bool(files)
+            assert len(reader.maintenance.verify()) == bool(files)
             self.check(reader)
         self.retriever = opened(self.folder)
         if files:
@@ -118,7 +118,7 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def everything_is_as_in_the_model(self):
         self.check(self.retriever)
-        self.retriever.settle()  # so that a step finds the same files every time
+        self.retriever.maintenance.settle()  # so that a step finds the same files every time
         self.check(self.retriever)
 
     def check(self, retriever):
@@ -132,13 +132,13 @@ class Life(RuleBasedStateMachine):
             assert {hit.id for hit in hits} == expected
         for user in "uv":
             own = [event for event in self.events if event.user == user]
-            found = retriever._corpus.catalog.events_of(user, until=NOW, newest=100)
+            found = retriever._corpus.item_store.events_of(user, until=NOW, newest=100)
             assert list(found) == sorted(own, key=lambda event: (event.time, event.item))
-        assert list(retriever._corpus.catalog.events()) == self.events
+        assert list(retriever._corpus.item_store.events()) == self.events
 
     def teardown(self):
         if hasattr(self, "places"):
-            assert self.retriever.verify() == []
+            assert self.retriever.maintenance.verify() == []
             for retriever in (*self.abandoned, self.retriever):
                 retriever.close()
             self.places.cleanup()

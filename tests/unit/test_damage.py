@@ -41,7 +41,7 @@ def filled(folder):
     made_of = retriever.using(hybrid=ReciprocalRank())
     retriever.upsert(made(range(100), "first"))
     retriever.upsert(made(range(100, 125), "second"))
-    retriever.settle()
+    retriever.maintenance.settle()
     assert made_of.search("second", where={"colour": WORDS[1]})  # so that columns and words are kept, too
     retriever.upsert(made(range(200, 205), "third"))
     retriever.delete([f"i{number}" for number in range(0, 30, 2)])
@@ -60,7 +60,7 @@ def answers(retriever):
         for words in ("first 7", "red lamp")
         for options in ({}, {"where": {"colour": WORDS[2]}}, {"user": "u"})
     ]
-    return list(retriever.items()), list(retriever._corpus.catalog.events()), searches
+    return list(retriever.items()), list(retriever._corpus.item_store.events()), searches
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def closed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("closed")
     with filled(folder / "store") as retriever:
         expected = answers(retriever)
-    assert sorted(path.name for path in (folder / "store").glob("catalog.sqlite*")) == ["catalog.sqlite"]
+    assert sorted(path.name for path in (folder / "store").glob("items.sqlite*")) == ["items.sqlite"]
     return folder / "store", expected
 
 
@@ -80,7 +80,7 @@ def killed(tmp_path_factory):
     with filled(folder / "open") as retriever:
         retriever._corpus.checkpoint()
         retriever.upsert(made([5, 300, 301], "fifth"))
-        retriever.settle()
+        retriever.maintenance.settle()
         retriever.delete(["i7"])  # from here on only in the write-ahead log
         retriever.record([Event("u", "i300", "view", NOW)])
         expected = answers(retriever)
@@ -114,7 +114,7 @@ def report(folder):
     """What opening or verifying a store says is wrong, in one text; and what it answers if it does."""
     try:
         with opened(folder, read_only=True) as retriever:
-            return "\n".join(retriever.verify()), answers(retriever)
+            return "\n".join(retriever.maintenance.verify()), answers(retriever)
     except StoreDamagedError as error:
         return str(error), None
 
@@ -134,10 +134,10 @@ def consequences(store, name, damages, scratch):
 
 def places(name, size):
     """Where to flip bits: everywhere in a header, and here and there behind it."""
-    if name == "catalog.sqlite":
+    if name == "items.sqlite":
         pages = range(0, size, PAGE_SIZE)
         return [*range(100), *(page + place for page in pages for place in (0, 4000, PAGE_SIZE - 1))]
-    if name == "catalog.sqlite-wal":
+    if name == "items.sqlite-wal":
         frames = range(32, size, FRAME)
         return [
             *range(32),
@@ -149,10 +149,10 @@ def places(name, size):
 def test_no_file_is_left_out(closed):
     store, _ = closed
     found = {str(path.relative_to(store)) for path in store.rglob("*") if path.is_file()}
-    assert found == {"LOCK", "catalog.sqlite", "receipt", *(current(store, name) for name in DERIVED)}
+    assert found == {"LOCK", "items.sqlite", "receipt", *(current(store, name) for name in DERIVED)}
 
 
-@pytest.mark.parametrize("name", ["catalog.sqlite", "receipt", *DERIVED])
+@pytest.mark.parametrize("name", ["items.sqlite", "receipt", *DERIVED])
 def test_damage_to_a_closed_store_is_always_reported(closed, tmp_path, name):
     store, expected = closed
     name = current(store, name)
@@ -164,10 +164,10 @@ def test_damage_to_a_closed_store_is_always_reported(closed, tmp_path, name):
         assert said, what
         assert name in said or name == "CURRENT", what  # which may well name another manifest
         assert found in (None, expected), what
-        assert found is not None or name == "catalog.sqlite", what
+        assert found is not None or name == "items.sqlite", what
 
 
-@pytest.mark.parametrize("name", ["catalog.sqlite-wal", "catalog.sqlite", "catalog.sqlite-shm", "receipt"])
+@pytest.mark.parametrize("name", ["items.sqlite-wal", "items.sqlite", "items.sqlite-shm", "receipt"])
 def test_damage_to_a_store_that_was_killed_is_reported_or_changes_nothing(killed, tmp_path, name):
     store, expected = killed
     data = (store / name).read_bytes()
@@ -175,7 +175,7 @@ def test_damage_to_a_store_that_was_killed_is_reported_or_changes_nothing(killed
     for what, said, found in consequences(store, name, damages, tmp_path):
         assert said or found == expected, what
         assert found in (None, expected), what
-        assert found is not None or name in ("catalog.sqlite-wal", "catalog.sqlite"), what
+        assert found is not None or name in ("items.sqlite-wal", "items.sqlite"), what
 
 
 @pytest.mark.parametrize("name", ["LOCK", "CURRENT", "generation", *DERIVED[1:]])
@@ -187,7 +187,7 @@ def test_what_is_derived_is_made_again(closed, tmp_path, name):
     with opened(tmp_path / "store") as retriever:
         assert answers(retriever) == expected
     with opened(tmp_path / "store", read_only=True) as retriever:
-        assert retriever.verify() == []
+        assert retriever.maintenance.verify() == []
         assert answers(retriever) == expected
     assert (tmp_path / "store" / "CURRENT").exists()
 
@@ -196,11 +196,11 @@ def test_verify_leaves_sqlite_its_locks(tmp_path):
     """Closing any descriptor of a file drops the process's locks on it; another program could then move the log."""
     with opened(tmp_path / "s") as retriever:
         retriever.upsert(made(range(50), "thing"))
-        retriever.compact()
-        assert retriever.verify() == []
+        retriever.maintenance.compact()
+        assert retriever.maintenance.verify() == []
         locked = "510, 0x40000002"  # the bytes that SQLite locks while a database is open
         code = f"import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'r+'), fcntl.LOCK_EX | fcntl.LOCK_NB, {locked})"
-        command = [sys.executable, "-c", code, str(tmp_path / "s" / "catalog.sqlite")]
+        command = [sys.executable, "-c", code, str(tmp_path / "s" / "items.sqlite")]
         assert b"BlockingIOError" in subprocess.run(command, capture_output=True, check=False).stderr
 
 
@@ -245,7 +245,7 @@ def test_a_name_of_the_current_generation_cannot_lead_outside(tmp_path):
     shutil.copytree(tmp_path / "s" / name, tmp_path / "generation-000002")
     (tmp_path / "s" / "CURRENT").write_text(f"../generation-000002 {digest}\n")
     with opened(tmp_path / "s", read_only=True) as reader:
-        assert "CURRENT" in reader.verify()[0]
+        assert "CURRENT" in reader.maintenance.verify()[0]
         assert len(list(reader.items())) == 50
 
 
@@ -253,8 +253,8 @@ def test_a_name_of_the_current_generation_cannot_lead_outside(tmp_path):
 def test_a_header_cannot_turn_the_checksums_off(closed, tmp_path, bit):
     store, _ = closed
     shutil.copytree(store, tmp_path / "store")
-    content = bytearray((store / "catalog.sqlite").read_bytes())
+    content = bytearray((store / "items.sqlite").read_bytes())
     content[20] ^= 1 << bit  # the room for a checksum on each page
-    (tmp_path / "store" / "catalog.sqlite").write_bytes(content)
-    with pytest.raises(StoreDamagedError, match=r"catalog\.sqlite"):
+    (tmp_path / "store" / "items.sqlite").write_bytes(content)
+    with pytest.raises(StoreDamagedError, match=r"items\.sqlite"):
         opened(tmp_path / "store")

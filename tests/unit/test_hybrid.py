@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from rerank import Decay
 from twotower import IndexPolicy, Item, Retriever
-from twotower.recall.hybrid import Convex, ReciprocalRank
-from twotower.recall.lexical import BM25, words_of
-from twotower.recall.postings import Postings, Statistics
+from twotower.evaluation.baselines import BM25
+from twotower.recall.bm25 import CollectionStatistics, Postings
+from twotower.recall.tokenizer import words_of
+from twotower.search.hybrid import Convex, ReciprocalRank
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 WORDS = ["red", "shoe", "lamp", "运动鞋", "跑步", "006R90321", "wool", ""]
@@ -23,7 +24,7 @@ texts = st.lists(st.lists(st.sampled_from(WORDS), max_size=5).map(" ".join), min
 
 def scores(parts, query):
     words = words_of(query)
-    statistics = Statistics.of(parts, words)
+    statistics = CollectionStatistics.of(parts, words)
     return np.concatenate([statistics.scores(part, words) for part in parts])
 
 
@@ -92,9 +93,9 @@ def test_reciprocal_rank_is_the_formula():
 def test_convex_is_the_formula_over_all_items():
     made = retriever(Convex(0.25, depth=len(ITEMS)))
     similarity = {hit.id: hit.score for hit in made.using(hybrid=None).search("red toner", k=len(ITEMS))}
-    bound = Statistics.of([Postings.of([item.words for item in ITEMS])], words_of("red toner")).best(
-        ["toner"]
-    )
+    bound = CollectionStatistics.of(
+        [Postings.of([item.words for item in ITEMS])], words_of("red toner")
+    ).upper_bound(["toner"])
     found, rows = BM25([item.words for item in ITEMS]).search("red toner", len(ITEMS))
     words = {ITEMS[row].id: score / bound for row, score in zip(rows, found, strict=True)}
     hits = made.search("red toner", k=len(ITEMS))
@@ -111,7 +112,7 @@ def test_convex_is_the_formula_over_all_items():
 @pytest.mark.parametrize("exact_up_to", [10, 20_000])
 def test_words_follow_every_write(hybrid, exact_up_to):
     made = retriever(hybrid, index=IndexPolicy(exact_up_to=exact_up_to))
-    made.settle()
+    made.maintenance.settle()
     assert made.search("006R90321", k=1)[0].id == "code"
     assert made.search("运动鞋", k=1)[0].id == "shoe"
     made.delete(["code"])
@@ -119,7 +120,7 @@ def test_words_follow_every_write(hybrid, exact_up_to):
     made.upsert([Item("again", "006r90321 for printers"), Item("shoe", "blue lamp")])
     assert made.search("006R90321", k=1)[0].id == "again"
     assert made.search("运动鞋", k=99)[0].explain["lexical"] == 0
-    made.compact()
+    made.maintenance.compact()
     assert made.search("006R90321", k=1)[0].id == "again"
     assert len(made.search("006R90321", k=99)) == len(made)
 

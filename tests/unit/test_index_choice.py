@@ -12,9 +12,9 @@ from benchmarks.common.vectors import LookupEncoder, clustered, exact, recall_at
 from twotower import IndexPolicy, Item, Query, Retriever
 from twotower.errors import QueryError, StoreError
 from twotower.recall.vectors.build import build_index
-from twotower.recall.vectors.calibration import calibrated
 from twotower.recall.vectors.policy import estimate_bytes
 from twotower.recall.vectors.table import GrowingTable
+from twotower.recall.vectors.tuning import tune
 
 SIZE, DIM = 12_000, 64
 TIGHT = 900_000  # bytes: of the kinds, "ivf-pq" and "ivf-rabitq" need less
@@ -79,7 +79,7 @@ def far(points):
 def test_no_less_effort_reaches_the_target(points, indexes, far, kind, target):
     """What the calibration says is what numpy finds; one step less would not do."""
     index, queries = indexes[kind], far[:250]
-    tuned = calibrated(index, target, {"words": queries})
+    tuned = tune(index, target, {"words": queries})
     truth = exact(points.items, queries, 10)
 
     def recall(at):
@@ -95,8 +95,8 @@ def test_no_less_effort_reaches_the_target(points, indexes, far, kind, target):
 
 def test_queries_far_from_all_items_take_more_effort(points, indexes, far):
     """Each kind of query is measured, and the hardest decides."""
-    near = calibrated(indexes["graph"], 0.98, {"words": points.queries})
-    both = calibrated(indexes["graph"], 0.98, {"words": points.queries, "photo": far})
+    near = tune(indexes["graph"], 0.98, {"words": points.queries})
+    both = tune(indexes["graph"], 0.98, {"words": points.queries, "photo": far})
     assert both.calibration.effort > near.calibration.effort
     assert both.calibration.recall["words"] >= both.calibration.recall["photo"] >= 0.98
 
@@ -106,7 +106,7 @@ def test_a_target_out_of_reach_is_told(indexes):
     rng = np.random.default_rng(5)
     anywhere = rng.normal(size=(64, DIM)).astype(np.float32)
     anywhere /= np.linalg.norm(anywhere, axis=1, keepdims=True)
-    tuned = calibrated(indexes["ivf-rabitq"], 1.0, {"words": anywhere})
+    tuned = tune(indexes["ivf-rabitq"], 1.0, {"words": anywhere})
     assert tuned.calibration.recall["words"] < 1
     assert "less than the 1 asked for" in next(tuned.calibration.lines())
 
@@ -123,9 +123,9 @@ def tight(points, tmp_path_factory):
     with Retriever.open(folder, encoder=LookupEncoder(points.table), index=policy) as retriever:
         for start in range(0, SIZE, 4_000):
             retriever.upsert(items_of(range(start, start + 4_000)), progress=False)
-        retriever.settle()
-        retriever.compact()
-        retriever.calibrate([Query(name) for name in points.names[:100]])
+        retriever.maintenance.settle()
+        retriever.maintenance.compact()
+        retriever.maintenance.calibrate([Query(name) for name in points.names[:100]])
         retriever.delete([str(row) for row in range(0, 300)])
         retriever.upsert(items_of(range(300, 600)), progress=False)
     return folder
@@ -157,25 +157,26 @@ def check_answers(retriever, points):
 
 def test_a_small_index_answers_like_a_large_one(points, tight):
     with opened(tight, points, read_only=True) as reader:
-        large, *beside = reader.stats().parts
+        large, *beside = reader.maintenance.stats().parts
         assert large.index == "ivf-pq"
         assert large.index_bytes <= TIGHT
         assert [part.index for part in beside] == ["exact"] * len(beside)
         assert large.calibration.queries == {"words": 100}
         assert large.calibration.recall["words"] >= 0.97
         assert (
-            f"    recall@10 {large.calibration.recall['words']:.3f} for 100 words" in reader.stats().lines()
+            f"    recall@10 {large.calibration.recall['words']:.3f} for 100 words"
+            in reader.maintenance.stats().lines()
         )
-        assert reader.explain(k=10)[0].method == "lists"
+        assert reader.maintenance.plan(k=10)[0].method == "lists"
         check_answers(reader, points)
-        assert reader.verify() == []
+        assert reader.maintenance.verify() == []
 
 
 def test_queries_are_kept_for_indexes_to_come(points, tight, tmp_path):
     shutil.copytree(tight, tmp_path / "copy")
     with opened(tmp_path / "copy", points) as retriever:
-        retriever.compact()
-        (part,) = retriever.stats().parts
+        retriever.maintenance.compact()
+        (part,) = retriever.maintenance.stats().parts
         assert (part.rows, part.calibration.queries) == (SIZE - 300, {"words": 100})
         check_answers(retriever, points)
 
@@ -194,7 +195,7 @@ def test_a_damaged_table_of_vectors_is_made_again(points, tight, tmp_path, damag
         table.unlink()
     with opened(tmp_path / "copy", points) as retriever:
         assert "are damaged and made again" in caplog.text
-        retriever.settle()
+        retriever.maintenance.settle()
         check_answers(retriever, points)
 
 
@@ -202,19 +203,19 @@ def test_a_full_disk_loses_nothing(points, tight, tmp_path, monkeypatch):
     """The vectors that codes are ranked by cannot be written: the index stays what it was."""
     shutil.copytree(tight, tmp_path / "copy")
     with opened(tmp_path / "copy", points) as retriever:
-        before = retriever.stats()
+        before = retriever.maintenance.stats()
 
         def full(self, vectors):
             raise OSError(errno.ENOSPC, "No space left on device")
 
         monkeypatch.setattr(GrowingTable, "add", full)
         with pytest.raises(StoreError, match=r"could not write its index .*No space left"):
-            retriever.compact()
-        assert retriever.stats().parts == before.parts
+            retriever.maintenance.compact()
+        assert retriever.maintenance.stats().parts == before.parts
         check_answers(retriever, points)
         monkeypatch.undo()
-        retriever.compact()
-        assert [part.rows for part in retriever.stats().parts] == [SIZE - 300]
+        retriever.maintenance.compact()
+        assert [part.rows for part in retriever.maintenance.stats().parts] == [SIZE - 300]
 
 
 def test_another_policy_makes_another_index(points, tight, tmp_path):
@@ -222,8 +223,8 @@ def test_another_policy_makes_another_index(points, tight, tmp_path):
     shutil.copytree(tight, tmp_path / "copy")
     roomy = IndexPolicy(recall=0.97, exact_up_to=1_000)
     with opened(tmp_path / "copy", points, index=roomy) as retriever:
-        retriever.compact()
-        assert [part.index for part in retriever.stats().parts] == ["graph"]
+        retriever.maintenance.compact()
+        assert [part.index for part in retriever.maintenance.stats().parts] == ["graph"]
         check_answers(retriever, points)
     assert not list((tmp_path / "copy").glob("generation-*/0.vectors"))
 
@@ -231,7 +232,7 @@ def test_another_policy_makes_another_index(points, tight, tmp_path):
 def test_an_empty_query_cannot_calibrate():
     retriever = Retriever(LookupEncoder(np.eye(3, dtype=np.float32)))
     with pytest.raises(QueryError, match="to calibrate with is empty"):
-        retriever.calibrate(["0", " "])
+        retriever.maintenance.calibrate(["0", " "])
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,13 @@ from fakes import HashEncoder, OverlapReranker, PlaneEncoder
 
 from rerank import Decay
 from twotower import Event, IndexPolicy, Item, Retriever
-from twotower.corpus import Corpus
+from twotower.corpus.base import Corpus
 from twotower.recall import item_index
 from twotower.recall.item_index import ItemIndex
 from twotower.recall.merging import large_merge
 from twotower.recall.vectors import maker
 from twotower.recall.vectors.unit import unit_rows
-from twotower.store.memory import MemoryCatalog
+from twotower.store.memory_item_store import MemoryItemStore
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -124,12 +124,12 @@ def test_using_shares_the_index_and_leaves_the_original_alone():
     assert len(plain) == 2
     assert "relevance" not in plain.search("red shoes")[0].explain
     assert reranked.search("red shoes")[0].score == pytest.approx(1.0)
-    with pytest.raises(ValueError, match="relevance_weight=2"):
+    with pytest.raises(ValueError, match=r"relevance_weight must be .* got 2"):
         plain.using(relevance_weight=2)
 
 
 def test_many_small_writes_keep_few_segments():
-    corpus = Corpus(MemoryCatalog(), ItemIndex(2, IndexPolicy()))
+    corpus = Corpus(MemoryItemStore(), ItemIndex(2, IndexPolicy()))
     angles = np.linspace(0, 3, 500)
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
     for number in range(500):
@@ -140,7 +140,7 @@ def test_many_small_writes_keep_few_segments():
 
 
 def plane_corpus(exact_up_to):
-    corpus = Corpus(MemoryCatalog(), ItemIndex(2, IndexPolicy(exact_up_to=exact_up_to)))
+    corpus = Corpus(MemoryItemStore(), ItemIndex(2, IndexPolicy(exact_up_to=exact_up_to)))
     encoder = PlaneEncoder()
 
     def write(numbers):
@@ -252,10 +252,10 @@ def test_a_writer_waits_for_the_merger_only_where_somebody_searches(monkeypatch)
 def test_a_writer_gives_way_while_somebody_searches(monkeypatch):
     corpus, _ = plane_corpus(exact_up_to=100)
     pauses = []
-    monkeypatch.setattr("twotower.corpus.time.sleep", pauses.append)
-    assert list(corpus.giving_way(range(20))) == list(range(20))
+    monkeypatch.setattr("twotower.corpus.base.time.sleep", pauses.append)
+    assert list(corpus.yielding_to_searches(range(20))) == list(range(20))
     assert pauses == []
-    assert corpus.answer(lambda _: list(corpus.giving_way(range(20)))) == list(range(20))
+    assert corpus.answer(lambda _: list(corpus.yielding_to_searches(range(20)))) == list(range(20))
     assert len(pauses) == 3
-    assert list(corpus.giving_way(range(20))) == list(range(20))
+    assert list(corpus.yielding_to_searches(range(20))) == list(range(20))
     assert len(pauses) == 3

@@ -11,16 +11,14 @@ import apsw
 import numpy as np
 import pytest
 from fakes import HashEncoder
-from hypothesis import given
-from hypothesis import strategies as st
 
 from rerank import Decay
 from twotower import Event, IndexPolicy, Item, Retriever, UserTower
+from twotower.corpus.persistent import PersistentCorpus
 from twotower.errors import StoreDamagedError, StoreError, StoreVersionError
 from twotower.store import files
 from twotower.store.database import Database
-from twotower.store.recent import RecentItems
-from twotower.stored_corpus import StoredCorpus
+from twotower.store.item_cache import ItemCache
 
 ZONE = timezone(timedelta(hours=8))
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -53,11 +51,11 @@ def ids(retriever):
 
 
 def labels(retriever, *item_ids):
-    return retriever._corpus.catalog.labels_of(item_ids).tolist()
+    return retriever._corpus.item_store.labels_of(item_ids).tolist()
 
 
 def size(folder):
-    return (folder / "catalog.sqlite").stat().st_size
+    return (folder / "items.sqlite").stat().st_size
 
 
 def test_everything_comes_back(tmp_path):
@@ -73,15 +71,15 @@ def test_everything_comes_back(tmp_path):
             assert list(retriever.items()) == ITEMS
             assert next(retriever.items()).time.utcoffset() == timedelta(hours=8)
             assert isinstance(retriever.get("plain").image, Path)
-            assert list(retriever._corpus.catalog.events()) == EVENTS
+            assert list(retriever._corpus.item_store.events()) == EVENTS
             assert [hit.id for hit in retriever.search("x", where={"tags": "y"}, now=NOW)] == ["a/../b"]
             assert (
                 retriever.search("x", user="用户", now=NOW),
                 retriever.recommend("用户", now=NOW),
             ) == before
-            assert (retriever.decay, retriever._asking.user_tower) == (decay, user_tower)
-            assert (retriever._asking.user_weight, retriever._ranking.rerank_depth) == (0.4, 7)
-            assert retriever.verify() == []
+            assert (retriever.decay, retriever._queries.user_tower) == (decay, user_tower)
+            assert (retriever._queries.user_weight, retriever._ranking.rerank_depth) == (0.4, 7)
+            assert retriever.maintenance.verify() == []
 
 
 def test_a_write_is_there_without_close(tmp_path):
@@ -91,21 +89,21 @@ def test_a_write_is_there_without_close(tmp_path):
     for step in range(3):
         retriever.upsert(made(range(30 * step, 30 * step + 30)))
         retriever.delete([f"i{30 * step}"])
-        retriever.settle()  # a folder that is being written cannot be copied
+        retriever.maintenance.settle()  # a folder that is being written cannot be copied
         retriever.record([Event("u", f"i{30 * step + 1}", "view", NOW)])
         expected |= {f"i{number}" for number in range(30 * step + 1, 30 * step + 30)}
         shutil.copytree(tmp_path / "s", tmp_path / f"{step}")
         with opened(tmp_path / f"{step}") as copy:
             assert ids(copy) == expected
-            assert len(list(copy._corpus.catalog.events())) == step + 1
-            assert copy.verify() == []
+            assert len(list(copy._corpus.item_store.events())) == step + 1
+            assert copy.maintenance.verify() == []
     retriever.close()
 
 
 def test_dead_rows_of_a_graph_stay_dead_for_filters_too(tmp_path):
     with opened(tmp_path / "s") as retriever:
         retriever.upsert(made(range(60), "old"))
-        retriever.settle()
+        retriever.maintenance.settle()
         retriever._corpus.checkpoint()
         retriever.delete([f"i{number}" for number in range(5)])
         retriever.upsert(made(range(5, 10), "new"))
@@ -146,7 +144,7 @@ def test_labels_are_never_given_twice(tmp_path):
             retriever.upsert(made(range(30)))
             given += labels(retriever, *(f"i{number}" for number in range(30)))
             retriever.delete([f"i{number}" for number in range(30)])
-            retriever.compact()
+            retriever.maintenance.compact()
             retriever.upsert(made([99]))
             given += labels(retriever, "i99")
             retriever.delete(["i99"])
@@ -169,7 +167,7 @@ def test_one_process_writes(tmp_path):
             Retriever(HashEncoder()).save(tmp_path / "s")
         reader = opened(tmp_path / "s", read_only=True)
     opened(tmp_path / "s").close()
-    for write in (lambda: reader.upsert(ITEMS), reader.compact):
+    for write in (lambda: reader.upsert(ITEMS), reader.maintenance.compact):
         with pytest.raises(StoreError, match="read only"):
             write()
     reader.close()
@@ -180,26 +178,26 @@ def test_readers_follow_the_writer(tmp_path):
         assert len(reader) == 0
         writer.upsert(made(range(50)))
         assert len(reader) == 0
-        reader.refresh()
+        reader.maintenance.refresh()
         assert ids(reader) == ids(writer)
         writer.delete(["i3"])
         writer.upsert(made([4], "other"))
-        reader.refresh()
+        reader.maintenance.refresh()
         assert ids(reader) == ids(writer)
         assert reader.get("i4").title == "other 4"
         writer.delete(["i5"])
-        writer.compact()  # and the catalog no longer says which rows died
+        writer.maintenance.compact()  # and the catalog no longer says which rows died
         writer.upsert(made([60]))
-        reader.refresh()
+        reader.maintenance.refresh()
         assert ids(reader) == ids(writer)
-        assert reader.verify() == []
+        assert reader.maintenance.verify() == []
     with opened(tmp_path / "s", read_only=True) as reader:
         other = Retriever(HashEncoder(), index=IndexPolicy(exact_up_to=20))
         other.upsert(made(range(100, 130)))
         other.save(tmp_path / "s")
-        reader.refresh()
+        reader.maintenance.refresh()
         assert ids(reader) == {f"i{number}" for number in range(100, 130)}
-        assert reader.verify() == []
+        assert reader.maintenance.verify() == []
 
 
 def test_a_search_meets_an_item_that_was_just_deleted(tmp_path):
@@ -214,7 +212,7 @@ def test_refresh_of_the_writer_changes_nothing(tmp_path):
     with opened(tmp_path / "s") as retriever:
         retriever.upsert(made(range(50)))
         retriever.delete(["i1"])
-        retriever.refresh()
+        retriever.maintenance.refresh()
         assert len(ids(retriever)) == 49
 
 
@@ -227,7 +225,7 @@ def test_save_replaces_a_store_and_touches_nothing_else(tmp_path):
     other.save(tmp_path / "s")
     with Retriever.open(tmp_path / "s", encoder=HashEncoder()) as retriever:
         assert ids(retriever) == {"i7", "i8"}
-        assert list(retriever._corpus.catalog.events()) == []
+        assert list(retriever._corpus.item_store.events()) == []
         assert retriever.decay == Decay.half_life(30)
         retriever.save(tmp_path / "copy")
     with opened(tmp_path / "copy") as copy:
@@ -259,7 +257,7 @@ def test_a_store_knows_its_encoder_and_asks_for_parts_of_your_own(tmp_path):
 
 def test_a_newer_format_is_refused(tmp_path):
     opened(tmp_path / "s").close()
-    database = Database(tmp_path / "s" / "catalog.sqlite", writable=True)
+    database = Database(tmp_path / "s" / "items.sqlite", writable=True)
     with database.transaction() as connection:
         connection.execute("UPDATE meta SET value = 99 WHERE name = 'format'")
     database.close()
@@ -274,7 +272,7 @@ def test_no_store(tmp_path):
     assert not (tmp_path / "nothing").exists()
     with opened(tmp_path / "s") as retriever:
         retriever.upsert(ITEMS)
-    (tmp_path / "s" / "catalog.sqlite").unlink()
+    (tmp_path / "s" / "items.sqlite").unlink()
     with pytest.raises(StoreDamagedError, match="missing"):
         opened(tmp_path / "s")
 
@@ -284,7 +282,7 @@ def test_an_exception_on_the_way_leaves_no_lock(tmp_path, monkeypatch):
         opened(tmp_path / "s", user_weight=7)
     assert not (tmp_path / "s").exists()
     with monkeypatch.context() as patch:
-        patch.setattr(StoredCorpus, "__init__", lambda *_, **__: 1 / 0)
+        patch.setattr(PersistentCorpus, "__init__", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             opened(tmp_path / "s")
     with opened(tmp_path / "s") as retriever:
@@ -302,7 +300,7 @@ def test_closing_twice_is_closing(tmp_path):
     retriever.close()
     with pytest.raises(StoreError, match="closed"):
         retriever.upsert(ITEMS)
-    assert {path.name for path in (tmp_path / "s").iterdir()} == {"LOCK", "catalog.sqlite", "receipt"}
+    assert {path.name for path in (tmp_path / "s").iterdir()} == {"LOCK", "items.sqlite", "receipt"}
 
 
 def test_compact_gives_space_back(tmp_path):
@@ -313,20 +311,20 @@ def test_compact_gives_space_back(tmp_path):
         retriever.delete([f"i{number}" for number in range(1, 400)])
         retriever._corpus.checkpoint()
         assert size(tmp_path / "s") == full
-        retriever.compact()
+        retriever.maintenance.compact()
         assert size(tmp_path / "s") < full / 5
         assert ids(retriever) == {"i0"}
-        assert [(part.rows, part.alive) for part in retriever.stats().parts] == [(1, 1)]
+        assert [(part.rows, part.alive) for part in retriever.maintenance.stats().parts] == [(1, 1)]
 
 
 def test_stats_are_what_was_written(tmp_path):
     with opened(tmp_path / "s") as retriever:
         retriever.upsert(made(range(50)))
-        retriever.settle()
+        retriever.maintenance.settle()
         retriever.upsert(made(range(50, 53)))
         retriever.delete(["i0", "i1"])
-        retriever.settle()
-        stats = retriever.stats()
+        retriever.maintenance.settle()
+        stats = retriever.maintenance.stats()
         assert (stats.items, stats.dim) == (51, 32)
         assert [(part.index, part.rows, part.alive) for part in stats.parts] == [
             ("graph", 50, 48),
@@ -335,26 +333,22 @@ def test_stats_are_what_was_written(tmp_path):
         assert stats.parts[1].index_bytes == 3 * 32 * 4
         assert stats.parts[0].index_bytes > 50 * 32 * 2
         assert stats.store.folder == str(tmp_path / "s")
-        assert stats.store.catalog_bytes >= size(tmp_path / "s") + 50 * 32 * 4
+        assert stats.store.item_store_bytes >= size(tmp_path / "s") + 50 * 32 * 4
         assert stats.store.page_checksums
         assert stats.store.sqlite == apsw.sqlite_lib_version()
         assert stats.store.read_only is None
         assert len(list(stats.lines())) == 6
     with opened(tmp_path / "s", read_only=True) as reader:
-        assert "read only" in reader.stats().store.read_only
-    assert Retriever(HashEncoder()).stats().store is None
+        assert "read only" in reader.maintenance.stats().store.read_only
+    assert Retriever(HashEncoder()).maintenance.stats().store is None
 
 
-@given(st.lists(st.lists(st.integers(0, 40), max_size=8), max_size=60))
-def test_what_is_remembered_is_right_and_little(asked):
-    """What was asked for last is never forgotten, and no more than two generations are kept."""
-    recent = RecentItems(most=5)
-    for labels in asked:
-        found = recent.among(labels)
-        assert all(item.id == str(label) for label, item in found.items())
-        recent.keep({label: Item(str(label), "x") for label in labels if label not in found})
-        assert set(recent.among(labels)) == set(labels)
-    assert len(recent.among(range(41))) <= 2 * (5 + 8 + 1)
+def test_cached_items_are_those_read_last(tmp_path):
+    cache = ItemCache(size=2)
+    cache.add({1: Item("1", "a"), 2: Item("2", "b")})
+    cache.find([1])
+    cache.add({3: Item("3", "c")})
+    assert {label: item.id for label, item in cache.find([1, 2, 3]).items()} == {1: "1", 3: "3"}
 
 
 @pytest.mark.parametrize("size", [0, 1, 9, 10, 11, 20, 35])

@@ -11,10 +11,10 @@ from multimodal.fusion import WeightedConcat
 from multimodal.hub import DEFAULT_TEXT_MODEL
 from multimodal.text.encoder import TextEncoder
 from twotower import presets
+from twotower.corpus.write_checks import check_items
 from twotower.errors import CatalogueError
 from twotower.ingest.catalogue import read_catalogue
-from twotower.intake import check_items
-from twotower.retriever import Retriever
+from twotower.presets import Retriever
 from twotower.store.folder import is_store
 from twotower.towers.dual_encoder import DualEncoder
 from twotower.types import BadItem, Encoder, Item

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from twotower.corpus.persistent import PersistentCorpus
 from twotower.errors import StoreError
-from twotower.recall.vectors.policy import IndexPolicy
-from twotower.retriever import Retriever
-from twotower.store.folder import Store, is_store
+from twotower.presets import Retriever
+from twotower.store.folder import StoreFolder, is_store
 from twotower.store.records import item_to_row
-from twotower.stored_corpus import StoredCorpus
 from twotower.types import Vectors
 
 
@@ -30,13 +29,12 @@ def open_existing(folder: Path) -> Retriever:
 
 
 @contextmanager
-def opened(folder: Path, *, read_only: bool = True) -> Iterator[StoredCorpus]:
+def opened(folder: Path, *, read_only: bool = True) -> Iterator[PersistentCorpus]:
     """The corpus of a store, without the encoder that it was made with."""
-    store = Store.open(folder, read_only=read_only)
+    store = StoreFolder.open(folder, read_only=read_only)
     with ExitStack() as closing:
         closing.callback(store.close)
-        settings = store.catalog.settings
-        corpus = StoredCorpus(store, settings["dim"], IndexPolicy.from_description(settings["index"]))
+        corpus = PersistentCorpus.of(store)
         closing.callback(corpus.close, settle=False)  # before the store: it may be merging
         yield corpus
 

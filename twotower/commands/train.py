@@ -22,8 +22,8 @@ from twotower.errors import JudgementError
 from twotower.evaluation.judgements import METRIC, JudgedReport, measure_judged
 from twotower.ingest.beir import read_qrels, read_queries
 from twotower.ingest.catalogue import read_catalogue
-from twotower.recall.hybrid import ReciprocalRank
-from twotower.retriever import Retriever
+from twotower.presets import Retriever
+from twotower.search.hybrid import ReciprocalRank
 from twotower.towers.dual_encoder import DualEncoder
 from twotower.types import Query
 
@@ -166,9 +166,9 @@ def _read(folder: Path) -> Judged:
             raise JudgementError(
                 f"qrels/{split}.tsv judges the query {missing[0]!r}, which is not in queries.jsonl: add it there"
             )
-    trained = {normalized(queries[query]) for query in train}
-    fresh = {query: grades for query, grades in dev.items() if normalized(queries[query]) not in trained}
-    return Judged(queries, train, {query: fresh[query] for query in fresh if queries[query].strip()})
+    trained = {normalized(queries[query].text) for query in train}
+    fresh = {query: grades for query, grades in dev.items() if normalized(queries[query].text) not in trained}
+    return Judged(queries, train, {query: fresh[query] for query in fresh if queries[query].text.strip()})
 
 
 def _watches(training: Training, closing: ExitStack) -> Iterator[Watch]:

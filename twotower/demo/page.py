@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twotower.demo.stages import LANGUAGES, METRICS, RELEVANT, Table
-from twotower.ranking import FRESHNESS, RELEVANCE
+from twotower.search.explanation import FRESHNESS, RELEVANCE
 from twotower.types import Hit, Item
 
 if TYPE_CHECKING:

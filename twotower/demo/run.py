@@ -26,7 +26,7 @@ from twotower.demo.stages import (
     recall_stages,
 )
 from twotower.evaluation.caching import CachingReranker
-from twotower.retriever import Retriever
+from twotower.presets import Retriever
 
 SHOWN_ENGLISH, SHOWN_CHINESE, CARDS = 5, 3, 6
 

@@ -16,9 +16,9 @@ from rerank.cross_encoder import CrossEncoderReranker
 from rerank.decay import Decay
 from twotower.demo.shop import Shop, ShopQuery
 from twotower.evaluation.metrics import evaluate_run
-from twotower.retriever import Retriever
+from twotower.presets import Retriever
+from twotower.search.hits import Hits
 from twotower.towers.dual_encoder import DualEncoder
-from twotower.types import Hit
 
 # Chosen by nDCG@10 of the train queries, before the words of an item that the text model cannot read counted: text
 # weights 0.1, 0.4 and 0.9 of the fusion gave 0.785, 0.837 (the best) and 0.507; with a reranker of two epochs,
@@ -53,10 +53,10 @@ class Searcher:
     words: TextEncoder
     shop: Shop
 
-    def search(self, queries: Sequence[ShopQuery], k: int = K) -> dict[str, list[Hit]]:
+    def search(self, queries: Sequence[ShopQuery], k: int = K) -> dict[str, Hits]:
         """The hits of every query, by the query's id."""
         readable = self.words.readable([query.text for query in queries])
-        hits: dict[str, list[Hit]] = {}
+        hits: dict[str, Hits] = {}
         for retriever, wanted in ((self.retriever, True), (self.retriever.using(reranker=None), False)):
             group = [query for query, reads in zip(queries, readable, strict=True) if bool(reads) == wanted]
             found = retriever.search_batch([query.text for query in group], k, now=self.shop.now)

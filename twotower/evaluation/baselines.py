@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from twotower.recall.lexical import BM25
+from twotower.recall.tokenizer import words_of
 from twotower.types import Item
 
 
@@ -33,7 +35,7 @@ def random_run(
 
 
 def bm25_run(queries: Mapping[str, str], items: Sequence[Item], k: int = 100) -> dict[str, dict[str, float]]:
-    """Search titles and descriptions by BM25 alone; see `twotower.recall.lexical.BM25`.
+    """Search titles and descriptions by BM25 alone; see `BM25`.
 
     Args:
         queries: words by id.
@@ -46,3 +48,48 @@ def bm25_run(queries: Mapping[str, str], items: Sequence[Item], k: int = 100) ->
         scores, rows = index.search(text, k)
         run[query] = {items[row].id: float(score) for score, row in zip(scores, rows, strict=True)}
     return run
+
+
+class BM25:
+    """Lexical search over n texts by bm25s, a library of its own, so that it can judge our own lexical channel.
+
+    Source: Robertson and Zaragoza 2009, "The probabilistic relevance framework: BM25 and beyond", with the inverse
+    document frequency of Lucene.
+
+    Args:
+        texts: n texts.
+        k1: how soon repetitions of a word stop adding to the score.
+        b: how much long texts are penalised, in [0, 1].
+    """
+
+    def __init__(self, texts: Sequence[str], *, k1: float = 1.2, b: float = 0.75) -> None:
+        import bm25s
+
+        logging.getLogger("bm25s").setLevel(logging.NOTSET)  # its import turns debug messages on
+        corpus = [words_of(text) for text in texts]
+        self._size = len(corpus)
+        self._vocabulary = {word for words in corpus for word in words}
+        self._index = bm25s.BM25(method="lucene", k1=k1, b=b)
+        if self._vocabulary:
+            self._index.index(corpus, show_progress=False)
+
+    def search(self, query: str, k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Find the k best texts that share a word with the query.
+
+        Args:
+            query: words.
+            k: at least 1.
+
+        Returns:
+            Scores and rows, each of shape (at most k,), best first; equal scores in the order of the texts.
+        """
+        known = [word for word in words_of(query) if word in self._vocabulary]
+        if not known:
+            return np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.int64)
+        scores = np.asarray(self._index.get_scores(known), dtype=np.float32)
+        found = np.flatnonzero(scores > 0)
+        if len(found) > k:
+            least = np.partition(scores[found], -k)[-k]
+            found = found[scores[found] >= least]
+        rows = found[np.argsort(-scores[found], kind="stable")][:k]
+        return scores[rows], rows

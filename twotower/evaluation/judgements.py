@@ -11,7 +11,7 @@ from twotower.errors import JudgementError
 from twotower.evaluation.caching import CachingReranker
 from twotower.evaluation.metrics import Qrels, Run
 from twotower.evaluation.significance import Comparison, Interval, compare, mean_interval, query_values
-from twotower.retriever import Retriever
+from twotower.retriever import BaseRetriever
 from twotower.types import Query, Reranker
 
 METRIC = "ndcg@10"
@@ -58,7 +58,7 @@ class JudgedReport:
 
 
 def measure_judged(
-    retriever: Retriever,
+    retriever: BaseRetriever,
     reranker: Reranker,
     queries: Mapping[str, str | Query],
     qrels: Qrels,
@@ -107,7 +107,7 @@ def measure_judged(
 
 
 def judged_run(
-    retriever: Retriever, queries: Mapping[str, str | Query], judged: Qrels
+    retriever: BaseRetriever, queries: Mapping[str, str | Query], judged: Qrels
 ) -> dict[str, dict[str, float]]:
     """Score each query's judged items, all of which are indexed, with a retriever."""
     return {

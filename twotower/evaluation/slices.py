@@ -130,13 +130,13 @@ def age_band(now: datetime, days: Sequence[float] = (30, 90, 365)) -> ItemLabel:
 
 def query_length(query: Query) -> str:
     """Slices by length: "1 word", "2-3 words", "4 words or more"; two Chinese characters count as a word."""
-    words = sum(-(-len(part) // 2) if has_han(part) else 1 for part in query.split())
+    words = sum(-(-len(part) // 2) if has_han(part) else 1 for part in query.text.split())
     return "1 word" if words <= 1 else "2-3 words" if words <= 3 else "4 words or more"
 
 
 def language(query: Query) -> str:
     """The slices "zh" (with a Chinese character), "other" and "no words"."""
-    return "zh" if has_han(query) else "other" if query.strip() else "no words"
+    return "zh" if has_han(query.text) else "other" if query.text.strip() else "no words"
 
 
 def has_han(text: str) -> bool:

@@ -15,15 +15,15 @@ from twotower.evaluation.caching import CachingReranker
 from twotower.evaluation.metrics import DEFAULT_METRICS, Counting, Gain, Qrels, Run, evaluate_run
 from twotower.evaluation.report import EvaluationReport, StageResult
 from twotower.evaluation.significance import Comparison, compare, corrected, mean_interval, query_values
-from twotower.retriever import Retriever
-from twotower.types import Query, Staged, Where
+from twotower.retriever import BaseRetriever
+from twotower.types import ListwiseReranker, Query, Where
 
 CHUNK = 32  # queries searched at a time; the progress bar advances by this many
 WARM_UP = 3  # queries searched before timing starts
 
 
 def evaluate(
-    retriever: Retriever,
+    retriever: BaseRetriever,
     queries: Mapping[str, Query],
     qrels: Qrels,
     *,
@@ -74,13 +74,13 @@ def evaluate(
     twins = stages_of(retriever)
     runs: dict[str, Run] = {
         "random": random_run(asked, [item.id for item in searched], k, seed=seed),
-        "bm25": bm25_run(asked, searched, k),
+        "bm25": bm25_run({query: each.text for query, each in asked.items()}, searched, k),
     }
     hidden = None if progress is None else not progress
     with tqdm(
         total=len(asked) * len(twins), desc="evaluate", unit="query", disable=hidden, leave=False
     ) as bar:
-        plain = None if isinstance(retriever.reranker, Staged) else retriever.reranker
+        plain = None if isinstance(retriever.reranker, ListwiseReranker) else retriever.reranker
         cached = None if plain is None else CachingReranker(plain)
         for name, twin in twins.items():
             quick = twin if cached is None or twin.reranker is None else twin.using(reranker=cached)
@@ -106,7 +106,7 @@ def evaluate(
     return EvaluationReport(tuple(stages), queries=judged, relevant=relevant, gain=gain)
 
 
-def stages_of(retriever: Retriever) -> dict[str, Retriever]:
+def stages_of(retriever: BaseRetriever) -> dict[str, BaseRetriever]:
     """The retriever cut off after each of its stages, by the stage's name, in order."""
     recall = retriever.using(reranker=None, decay=None)
     modalities = list(retriever.modalities) if len(retriever.modalities) > 1 else []
@@ -120,7 +120,7 @@ def stages_of(retriever: Retriever) -> dict[str, Retriever]:
 
 
 def search_run(
-    retriever: Retriever,
+    retriever: BaseRetriever,
     queries: Mapping[str, Query],
     k: int = 100,
     *,
@@ -153,7 +153,7 @@ def search_run(
 
 
 def time_searches(
-    retrievers: Mapping[str, Retriever],
+    retrievers: Mapping[str, BaseRetriever],
     queries: Sequence[Query],
     k: int,
     *,

@@ -1,8 +1,8 @@
-"""Items turned on their side: one column per attribute, as ranks that compare by whole vectors.
+"""One dictionary-encoded column per attribute, so that a filter is a few comparisons of small integers.
 
-A column maps every value to its rank among the sorted distinct values of its kind. A comparison then looks up
-its operand once, by bisection and with Python's own exact comparison (so 2**53 + 1 stays apart from 2.0**53),
-and becomes a comparison of small integers over all rows.
+A column stores the sorted distinct values of each kind once, and for each row a code, the position of its value among
+them. A comparison looks its operand up once, by bisection and with Python's own exact comparison (so 2**53 + 1 stays
+apart from 2.0**53), and becomes a vectorised comparison of codes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from twotower.types import Item
 
-Kind: TypeAlias = Literal["text", "number", "truth", "time"]
+Kind: TypeAlias = Literal["text", "number", "boolean", "time"]
 """Values compare only within a kind: True is not 1, and "5" is not 5."""
 
 ITEM_FIELDS: Mapping[str, Kind] = {"id": "text", "time": "time"}
@@ -41,7 +41,7 @@ def kind_and_key(value: object) -> tuple[Kind, Any] | None:
     if isinstance(value, str):
         return "text", value
     if isinstance(value, bool):  # before int, which bool is too
-        return "truth", value
+        return "boolean", value
     if isinstance(value, int | float):
         return "number", value
     if isinstance(value, datetime):
@@ -50,12 +50,12 @@ def kind_and_key(value: object) -> tuple[Kind, Any] | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Ranks:
+class DictionaryColumn:
     """The values of one kind in one column.
 
     Args:
         values: the distinct keys, ascending.
-        codes: shape (m,), the rank in `values` of each of the m entries.
+        codes: shape (m,), the position in `values` of each of the m entries.
         rows: shape (m,), the row of each entry (a list of text makes several); None where entry i is row i.
         size: n, the number of rows.
     """
@@ -66,7 +66,7 @@ class Ranks:
     size: int
 
     def between(self, low: int, high: int) -> NDArray[np.bool_]:
-        """Rows with an entry whose rank is in [low, high), shape (n,)."""
+        """Rows with an entry whose code is in [low, high), shape (n,)."""
         return self._spread((self.codes >= low) & (self.codes < high))
 
     def among(self, keys: Iterable[Any]) -> NDArray[np.bool_]:
@@ -77,32 +77,32 @@ class Ranks:
             wanted[low : bisect_right(self.values, key, lo=low)] = True
         return self._spread(wanted[self.codes])
 
-    def take(self, rows: NDArray[np.int64]) -> Ranks:
-        """Only some rows, ascending, which are numbered anew."""
+    def take(self, rows: NDArray[np.int64]) -> DictionaryColumn:
+        """Only some rows, ascending, renumbered from 0."""
         places = np.full(self.size, -1, dtype=np.int32)
         places[rows] = np.arange(len(rows), dtype=np.int32)
         entries = places if self.rows is None else places[self.rows]
         kept = entries >= 0
-        return _ranks(self.values, self.codes[kept], entries[kept], len(rows))
+        return _dictionary_column(self.values, self.codes[kept], entries[kept], len(rows))
 
     @classmethod
-    def joined(cls, parts: Sequence[Ranks | None], sizes: Sequence[int]) -> Ranks:
-        """Rows of several columns behind each other.
+    def joined(cls, parts: Sequence[DictionaryColumn | None], sizes: Sequence[int]) -> DictionaryColumn:
+        """Several columns, concatenated.
 
         Args:
             parts: None where a column has no value of this kind.
             sizes: how many rows each column has.
         """
         values = sorted(set[Any]().union(*(part.values for part in parts if part is not None)))
-        rank = {value: code for code, value in enumerate(values)}
+        code_of = {value: code for code, value in enumerate(values)}
         codes, rows = [np.zeros(0, dtype=np.int32)], [np.zeros(0, dtype=np.int32)]
         for part, start in zip(parts, np.cumsum([0, *sizes]).tolist(), strict=False):
             if part is not None:
-                moved = np.array([rank[value] for value in part.values], dtype=np.int32)
+                moved = np.array([code_of[value] for value in part.values], dtype=np.int32)
                 codes.append(moved[part.codes])
                 own = np.arange(part.size, dtype=np.int32) if part.rows is None else part.rows
                 rows.append(own + np.int32(start))
-        return _ranks(values, np.concatenate(codes), np.concatenate(rows), sum(sizes))
+        return _dictionary_column(values, np.concatenate(codes), np.concatenate(rows), sum(sizes))
 
     def _spread(self, entries: NDArray[np.bool_]) -> NDArray[np.bool_]:
         if self.rows is None:
@@ -118,23 +118,25 @@ class Column:
 
     Args:
         present: shape (n,), whether the row has the attribute at all (None is not having it).
-        ranks: the values by kind; kinds that do not occur are absent.
+        by_kind: the values by kind; kinds that do not occur are absent.
     """
 
     present: NDArray[np.bool_]
-    ranks: Mapping[Kind, Ranks]
+    by_kind: Mapping[Kind, DictionaryColumn]
 
     def take(self, rows: NDArray[np.int64]) -> Column:
         """Only some rows, ascending."""
-        return Column(self.present[rows], {kind: ranks.take(rows) for kind, ranks in self.ranks.items()})
+        return Column(self.present[rows], {kind: each.take(rows) for kind, each in self.by_kind.items()})
 
     @classmethod
     def joined(cls, parts: Sequence[Column]) -> Column:
-        """Several columns behind each other."""
+        """Several columns, concatenated."""
         sizes = [len(part.present) for part in parts]
-        kinds = sorted({kind for part in parts for kind in part.ranks})
-        ranks = {kind: Ranks.joined([part.ranks.get(kind) for part in parts], sizes) for kind in kinds}
-        return Column(np.concatenate([part.present for part in parts]), ranks)
+        kinds = sorted({kind for part in parts for kind in part.by_kind})
+        by_kind = {
+            kind: DictionaryColumn.joined([part.by_kind.get(kind) for part in parts], sizes) for kind in kinds
+        }
+        return Column(np.concatenate([part.present for part in parts]), by_kind)
 
 
 class Columns:
@@ -156,7 +158,7 @@ class Columns:
         self._size = size
         self._read = read
         self.built: dict[str, Column] = {}
-        self._places: dict[tuple[object, ...], NDArray[np.int64]] = {}
+        self._matches: dict[tuple[object, ...], NDArray[np.int64]] = {}
         self.gone: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
 
     @classmethod
@@ -211,7 +213,7 @@ class Columns:
             self.built[name] = _build(self._values(name))
         return self.built[name]
 
-    def places(self, name: str, values: Sequence[object]) -> NDArray[np.int64]:
+    def first_match(self, name: str, values: Sequence[object]) -> NDArray[np.int64]:
         """Which of some values each row has.
 
         Args:
@@ -219,18 +221,18 @@ class Columns:
             values: m scalars that a filter could ask for.
 
         Returns:
-            Shape (n,): the place of the first that the row has; m where it has none.
+            Shape (n,): the position of the first of the values that the row has; m where it has none.
         """
-        pairs = [kind_and_key(value) for value in values]
-        known = (name, *pairs)
-        found = self._places.get(known)
+        wanted = [kind_and_key(value) for value in values]
+        key = (name, *wanted)
+        found = self._matches.get(key)
         if found is None:
-            ranks = self.column(name).ranks
-            found = np.full(self._size, len(pairs), dtype=np.int64)
-            for place, pair in reversed(list(enumerate(pairs))):
-                if pair is not None and pair[0] in ranks:
-                    found[ranks[pair[0]].among([pair[1]])] = place
-            self._places = {known: found}  # one decay is in use, as a rule
+            by_kind = self.column(name).by_kind
+            found = np.full(self._size, len(wanted), dtype=np.int64)
+            for position, pair in reversed(list(enumerate(wanted))):
+                if pair is not None and pair[0] in by_kind:
+                    found[by_kind[pair[0]].among([pair[1]])] = position
+            self._matches = {key: found}  # as a rule one decay is in use
         return found
 
     def _items(self) -> Sequence[Item | None]:
@@ -247,10 +249,10 @@ class Columns:
 
 
 def moved_rows(parts: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]) -> NDArray[np.int64]:
-    """Where rows are when some rows of several batches stand behind each other.
+    """Where rows end up when some rows of several batches are concatenated.
 
     Args:
-        parts: of each batch, the rows that are looked for, and those that stand there, both ascending.
+        parts: of each batch, the rows looked for and the rows kept, both ascending.
     """
     found = [np.zeros(0, dtype=np.int64)]
     start = 0
@@ -269,7 +271,9 @@ def _build(values: Sequence[object]) -> Column:
                 keys.append(pair[1])
                 rows.append(row)
     present = np.fromiter((value is not None for value in values), dtype=np.bool_, count=len(values))
-    return Column(present, {kind: _rank(keys, rows, len(values)) for kind, (keys, rows) in entries.items()})
+    return Column(
+        present, {kind: _encoded(keys, rows, len(values)) for kind, (keys, rows) in entries.items()}
+    )
 
 
 def _parts(value: object) -> Sequence[object]:
@@ -278,13 +282,15 @@ def _parts(value: object) -> Sequence[object]:
     return (value,)
 
 
-def _rank(keys: Sequence[Any], rows: Sequence[int], size: int) -> Ranks:
+def _encoded(keys: Sequence[Any], rows: Sequence[int], size: int) -> DictionaryColumn:
     values = sorted(set(keys))
-    rank = {key: code for code, key in enumerate(values)}
-    codes = np.fromiter((rank[key] for key in keys), dtype=np.int32, count=len(keys))
-    return _ranks(values, codes, np.array(rows, dtype=np.int32), size)
+    code_of = {key: code for code, key in enumerate(values)}
+    codes = np.fromiter((code_of[key] for key in keys), dtype=np.int32, count=len(keys))
+    return _dictionary_column(values, codes, np.array(rows, dtype=np.int32), size)
 
 
-def _ranks(values: Sequence[Any], codes: NDArray[np.int32], rows: NDArray[np.int32], size: int) -> Ranks:
+def _dictionary_column(
+    values: Sequence[Any], codes: NDArray[np.int32], rows: NDArray[np.int32], size: int
+) -> DictionaryColumn:
     every_row_once = len(rows) == size and bool((rows == np.arange(size)).all())
-    return Ranks(values, codes, None if every_row_once else rows, size)
+    return DictionaryColumn(values, codes, None if every_row_once else rows, size)

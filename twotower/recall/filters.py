@@ -102,7 +102,7 @@ def _in(name: str, operator: str, operand: object) -> Predicate:
 
 def _range(name: str, operator: str, operand: object) -> Predicate:
     kind, key = _operand(name, operator, operand)
-    if kind == "truth":
+    if kind == "boolean":
         raise FilterError(f"Filter on {name!r}: {operator} cannot order booleans; use $eq.")
     return Range(name, operator, kind, key)
 

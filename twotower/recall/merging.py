@@ -15,9 +15,9 @@ from typing import TypeAlias
 
 import numpy as np
 
+from twotower.recall.bm25 import LexicalIndex
 from twotower.recall.columns import Columns
-from twotower.recall.postings import LexicalIndex
-from twotower.recall.segment import Documents, Kept, Labels, Part, Segment
+from twotower.recall.segment import Documents, InMemoryDocuments, Labels, Part, Segment
 from twotower.recall.selection import Rows
 from twotower.recall.vectors.build import may_grow
 from twotower.recall.vectors.exact import ExactIndex
@@ -27,7 +27,7 @@ from twotower.types import Vectors
 
 FLUSH = 2_000  # rows that are scanned beside a graph before they move into one
 DEAD_SHARE = 0.3  # of an index's rows: with more of them dead it is built anew
-AT_ONCE = 5_000  # rows added to a graph between two looks at whether to go on
+ROWS_PER_STEP = 5_000  # rows added to a graph between two checks of whether to go on
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +113,12 @@ def merge(
     index = build(kind, _vectors(parts if base is None else parts[1:]), base)
     if index is None:
         return None
-    in_memory = all(isinstance(part.segment.documents, Kept) for part in parts)
+    in_memory = all(isinstance(part.segment.documents, InMemoryDocuments) for part in parts)
     if documents is not None and (kind != "exact" or not in_memory):
         read = documents(labels)
     else:
         items = (part.segment.documents.at(rows.tolist()) for part, rows in zip(parts, kept, strict=True))
-        read = Kept(tuple(chain.from_iterable(items)))
+        read = InMemoryDocuments(tuple(chain.from_iterable(items)))
     columns = [(part.segment.columns, rows) for part, rows in zip(parts, kept, strict=True)]
     lexical = [(part.segment.lexical, rows) for part, rows in zip(parts, kept, strict=True)]
     segment = Segment(
@@ -144,5 +144,5 @@ def _is_worn(part: Part) -> bool:
 
 def _vectors(parts: Sequence[Part]) -> Iterator[Vectors]:
     for part in parts:
-        for start in range(0, part.size, AT_ONCE):
-            yield part.segment.index.vectors(part.alive.rows[start : start + AT_ONCE])
+        for start in range(0, part.size, ROWS_PER_STEP):
+            yield part.segment.index.vectors(part.alive.rows[start : start + ROWS_PER_STEP])

@@ -1,4 +1,4 @@
-"""Columns and postings as plain JSON values and arrays, and back, so that a store can keep what was built once."""
+"""Columns and postings as plain JSON values and arrays, and back, for the index files of a store."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twotower.recall.columns import Column, Columns, Kind, Ranks
-from twotower.recall.postings import LexicalIndex, Postings
+from twotower.recall.bm25 import LexicalIndex, Postings, TextOf
+from twotower.recall.columns import Column, Columns, DictionaryColumn, Kind
 from twotower.types import Item
 
 MICROSECOND = timedelta(microseconds=1)
@@ -38,11 +38,11 @@ def pack_columns(columns: Columns) -> Packed:
     for number, (name, column) in enumerate(columns.built.items()):
         arrays[f"{number}.present"] = column.present
         kinds = {}
-        for kind, ranks in column.ranks.items():
-            kinds[kind] = [value // MICROSECOND if kind == "time" else value for value in ranks.values]
-            arrays[f"{number}.{kind}.codes"] = ranks.codes
-            if ranks.rows is not None:
-                arrays[f"{number}.{kind}.rows"] = ranks.rows
+        for kind, encoded in column.by_kind.items():
+            kinds[kind] = [value // MICROSECOND if kind == "time" else value for value in encoded.values]
+            arrays[f"{number}.{kind}.codes"] = encoded.codes
+            if encoded.rows is not None:
+                arrays[f"{number}.{kind}.rows"] = encoded.rows
         values.append([name, kinds])
     arrays["gone"] = columns.gone
     return Packed({"names": columns.known_names, "columns": values}, arrays)
@@ -58,19 +58,19 @@ def unpack_columns(packed: Packed, size: int, read: Read) -> Columns:
     """
     columns = Columns(size, read)
     for number, (name, kinds) in enumerate(packed.values["columns"]):
-        ranks = {kind: _ranks(packed, number, kind, values, size) for kind, values in kinds.items()}
-        columns.built[name] = Column(packed.arrays[f"{number}.present"].astype(np.bool_), ranks)
+        by_kind = {kind: _column(packed, number, kind, values, size) for kind, values in kinds.items()}
+        columns.built[name] = Column(packed.arrays[f"{number}.present"].astype(np.bool_), by_kind)
     columns.gone = packed.arrays["gone"].astype(np.int64)
     if packed.values["names"] is not None:
         columns.names = frozenset(packed.values["names"])
     return columns
 
 
-def _ranks(packed: Packed, number: int, kind: Kind, values: Sequence[Any], size: int) -> Ranks:
+def _column(packed: Packed, number: int, kind: Kind, values: Sequence[Any], size: int) -> DictionaryColumn:
     keys = [value * MICROSECOND for value in values] if kind == "time" else values
     rows = packed.arrays.get(f"{number}.{kind}.rows")
     codes = packed.arrays[f"{number}.{kind}.codes"].astype(np.int32)
-    return Ranks(keys, codes, None if rows is None else rows.astype(np.int32), size)
+    return DictionaryColumn(keys, codes, None if rows is None else rows.astype(np.int32), size)
 
 
 def pack_lexical(lexical: LexicalIndex) -> Packed | None:
@@ -84,14 +84,14 @@ def pack_lexical(lexical: LexicalIndex) -> Packed | None:
     return Packed(words, arrays | {"lengths": postings.lengths, "gone": lexical.gone})
 
 
-def unpack_lexical(packed: Packed, size: int, read: Read) -> LexicalIndex:
+def unpack_lexical(packed: Packed, size: int, read: Read, text_of: TextOf) -> LexicalIndex:
     """The words that `pack_lexical` packed."""
     from scipy.sparse import csc_matrix
 
     arrays = packed.arrays
     counts = csc_matrix((arrays["data"], arrays["indices"], arrays["indptr"]), (size, len(packed.values)))
     columns = {word: column for column, word in enumerate(packed.values)}
-    lexical = LexicalIndex(size, read)
+    lexical = LexicalIndex(size, read, text_of)
     lexical.gone = arrays["gone"].astype(np.int64)
     lexical.postings = Postings(counts, columns, arrays["lengths"].astype(np.float32))
     return lexical

@@ -49,8 +49,8 @@ class Among:
     def mask(self, columns: Columns, /) -> NDArray[np.bool_]:
         """See `Predicate`."""
         mask = np.zeros(len(columns), dtype=np.bool_)
-        for kind, ranks in columns.column(self.name).ranks.items():
-            mask |= ranks.among(key for chosen, key in self.choices if chosen == kind)
+        for kind, encoded in columns.column(self.name).by_kind.items():
+            mask |= encoded.among(key for chosen, key in self.choices if chosen == kind)
         return mask
 
     def attributes(self) -> frozenset[str]:
@@ -69,15 +69,15 @@ class Range:
 
     def mask(self, columns: Columns, /) -> NDArray[np.bool_]:
         """See `Predicate`."""
-        ranks = columns.column(self.name).ranks.get(self.kind)
-        if ranks is None:
+        encoded = columns.column(self.name).by_kind.get(self.kind)
+        if encoded is None:
             return np.zeros(len(columns), dtype=np.bool_)
         # Equal values go with the upper part for $gte and $lt, with the lower part for $gt and $lte.
         bisect = bisect_left if self.operator in ("$gte", "$lt") else bisect_right
-        cut = bisect(ranks.values, self.key)
+        cut = bisect(encoded.values, self.key)
         if self.operator in ("$gt", "$gte"):
-            return ranks.between(cut, len(ranks.values))
-        return ranks.between(0, cut)
+            return encoded.between(cut, len(encoded.values))
+        return encoded.between(0, cut)
 
     def attributes(self) -> frozenset[str]:
         """See `Predicate`."""

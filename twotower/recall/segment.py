@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twotower.errors import StaleError
+from twotower.recall.bm25 import LexicalIndex, Postings, TextOf, title_and_text
 from twotower.recall.columns import Columns
-from twotower.recall.postings import LexicalIndex, Postings
 from twotower.recall.predicates import Predicate
 from twotower.recall.selection import Rows, Selection
 from twotower.recall.vectors.exact import ExactIndex
@@ -33,12 +33,12 @@ class Documents(Protocol):
         ...
 
     def known(self, rows: Sequence[int]) -> Sequence[Item | None]:
-        """The items of m rows; None for those that are dead and forgotten."""
+        """The items of m rows; None for those that were deleted and purged."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class InMemoryDocuments:
     """Items in memory."""
 
     items: tuple[Item, ...]
@@ -73,11 +73,13 @@ class Segment:
     lexical: LexicalIndex
 
     @classmethod
-    def fresh(cls, labels: Labels, items: Sequence[Item], vectors: Vectors) -> Segment:
-        """What was just written: n labels, items and float32 vectors of shape (n, dim); it is quick to make."""
-        documents = Kept(tuple(items))
+    def fresh(
+        cls, labels: Labels, items: Sequence[Item], vectors: Vectors, text_of: TextOf = title_and_text
+    ) -> Segment:
+        """What was just written: n labels, items and float32 vectors of shape (n, dim); quick to build."""
+        documents = InMemoryDocuments(tuple(items))
         columns = Columns(len(labels), documents.known)
-        lexical = LexicalIndex(len(labels), documents.known)
+        lexical = LexicalIndex(len(labels), documents.known, text_of)
         return cls(labels, documents, ExactIndex.build(vectors), days_of(items), columns, lexical)
 
     def __len__(self) -> int:
@@ -174,13 +176,13 @@ class Part:
         self.check_current(self.segment.lexical.gone)
         return postings
 
-    def places(self, name: str, values: Sequence[object]) -> NDArray[np.int64]:
-        """See `Columns.places`, of all rows.
+    def first_match(self, name: str, values: Sequence[object]) -> NDArray[np.int64]:
+        """See `Columns.first_match`, of all rows.
 
         Raises:
             StaleError: see `check_current`.
         """
-        places = self.segment.columns.places(name, values)
+        places = self.segment.columns.first_match(name, values)
         self.check_current(self.segment.columns.gone)
         return places
 

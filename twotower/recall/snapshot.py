@@ -16,7 +16,7 @@ from twotower.recall.segment import Labels, Part
 from twotower.recall.selection import Rows, Selection
 from twotower.types import Item, Scores, Vectors, Where
 
-AT_ONCE = 1_000  # items read at a time
+ITEMS_PER_READ = 1_000  # items read at a time
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,8 @@ class Snapshot:
         for part, selection in zip(
             self.parts, self.allowed(None) if allowed is None else allowed, strict=True
         ):
-            for start in range(0, selection.count, AT_ONCE):
-                yield from part.segment.documents.at(selection.rows[start : start + AT_ONCE].tolist())
+            for start in range(0, selection.count, ITEMS_PER_READ):
+                yield from part.segment.documents.at(selection.rows[start : start + ITEMS_PER_READ].tolist())
 
     def labels(self, allowed: Sequence[Selection] | None = None) -> Labels:
         """The labels of the items that are alive, or only of the rows that `allowed` gave, ascending."""
@@ -141,6 +141,13 @@ class Snapshot:
             items.update(zip(places.tolist(), part.segment.documents.at(rows.tolist()), strict=True))
         return [items[place] for place in range(len(ordinals))]
 
+    def labels_at(self, ordinals: Rows) -> Labels:
+        """The labels of m rows, shape (m,)."""
+        labels = np.zeros(len(ordinals), dtype=np.int64)
+        for part, places, rows in self._by_part(ordinals):
+            labels[places] = part.segment.labels[rows]
+        return labels
+
     def days_at(self, ordinals: Rows) -> NDArray[np.float64]:
         """Days since 1970 of m rows, shape (m,); NaN where the item has no time."""
         days = np.zeros(len(ordinals))
@@ -148,11 +155,11 @@ class Snapshot:
             days[places] = part.segment.days[rows]
         return days
 
-    def places_at(self, ordinals: Rows, name: str, values: Sequence[object]) -> NDArray[np.int64]:
-        """Which of some values of an attribute m rows have, shape (m,): see `Columns.places`."""
+    def first_match_at(self, ordinals: Rows, name: str, values: Sequence[object]) -> NDArray[np.int64]:
+        """Which of some values of an attribute m rows have, shape (m,): see `Columns.first_match`."""
         found = np.zeros(len(ordinals), dtype=np.int64)
         for part, places, rows in self._by_part(ordinals):
-            found[places] = part.places(name, values)[rows]
+            found[places] = part.first_match(name, values)[rows]
         return found
 
     def vectors_at(self, ordinals: Rows) -> Vectors:

@@ -1,7 +1,7 @@
-"""A store folder: the catalog, which is the truth, and derived files, which can be made again.
+"""A store folder: the item store, which is the truth, and derived files, which can be made again.
 
     LOCK                        held by the one process that writes
-    catalog.sqlite (-wal -shm)  items, vectors, events
+    items.sqlite (-wal -shm)    items, vectors, events
     receipt                     how many writes were acknowledged
     CURRENT  generation-.../    see `generations`
 
@@ -17,40 +17,41 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from twotower.errors import StoreDamagedError, StoreError
+from twotower.errors import StoreDamagedError, StoreError, StoreVersionError
 from twotower.store.database import Database
 from twotower.store.generations import CURRENT, Generations
 from twotower.store.receipt import Receipt
-from twotower.store.stored import StoredCatalog
+from twotower.store.sqlite_item_store import SqliteItemStore
 
-CATALOG = "catalog.sqlite"
+ITEMS = "items.sqlite"
+ITEMS_UP_TO_FORMAT_3 = "catalog.sqlite"
 RECEIPT = "receipt"
 LOCK = "LOCK"
 # What a creation that was interrupted leaves.
-UNFINISHED = frozenset({LOCK, *(f"{CATALOG}{end}" for end in ("", "-wal", "-shm", "-journal"))})
+UNFINISHED = frozenset({LOCK, *(f"{ITEMS}{end}" for end in ("", "-wal", "-shm", "-journal"))})
 
 
-class Store:
+class StoreFolder:
     """An open store folder.
 
     Args:
         folder: where it is.
         database: its SQLite file.
-        catalog: what is in it.
+        item_store: what is in it.
         lock: held while the store is open for writing; None where it is open for reading.
     """
 
     def __init__(
-        self, folder: Path, database: Database, catalog: StoredCatalog, lock: FileLock | None
+        self, folder: Path, database: Database, item_store: SqliteItemStore, lock: FileLock | None
     ) -> None:
         self.folder = folder
         self.database = database
-        self.catalog = catalog
+        self.item_store = item_store
         self.generations = Generations(folder)
         self._lock = lock
 
     @classmethod
-    def open(cls, folder: Path, *, read_only: bool = False) -> Store:
+    def open(cls, folder: Path, *, read_only: bool = False) -> StoreFolder:
         """Open a store.
 
         Args:
@@ -59,20 +60,20 @@ class Store:
 
         Raises:
             StoreError: there is no store, or another process writes to it.
-            StoreVersionError: a newer version wrote it.
-            StoreDamagedError: its catalog is damaged, or has lost acknowledged writes.
+            StoreVersionError: another version wrote it, in a format that this one does not read.
+            StoreDamagedError: its item store is damaged, or has lost acknowledged writes.
         """
-        if not (folder / CATALOG).exists():
+        if not (folder / ITEMS).exists():
             raise _missing(folder)
         return cls._opened(folder, None, read_only=read_only)
 
     @classmethod
-    def create(cls, folder: Path, settings: Mapping[str, Any]) -> Store:
+    def create(cls, folder: Path, settings: Mapping[str, Any]) -> StoreFolder:
         """Make an empty store.
 
         Args:
             folder: new or empty.
-            settings: plain JSON values to find again in `catalog.settings`.
+            settings: plain JSON values to find again in `item_store.settings`.
 
         Raises:
             StoreError: the folder holds something, or cannot be written.
@@ -82,27 +83,29 @@ class Store:
             names = {path.name for path in folder.iterdir()}
         except OSError as error:
             raise StoreError(f"folder '{folder}' cannot be used ({error})") from error
+        if ITEMS_UP_TO_FORMAT_3 in names:
+            raise _missing(folder)
         if not names <= UNFINISHED:
             raise StoreError(f"folder '{folder}' holds other files and no store: pass an empty or new folder")
         return cls._opened(folder, settings, read_only=False)
 
     @classmethod
-    def _opened(cls, folder: Path, settings: Mapping[str, Any] | None, *, read_only: bool) -> Store:
+    def _opened(cls, folder: Path, settings: Mapping[str, Any] | None, *, read_only: bool) -> StoreFolder:
         with ExitStack() as on_error:
             lock = None if read_only else _locked(folder)
             if lock is not None:
                 on_error.callback(lock.release)
-            database = Database(folder / CATALOG, writable=not read_only)
+            database = Database(folder / ITEMS, writable=not read_only)
             on_error.callback(database.close, untouched=True)
             receipt = Receipt(folder / RECEIPT)
             if not _is_empty(database):
-                catalog = StoredCatalog(database, receipt)
+                item_store = SqliteItemStore(database, receipt)
             elif settings is not None:
-                catalog = StoredCatalog.create(database, receipt, settings)
+                item_store = SqliteItemStore.create(database, receipt, settings)
             else:
                 raise _missing(folder)
             on_error.pop_all()
-        return cls(folder, database, catalog, lock)
+        return cls(folder, database, item_store, lock)
 
     @property
     def read_only(self) -> str | None:
@@ -112,14 +115,14 @@ class Store:
     def problems(self) -> Iterator[str]:
         """What is wrong with the files, one sentence each; every byte is read."""
         yield from self.database.problems()
-        if Receipt(self.folder / RECEIPT).read() is None and self.catalog.state().commits:
+        if Receipt(self.folder / RECEIPT).read() is None and self.item_store.state().commits:
             yield f"file '{self.folder / RECEIPT}' is missing or damaged: the next write makes it again"
         if problem := self.generations.problem():
             yield problem
 
     def close(self) -> None:
         """Let go of every file."""
-        self.catalog.close()
+        self.item_store.close()
         if self._lock is not None:
             self._lock.release()
 
@@ -127,11 +130,11 @@ class Store:
 def is_store(folder: Path) -> bool:
     """Whether a folder holds a store, damaged or not."""
     folder = Path(folder)
-    if not (folder / CATALOG).exists():
+    if not (folder / ITEMS).exists():
         return (folder / CURRENT).exists() or (folder / RECEIPT).exists()
     if (folder / RECEIPT).exists():
         return True
-    database = Database(folder / CATALOG, writable=False)
+    database = Database(folder / ITEMS, writable=False)
     try:
         return not _is_empty(database)
     finally:
@@ -143,8 +146,12 @@ def _is_empty(database: Database) -> bool:
 
 
 def _missing(folder: Path) -> StoreError:
+    if (folder / ITEMS_UP_TO_FORMAT_3).exists():
+        return StoreVersionError(
+            f"store '{folder}' was written by an older version: export it with that one, and index it anew"
+        )
     if (folder / RECEIPT).exists() or (folder / CURRENT).exists():
-        return StoreDamagedError(f"file '{folder / CATALOG}' is missing or empty: restore it from a backup")
+        return StoreDamagedError(f"file '{folder / ITEMS}' is missing or empty: restore it from a backup")
     return StoreError(f"folder '{folder}' holds no store: make one with Retriever.open or `twotower index`")
 
 

@@ -5,7 +5,7 @@
         manifest.json           what the files were derived from, and the digest of each
         ...
 
-Everything here can be made again from the catalog: a generation that is missing or damaged costs time, not data.
+Everything here can be made again from the item store: a generation that is missing or damaged costs time, not data.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from twotower.errors import StoreError
 from twotower.store import files
 from twotower.store.files import Write
 
-FORMAT = 3
+FORMAT = 4
 CURRENT = "CURRENT"
 MANIFEST = "manifest.json"
 NAME = re.compile(r"generation-(\d{6,})")

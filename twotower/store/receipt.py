@@ -1,7 +1,7 @@
-"""How many writes were acknowledged, kept outside the catalog: what the catalog cannot lose unnoticed.
+"""How many writes were acknowledged, kept outside the item store: what the item store cannot lose unnoticed.
 
 SQLite drops the end of a damaged write-ahead log without a word, as if those transactions had never been finished.
-The number here is written after each commit, so a catalog that knows of fewer commits has lost some.
+The number here is written after each commit, so an item store that knows of fewer commits has lost some.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Receipt:
     """One number in a file, replaced in place.
 
     It is not synced: a process that dies leaves it to the operating system, and after a loss of power it may be
-    behind the catalog, never ahead of it.
+    behind the item store, never ahead of it.
 
     Args:
         path: the file; made by the first `write`.

@@ -81,7 +81,7 @@ class DualEncoder:
         photos, failures = self._open([item.image for item in items])
         words = [item.words for item in items]
         texts = {row: text for row, text in enumerate(words) if text and self._reads}
-        self._text.readable(words)  # for its warning
+        self._text.readable(words)  # warns about texts that it cannot read
         for row in range(len(items)):
             if row not in photos and row not in texts:
                 failures.setdefault(row, "it has neither words nor a photo that this encoder reads")
@@ -94,7 +94,15 @@ class DualEncoder:
             return text[0]
         return self._fuse(text, _encode(len(items), self._image.dim, (photos, self._image.encode_images)))
 
-    def encode_queries(self, queries: Sequence[Query]) -> Vectors:
+    def readable(self, texts: Sequence[str]) -> NDArray[np.bool_]:
+        """Which texts the text model can read, shape (n,)."""
+        return self._text.readable(texts)
+
+    def encode_image_queries(self, queries: Sequence[Query]) -> Vectors:
+        """See `ImageQueryEncoder`."""
+        return self.encode_queries(queries)
+
+    def encode_queries(self, queries: Sequence[str | Query]) -> Vectors:
         """Query tower.
 
         Args:
@@ -106,8 +114,9 @@ class DualEncoder:
         Raises:
             QueryError: a query is empty, or its photo cannot be used.
         """
-        words = [str(query).strip() for query in queries]
-        photos, failures = self._open([query.image for query in queries])
+        asked = [query if isinstance(query, Query) else Query(query) for query in queries]
+        words = [query.text.strip() for query in asked]
+        photos, failures = self._open([query.image for query in asked])
         for reason in failures.values():
             raise QueryError(f"the query's photo cannot be used: {reason}")
         captions = {row: text for row, text in enumerate(words) if text and row not in photos and self._sees}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,20 @@ from numpy.typing import NDArray
 from twotower.types import Event, Vectors
 
 SECONDS_A_DAY = 86_400.0
+
+
+class UserHistory(NamedTuple):
+    """What one user did, or everybody, with items that are still indexed.
+
+    Args:
+        events: n events, oldest first.
+        vectors: float32 of shape (n, dim), the vector of each event's item.
+        labels: int64, the items of the history, each once.
+    """
+
+    events: Sequence[Event]
+    vectors: Vectors
+    labels: NDArray[np.int64]
 
 
 def _default_kinds() -> dict[str, float]:
@@ -41,9 +55,9 @@ class UserTower:
 
     def __post_init__(self) -> None:
         if not self.half_life > 0:
-            raise ValueError(f"half_life={self.half_life} must be a number of days above 0")
+            raise ValueError(f"half_life must be a number of days above 0, got {self.half_life}")
         if self.newest < 1:
-            raise ValueError(f"newest={self.newest} must be at least 1")
+            raise ValueError(f"newest must be at least 1, got {self.newest}")
         if bad := [kind for kind, weight in self.kinds.items() if not 0 <= weight < np.inf]:
             raise ValueError(f"the weight of event kind '{bad[0]}' must be a finite number of at least 0")
 
@@ -67,19 +81,19 @@ class UserTower:
         most = exponents.max(initial=-np.inf)
         return np.zeros_like(exponents) if most == -np.inf else np.exp2(exponents - most)
 
-    def encode(self, events: Sequence[Event], vectors: Vectors, now_days: float) -> Vectors | None:
+    def encode(self, history: UserHistory, now_days: float) -> Vectors | None:
         """Encode one user.
 
         Args:
-            events: n events, none after `now_days`.
-            vectors: float32 of shape (n, dim), the vector of each event's item.
+            history: with no event after `now_days`.
             now_days: the present, in days since 1970.
 
         Returns:
             float32 of shape (dim,), unit length; None where nothing counts.
         """
-        if not events:
+        if not history.events:
             return None
-        mean = self.weights(events, now_days) @ vectors.astype(np.float64)  # (dim,), up to its length
+        weights = self.weights(history.events, now_days)
+        mean = weights @ history.vectors.astype(np.float64)  # (dim,), up to its length
         length = np.linalg.norm(mean)
         return None if length < 1e-9 else np.asarray(mean / length, dtype=np.float32)

@@ -54,7 +54,7 @@ def test_a_store_that_was_left_alone_has_no_faults(store):
     retriever, known = store
     assert len(known.items) > 150
     assert known.events.total() > 40
-    retriever.settle()
+    retriever.maintenance.settle()
     assert any(part.segment.index.kind == "graph" for part in retriever._corpus.snapshot.parts)
     assert check(retriever, known, None) == (Faults(), known)
 
@@ -73,7 +73,7 @@ def test_what_nobody_wrote_is_a_ghost(store):
     retriever, known = store
     retriever.upsert(items_of(NEW[:1]))
     assert check(retriever, known, None)[0] == Faults(ghosts=1)
-    event = next(stored(retriever).catalog.events())
+    event = next(stored(retriever).item_store.events())
     retriever.record([Event(event.user, NEW[0][0], event.kind, event.time)])
     assert check(retriever, known, None)[0] == Faults(ghosts=2)
 
@@ -87,7 +87,7 @@ def test_another_version_is_a_loss_and_a_ghost(store):
 def test_an_item_that_the_index_lacks_is_unfindable(store):
     retriever, known = store
     corpus = stored(retriever)
-    corpus.index.update(np.sort(corpus.catalog.labels_of(some(known, 2))))
+    corpus.index.update(np.sort(corpus.item_store.labels_of(some(known, 2))))
     assert check(retriever, known, None)[0] == Faults(unfindable=2, problems=1)
 
 

@@ -15,7 +15,7 @@ from twotower.recall.vectors.exact import ExactIndex
 from twotower.recall.vectors.graph import CONSTRUCTION_DEPTH, Graph, GraphIndex, new_graph
 from twotower.recall.vectors.index import Kind, Tunable, VectorIndex
 from twotower.recall.vectors.lists import TRAINING_ROWS, InvertedLists, list_count, new_lists
-from twotower.recall.vectors.table import AT_ONCE, GrowingTable, VectorTable
+from twotower.recall.vectors.table import ROWS_PER_BLOCK, GrowingTable, VectorTable
 from twotower.types import Vectors
 
 MOST_MORE_LISTS = (
@@ -138,7 +138,7 @@ def _compressed(
 def _trained(kind: Kind, table: VectorTable) -> Any:
     rows, dim = len(table), table.dim
     if kind == "graph-8bit":
-        index, wanted = new_graph(dim, "SQ8"), AT_ONCE
+        index, wanted = new_graph(dim, "SQ8"), ROWS_PER_BLOCK
     else:
         index = new_lists(dim, rows, "PQ" if kind == "ivf-pq" else "RaBitQ")
         wanted = TRAINING_ROWS * index.nlist

@@ -9,7 +9,7 @@ import numpy as np
 
 from twotower.recall.plan import Effort, Plan, plan_walk
 from twotower.recall.selection import Rows, Selection
-from twotower.recall.vectors import native
+from twotower.recall.vectors import faiss_calls
 from twotower.recall.vectors.calibration import Calibration, K
 from twotower.recall.vectors.graph import Graph
 from twotower.recall.vectors.index import Kind
@@ -67,7 +67,7 @@ class CompressedIndex:
         plan = self.plan(k, selection)
         if plan.method == "subset" and selection is not None:
             found = queries @ self.table.vectors(selection.rows).T  # (q, selected)
-            return native.nearest(found, selection.rows, k)
+            return faiss_calls.nearest(found, selection.rows, k)
         chosen = None if selection is None else selection.bitmap
         fetch = self._fetch(k)
         if plan.method != self.codes.method:
@@ -85,7 +85,7 @@ class CompressedIndex:
 
     def write(self, sink: Callable[[bytes], object], /) -> None:
         """See `VectorIndex.write`; the table is another file."""
-        native.write(self.codes.native, sink)
+        faiss_calls.write(self.codes.native, sink)
 
     def efforts(self) -> Iterator[Effort]:
         """See `Tunable.efforts`."""
@@ -107,4 +107,4 @@ class CompressedIndex:
             vectors = self.table.vectors(np.maximum(rows[some], 0))  # (q, fetch, dim)
             scores[some] = np.einsum("qkd,qd->qk", vectors, queries[some])
         scores[rows < 0] = -np.inf
-        return native.best(scores, rows, k)
+        return faiss_calls.best(scores, rows, k)

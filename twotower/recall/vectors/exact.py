@@ -9,7 +9,7 @@ import numpy as np
 
 from twotower.recall.plan import Plan, plan_exact
 from twotower.recall.selection import Rows, Selection
-from twotower.recall.vectors import native
+from twotower.recall.vectors import faiss_calls
 from twotower.recall.vectors.index import Kind
 from twotower.types import Scores, Vectors
 
@@ -30,7 +30,7 @@ class ExactIndex:
     def __init__(self, index: Any) -> None:
         import faiss
 
-        native.make_forks_safe()
+        faiss_calls.make_forks_safe()
         self._index = index
         # FAISS's own memory, which lives as long as the index and does not change.
         self._table: Vectors = faiss.rev_swig_ptr(index.get_xb(), index.ntotal * index.d).reshape(-1, index.d)
@@ -67,7 +67,7 @@ class ExactIndex:
         found = self._table[np.maximum(rows, 0)]  # (q, fetch, dim)
         scores = np.einsum("qkd,qd->qk", found, queries, dtype=np.float64).astype(np.float32)
         scores[rows < 0] = -np.inf
-        return native.best(scores, rows, k)
+        return faiss_calls.best(scores, rows, k)
 
     def vectors(self, rows: Rows) -> Vectors:
         """See `VectorIndex.vectors`."""
@@ -75,18 +75,18 @@ class ExactIndex:
 
     def write(self, sink: Callable[[bytes], object], /) -> None:
         """See `VectorIndex.write`."""
-        native.write(self._index, sink)
+        faiss_calls.write(self._index, sink)
 
     def _asked(self, queries: Vectors, fetch: int, selection: Selection | None) -> Rows:
         """Some nearest rows by FAISS, shape (q, fetch); -1 where fewer are selected."""
         import faiss
 
         if selection is None:
-            return native.search(self._index, queries, fetch)[1]
+            return faiss_calls.search(self._index, queries, fetch)[1]
         # FAISS reads an array of rows directly here, and only here
         subset = self.plan(fetch, selection).method == "subset"
         chosen = faiss.IDSelectorArray(selection.rows) if subset else selection.bitmap
-        return native.search(self._index, queries, fetch, faiss.SearchParameters(sel=chosen))[1]
+        return faiss_calls.search(self._index, queries, fetch, faiss.SearchParameters(sel=chosen))[1]
 
     def _compared(self, query: Vectors, fetch: int, selection: Selection | None) -> Rows:
         """The same for one query by numpy, which keeps the interpreter's lock.

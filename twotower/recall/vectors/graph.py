@@ -9,7 +9,7 @@ import numpy as np
 
 from twotower.recall.plan import Effort, Plan, plan_walk
 from twotower.recall.selection import Rows, Selection
-from twotower.recall.vectors import native
+from twotower.recall.vectors import faiss_calls
 from twotower.recall.vectors.calibration import Calibration
 from twotower.recall.vectors.index import Kind
 from twotower.types import Scores, Vectors
@@ -34,7 +34,7 @@ class Graph:
     def __init__(self, index: Any) -> None:
         import faiss
 
-        native.make_forks_safe()
+        faiss_calls.make_forks_safe()
         self.native = index
         self.storage = faiss.downcast_index(index.storage)
         self.usual = Effort(index.hnsw.efSearch, self.widenings[0])
@@ -71,7 +71,7 @@ class Graph:
         import faiss
 
         parameters = None if chosen is None else faiss.SearchParameters(sel=chosen)
-        return native.search(self.storage, queries, k, parameters)
+        return faiss_calls.search(self.storage, queries, k, parameters)
 
     def subset(self, queries: Vectors, k: int, chosen: Rows) -> tuple[Scores, Rows]:
         """Nearest of some rows, whose codes are copied: to decode them here would take several times as long."""
@@ -80,8 +80,8 @@ class Graph:
         picked = faiss.IndexScalarQuantizer(self.storage.d, self.storage.sq.qtype, faiss.METRIC_INNER_PRODUCT)
         faiss.copy_array_to_vector(self.codes[chosen].ravel(), picked.codes)
         picked.ntotal = len(chosen)
-        scores, rows = native.search(picked, queries, min(k, len(chosen)))
-        return native.padded(scores, chosen[rows], k)
+        scores, rows = faiss_calls.search(picked, queries, min(k, len(chosen)))
+        return faiss_calls.padded(scores, chosen[rows], k)
 
 
 class GraphIndex:
@@ -138,7 +138,7 @@ class GraphIndex:
 
     def write(self, sink: Callable[[bytes], object], /) -> None:
         """See `VectorIndex.write`."""
-        native.write(self.graph.native, sink)
+        faiss_calls.write(self.graph.native, sink)
 
     def efforts(self) -> Iterator[Effort]:
         """See `Tunable.efforts`."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from twotower.recall.plan import Effort
 from twotower.recall.selection import Rows
-from twotower.recall.vectors import native
+from twotower.recall.vectors import faiss_calls
 from twotower.types import Scores, Vectors
 
 TRAINING_ROWS = 48  # a list: k-means gains little from more
@@ -27,7 +27,7 @@ class InvertedLists:
     widenings: ClassVar[tuple[int, ...]] = (4, 10, 40)
 
     def __init__(self, index: Any) -> None:
-        native.make_forks_safe()
+        faiss_calls.make_forks_safe()
         self.native = index
         self.usual = Effort(min(USUAL_LISTS, index.nlist), self.widenings[1])
 
@@ -35,7 +35,7 @@ class InvertedLists:
     def size_bytes(self) -> int:
         """Memory of codes, row numbers and centroids: what FAISS would write."""
         sizes: list[int] = []
-        native.write(self.native, lambda piece: sizes.append(len(piece)))
+        faiss_calls.write(self.native, lambda piece: sizes.append(len(piece)))
         return sum(sizes)
 
     def depths(self) -> tuple[int, ...]:
@@ -62,7 +62,7 @@ class InvertedLists:
         import faiss
 
         parameters = faiss.SearchParametersIVF(sel=chosen, nprobe=self.native.nlist)
-        return native.search(self.native, queries, k, parameters)
+        return faiss_calls.search(self.native, queries, k, parameters)
 
 
 def list_count(rows: int) -> int:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from twotower.recall.vectors.build import build_index
-from twotower.recall.vectors.calibration import calibrated
 from twotower.recall.vectors.index import Kind, Tunable, VectorIndex
 from twotower.recall.vectors.policy import IndexPolicy
+from twotower.recall.vectors.tuning import tune
 from twotower.types import Vectors
 
 CALIBRATED_FOR = 1.25  # times the rows that an index had: with more it is calibrated anew
@@ -26,7 +26,7 @@ class IndexMaker:
         scratch: the folder for vectors that stay on the disk; None is the system's for temporary files.
 
     Attributes:
-        queries: what indexes are calibrated on, by kind of query; see `calibrated`.
+        queries: what indexes are calibrated on, by kind of query; see `tune`.
     """
 
     def __init__(self, dim: int, policy: IndexPolicy, scratch: Path | None = None) -> None:
@@ -61,4 +61,4 @@ class IndexMaker:
 
     def calibrated(self, index: VectorIndex) -> VectorIndex:
         """The same index, trying as hard as the policy takes."""
-        return calibrated(index, self.policy.recall, self.queries) if isinstance(index, Tunable) else index
+        return tune(index, self.policy.recall, self.queries) if isinstance(index, Tunable) else index

@@ -14,7 +14,7 @@ from twotower.recall.selection import Rows
 from twotower.types import Vectors
 
 Halves: TypeAlias = NDArray[np.float16]
-AT_ONCE = 20_000  # rows read or written at a time
+ROWS_PER_BLOCK = 20_000  # rows read or written at a time
 
 
 class VectorTable:
@@ -47,8 +47,8 @@ class VectorTable:
 
     def pieces(self, start: int = 0) -> Iterator[Vectors]:
         """The vectors from a row on, float32 of shape (m, dim)."""
-        for first in range(start, len(self), AT_ONCE):
-            yield self._values[first : first + AT_ONCE].astype(np.float32)
+        for first in range(start, len(self), ROWS_PER_BLOCK):
+            yield self._values[first : first + ROWS_PER_BLOCK].astype(np.float32)
 
     def vectors(self, rows: Rows) -> Vectors:
         """The vectors of some rows, float32 of shape (*rows.shape, dim)."""
@@ -56,8 +56,8 @@ class VectorTable:
 
     def write(self, sink: Callable[[bytes], object], /) -> None:
         """Hand out all rows in pieces."""
-        for start in range(0, len(self), AT_ONCE):
-            sink(self._values[start : start + AT_ONCE].tobytes())
+        for start in range(0, len(self), ROWS_PER_BLOCK):
+            sink(self._values[start : start + ROWS_PER_BLOCK].tobytes())
 
 
 class GrowingTable:

@@ -7,7 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from twotower.recall.lexical import BM25, words_of
+from twotower.evaluation.baselines import BM25
+from twotower.recall.tokenizer import words_of
 
 TEXTS = ["Red running shoes", "Blue shoe, shoe polish", "红色运动鞋 跑步", "Lamp", ""]
 
@@ -58,8 +59,6 @@ def test_ties_come_in_the_order_of_the_texts_and_k_cuts_after_that():
 
 
 def test_building_says_nothing():
-    code = (
-        "import logging; logging.basicConfig(); from twotower.recall.lexical import BM25; BM25(['红色 lamp'])"
-    )
+    code = "import logging; logging.basicConfig(); import twotower.evaluation.baselines as b; b.BM25(['红色 lamp'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout + done.stderr == ""

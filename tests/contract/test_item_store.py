@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twotower import Event, Item
-from twotower.store.folder import Store
-from twotower.store.memory import MemoryCatalog
+from twotower.store.folder import StoreFolder
+from twotower.store.memory_item_store import MemoryItemStore
 
 DIM = 4
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -26,16 +26,16 @@ BERLIN = ZoneInfo("Europe/Berlin")
 @contextmanager
 def stored():
     with tempfile.TemporaryDirectory() as folder:
-        store = Store.create(Path(folder), {})
+        store = StoreFolder.create(Path(folder), {})
         try:
-            yield store.catalog
+            yield store.item_store
         finally:
             store.close()
 
 
 @contextmanager
 def memory():
-    catalog = MemoryCatalog()
+    catalog = MemoryItemStore()
     yield catalog
     catalog.close()
 

@@ -1,4 +1,4 @@
-"""A catalog that lives as long as the process."""
+"""An item store that lives as long as the process."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from datetime import datetime
 
 import numpy as np
 
-from twotower.store.catalog import Labels
 from twotower.store.history import History
+from twotower.store.item_store import Labels
 from twotower.types import Event, Item, Vectors
 
 
-class MemoryCatalog:
+class MemoryItemStore:
     """The current label of every id, and histories; the items themselves are kept by the index."""
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class MemoryCatalog:
         self._history = History()
 
     def upsert(self, items: Sequence[Item], vectors: Vectors) -> tuple[Labels, Labels]:
-        """See `Catalog.upsert`."""
+        """See `ItemStore.upsert`."""
         ids = [item.id for item in items]
         replaced = [self._labels[item_id] for item_id in ids if item_id in self._labels]
         labels = range(self._next, self._next + len(ids))
@@ -30,29 +30,29 @@ class MemoryCatalog:
         return np.array(labels, dtype=np.int64), np.array(replaced, dtype=np.int64)
 
     def delete(self, item_ids: Iterable[str]) -> tuple[list[str], Labels]:
-        """See `Catalog.delete`."""
+        """See `ItemStore.delete`."""
         known = [item_id for item_id in dict.fromkeys(item_ids) if item_id in self._labels]
         return known, np.array([self._labels.pop(item_id) for item_id in known], dtype=np.int64)
 
     def record(self, events: Sequence[Event]) -> None:
-        """See `Catalog.record`."""
+        """See `ItemStore.record`."""
         self._history.record(events)
 
     def labels_of(self, item_ids: Sequence[str]) -> Labels:
-        """See `Catalog.labels_of`."""
+        """See `ItemStore.labels_of`."""
         return np.array([self._labels.get(item_id, -1) for item_id in item_ids], dtype=np.int64)
 
     def events_of(self, user: str, *, until: datetime, newest: int) -> Sequence[Event]:
-        """See `Catalog.events_of`."""
+        """See `ItemStore.events_of`."""
         return self._history.of(user, until=until, newest=newest)
 
     def events_of_all(self, *, until: datetime, newest: int) -> Sequence[Event]:
-        """See `Catalog.events_of_all`."""
+        """See `ItemStore.events_of_all`."""
         return self._history.of_all(until=until, newest=newest)
 
     def events(self) -> Iterator[Event]:
-        """See `Catalog.events`."""
+        """See `ItemStore.events`."""
         return iter(self._history)
 
     def close(self) -> None:
-        """See `Catalog.close`."""
+        """See `ItemStore.close`."""

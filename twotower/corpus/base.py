@@ -1,4 +1,4 @@
-"""Items by id and by vector, and what users did: a catalog, and the index that is derived from it."""
+"""Items by id and by vector, and what users did: an item store, and the index derived from it."""
 
 from __future__ import annotations
 
@@ -6,40 +6,60 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TypeVar
 
 import numpy as np
 
+from twotower.corpus.item_text import ItemText
+from twotower.corpus.stats import Stats
 from twotower.errors import StaleError, UnknownItemError
 from twotower.recall.item_index import ItemIndex
 from twotower.recall.segment import Labels, Segment
 from twotower.recall.selection import Rows
 from twotower.recall.snapshot import Snapshot
-from twotower.stats import Stats
-from twotower.store.catalog import Catalog
+from twotower.recall.vectors.policy import IndexPolicy
+from twotower.store.item_store import ItemStore
+from twotower.store.memory_item_store import MemoryItemStore
+from twotower.towers.user import UserHistory
 from twotower.types import Event, Item, Vectors, Where
 
 STALE_ATTEMPTS, STALE_SECONDS = 200, 0.005
-THINGS_BETWEEN, PAUSE_SECONDS = 8, 0.0001
+ITEMS_PER_PAUSE, PAUSE_SECONDS = 8, 0.0001
 T = TypeVar("T")
 
 
 class Corpus:
-    """What searches read and writes change; a write is in the catalog before a search can see it.
+    """What searches read and writes change; a write is in the item store before a search can see it.
 
     Searches may run in several threads beside each other and beside a write; writes wait for each other.
 
     Args:
-        catalog: which version of every item is current, and what users did.
+        item_store: which version of every item is current, and what users did.
         index: those versions, for searching.
+        text_of: what of an item is searched by words.
     """
 
-    def __init__(self, catalog: Catalog, index: ItemIndex) -> None:
-        self.catalog = catalog
+    def __init__(self, item_store: ItemStore, index: ItemIndex, text_of: ItemText | None = None) -> None:
+        self.item_store = item_store
         self.index = index
-        self._asking: set[object] = set()  # one for each search that is under way
+        self.text_of = ItemText() if text_of is None else text_of
+        self._searches: set[object] = set()  # those under way
         self._searched = False  # since the last write
         self._committing = threading.RLock()  # held from the commit of a write until searches see it
+
+    @classmethod
+    def in_memory(
+        cls, dim: int, policy: IndexPolicy | None = None, text_of: ItemText | None = None
+    ) -> Corpus:
+        """An empty corpus that lives as long as the process.
+
+        Args:
+            dim: length of the vectors.
+            policy: what the index of vectors has to achieve; None is `IndexPolicy()`.
+            text_of: what of an item is searched by words; None is title and description.
+        """
+        return cls(MemoryItemStore(), ItemIndex(dim, policy or IndexPolicy()), text_of)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -50,17 +70,17 @@ class Corpus:
         return self.snapshot.size
 
     def __contains__(self, item_id: object) -> bool:
-        return isinstance(item_id, str) and bool(self.catalog.labels_of([item_id])[0] >= 0)
+        return isinstance(item_id, str) and bool(self.item_store.labels_of([item_id])[0] >= 0)
 
     def answer(self, ask: Callable[[Snapshot], T]) -> T:
-        """Ask one state of the index; where a write was quicker, the state after it has the answer.
+        """Ask one state of the index; where a write overtook the search, ask the state after it.
 
         Raises:
-            StaleError: so it went every time.
+            StaleError: that happened every time.
         """
         self._searched = True
-        asking = object()
-        self._asking.add(asking)
+        search = object()
+        self._searches.add(search)
         try:
             for _ in range(STALE_ATTEMPTS):
                 try:
@@ -70,16 +90,16 @@ class Corpus:
                     self.refresh()
             return ask(self.snapshot)
         finally:
-            self._asking.remove(asking)
+            self._searches.remove(search)
 
-    def giving_way(self, things: Iterable[T]) -> Iterator[T]:
-        """The same things, with short pauses while somebody searches.
+    def yielding_to_searches(self, things: Iterable[T]) -> Iterator[T]:
+        """The same things, with short pauses while there are searches.
 
-        A search that needs the interpreter's lock while another thread runs Python would wait some milliseconds for
-        it, several times.
+        A search that needs the interpreter's lock while another thread runs Python would otherwise wait several
+        milliseconds for it, more than once.
         """
         for number, thing in enumerate(things):
-            if self._asking and number % THINGS_BETWEEN == 0:
+            if self._searches and number % ITEMS_PER_PAUSE == 0:
                 time.sleep(PAUSE_SECONDS)
             yield thing
 
@@ -112,15 +132,30 @@ class Corpus:
         vector: Vectors = self._found(item_id, Snapshot.vectors_at)[0]
         return vector
 
-    def history(self, events: Sequence[Event]) -> tuple[list[Event], Vectors]:
-        """The events whose items are still indexed, m of them, and the items' vectors, (m, dim)."""
+    def history(self, user: str | None, *, until: datetime, newest: int) -> UserHistory:
+        """What a user did up to and including a moment, with the vectors of items that are still indexed.
+
+        Args:
+            user: anyone, known or not; None is everybody together.
+            until: aware.
+            newest: how many events at most, the newest.
+        """
+        if user is None:
+            events = self.item_store.events_of_all(until=until, newest=newest)
+        else:
+            events = self.item_store.events_of(user, until=until, newest=newest)
         snapshot, ordinals = self._locate([event.item for event in events])
         known = np.flatnonzero(ordinals >= 0)
-        return [events[place] for place in known.tolist()], snapshot.vectors_at(ordinals[known])
+        rows = ordinals[known]
+        return UserHistory(
+            [events[place] for place in known.tolist()],
+            snapshot.vectors_at(rows),
+            snapshot.labels_at(np.unique(rows)),
+        )
 
     def labels_of(self, item_ids: Iterable[str]) -> Labels:
         """The labels of those ids that are indexed."""
-        labels = self.catalog.labels_of(list(item_ids))
+        labels = self.item_store.labels_of(list(item_ids))
         return labels[labels >= 0]
 
     def upsert(self, items: Sequence[Item], vectors: Vectors) -> None:
@@ -132,15 +167,15 @@ class Corpus:
         """
         if items:
             with self._in_step():
-                labels, dead = self.catalog.upsert(items, vectors)
-                self.index.update(dead, Segment.fresh(labels, items, vectors))
+                labels, dead = self.item_store.upsert(items, vectors)
+                self.index.update(dead, Segment.fresh(labels, items, vectors, self.text_of))
             searched, self._searched = self._searched, False
             self.index.throttle(searched=searched)
 
     def delete(self, item_ids: Iterable[str]) -> list[str]:
         """Remove the items that are indexed among these, all at once; returns their ids."""
         with self._in_step():
-            known, dead = self.catalog.delete(item_ids)
+            known, dead = self.item_store.delete(item_ids)
             if known:
                 self.index.update(dead)
         return known
@@ -148,7 +183,7 @@ class Corpus:
     def record(self, events: Sequence[Event]) -> None:
         """Keep what users did."""
         with self._in_step():
-            self.catalog.record(events)
+            self.item_store.record(events)
 
     def compact(self) -> None:
         """Drop what was deleted and replaced."""
@@ -172,11 +207,11 @@ class Corpus:
     def close(self, *, settle: bool = True) -> None:
         """See `Retriever.close`."""
         self.index.stop()
-        self.catalog.close()
+        self.item_store.close()
 
     @contextmanager
     def _in_step(self) -> Iterator[None]:
-        """Around a write: the index is of the catalog's state before it and after it."""
+        """Around a write: the index is of the item store's state before it and after it."""
         with self._committing:
             yield
 
@@ -188,11 +223,11 @@ class Corpus:
 
     def _locate(self, item_ids: Sequence[str]) -> tuple[Snapshot, Rows]:
         """A state of the index, and where in it some items are; -1 for those that are not indexed."""
-        labels = self.catalog.labels_of(item_ids)
+        labels = self.item_store.labels_of(item_ids)
         snapshot = self.snapshot
         ordinals = snapshot.ordinals_of(labels)
         if (ordinals[labels >= 0] < 0).any():  # a write came in between
             with self._committing:
                 snapshot = self.snapshot
-                ordinals = snapshot.ordinals_of(self.catalog.labels_of(item_ids))
+                ordinals = snapshot.ordinals_of(self.item_store.labels_of(item_ids))
         return snapshot, ordinals

@@ -18,7 +18,7 @@ from twotower.types import Event, Item, Vectors
 Labels: TypeAlias = NDArray[np.int64]
 
 
-class Catalog(Protocol):
+class ItemStore(Protocol):
     """The truth that an index is derived from."""
 
     def upsert(self, items: Sequence[Item], vectors: Vectors) -> tuple[Labels, Labels]:

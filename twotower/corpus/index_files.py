@@ -1,4 +1,4 @@
-"""The part of an index that a store keeps in files, because it would take long to build again."""
+"""The index files of a store: the part of its index that would take long to build again, and their manifest."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save
 
+from twotower.recall.bm25 import LexicalIndex, TextOf
 from twotower.recall.merging import is_exact
 from twotower.recall.packing import Packed, pack_columns, pack_lexical, unpack_columns, unpack_lexical
-from twotower.recall.postings import LexicalIndex
 from twotower.recall.segment import Labels, Part, Segment
 from twotower.recall.selection import Selection
 from twotower.recall.snapshot import Snapshot
@@ -25,7 +25,7 @@ from twotower.recall.vectors.compressed import CompressedIndex
 from twotower.recall.vectors.index import Kind
 from twotower.store.files import Sink, Write
 from twotower.store.generations import Generation, Generations
-from twotower.store.stored import State, StoredCatalog
+from twotower.store.sqlite_item_store import SqliteItemStore, State
 from twotower.types import Item, Vectors
 
 QUERIES = "queries.safetensors"
@@ -35,25 +35,25 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class StoredDocuments:
-    """The items of a segment in a catalog, read when they are needed."""
+    """The items of a segment in an item store, read when they are needed."""
 
-    catalog: StoredCatalog
+    item_store: SqliteItemStore
     labels: Labels
 
     def at(self, rows: Sequence[int]) -> list[Item]:
         """See `Documents.at`."""
-        return self.catalog.items_at(self.labels[list(rows)].tolist())
+        return self.item_store.items_at(self.labels[list(rows)].tolist())
 
     def known(self, rows: Sequence[int]) -> Sequence[Item | None]:
         """See `Documents.known`."""
         labels = self.labels[list(rows)].tolist()
-        items = self.catalog.find_items(labels)
+        items = self.item_store.find_items(labels)
         return [items.get(label) for label in labels]
 
 
 @dataclass(frozen=True, slots=True)
-class DerivedIndex:
-    """What a generation says of the index of one part.
+class SegmentIndexRecord:
+    """What the manifest says about the index of one segment.
 
     Args:
         kind: see `Choice`.
@@ -64,42 +64,44 @@ class DerivedIndex:
     calibration: Mapping[str, Any] | None
 
     @classmethod
-    def of(cls, part: Part) -> DerivedIndex:
+    def of(cls, part: Part) -> SegmentIndexRecord:
         """Of a part."""
         index = part.segment.index
-        return cls(index.kind, None if index.calibration is None else index.calibration.described())
+        return cls(index.kind, None if index.calibration is None else index.calibration.describe())
 
 
 @dataclass(frozen=True, slots=True)
-class Derived:
-    """What a generation was derived from.
+class IndexFiles:
+    """What the index files of a generation were built from; its fields are in the manifest.
 
     Args:
         epoch: see `State`.
-        label: it holds the rows up to this label.
-        death: of which those that died up to this death are dead.
-        rows: how many rows it has, dead ones included.
+        label: they hold the rows up to this label.
+        tombstone: without those that were deleted up to this tombstone.
+        rows: how many rows they have, deleted ones included.
         indexes: of its parts.
     """
 
     epoch: str
     label: int
-    death: int
+    tombstone: int
     rows: int
-    indexes: tuple[DerivedIndex, ...]
+    indexes: tuple[SegmentIndexRecord, ...]
 
     @classmethod
-    def of(cls, parts: Sequence[Part], state: State) -> Derived:
+    def of(cls, parts: Sequence[Part], state: State) -> IndexFiles:
         """Of the oldest parts of an index in a state."""
         rows = sum(len(part.segment) for part in parts)
-        indexes = tuple(map(DerivedIndex.of, parts))
-        return cls(state.epoch, int(parts[-1].segment.labels[-1]), state.death, rows, indexes)
+        indexes = tuple(map(SegmentIndexRecord.of, parts))
+        return cls(state.epoch, int(parts[-1].segment.labels[-1]), state.tombstone, rows, indexes)
 
     @classmethod
     def read(
-        cls, generation: Generation | None, state: State, catalog: StoredCatalog
-    ) -> tuple[Derived, list[Part], Mapping[str, Vectors]] | None:
-        """A generation, its parts and the queries that they are calibrated on; items are read from the catalog.
+        cls, generation: Generation | None, state: State, item_store: SqliteItemStore, text_of: TextOf
+    ) -> tuple[IndexFiles, list[Part], Mapping[str, Vectors]] | None:
+        """Read a generation: its manifest, its parts, and the queries that they are calibrated on.
+
+        Items are read from the item store when they are needed.
 
         Returns:
             None if there is no generation, if it is of another state than one that led to this, or if it cannot be
@@ -108,16 +110,17 @@ class Derived:
         if generation is None:
             return None
         try:
-            indexes = tuple(DerivedIndex(**each) for each in generation.about["indexes"])
-            derived = cls(**{**generation.about, "indexes": indexes})
-            led_here = derived.label <= state.label and state.forgotten <= derived.death <= state.death
-            if not led_here or derived.epoch != state.epoch:
+            indexes = tuple(SegmentIndexRecord(**each) for each in generation.about["indexes"])
+            files = cls(**{**generation.about, "indexes": indexes})
+            led_here = files.label <= state.label and state.purged <= files.tombstone <= state.tombstone
+            if not led_here or files.epoch != state.epoch:
                 logger.info("'%s' is of another state and made again", generation.folder)
                 return None
             parts = [
-                _part(generation, number, about, catalog) for number, about in enumerate(derived.indexes)
+                _part(generation, number, about, item_store, text_of)
+                for number, about in enumerate(files.indexes)
             ]
-            return derived, parts, load_file(generation.folder / QUERIES)
+            return files, parts, load_file(generation.folder / QUERIES)
         except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
             # Another version's, or removed meanwhile: FAISS reports a missing file as a RuntimeError.
             logger.info("'%s' cannot be read and is made again (%s)", generation.folder, error)
@@ -131,7 +134,7 @@ class Derived:
         generations.write(contents, asdict(self))
 
 
-def worth_writing(snapshot: Snapshot) -> Sequence[Part]:
+def parts_to_write(snapshot: Snapshot) -> Sequence[Part]:
     """The parts that take long to build, and those before them, so that one label tells which rows they hold."""
     graphs = [number for number, part in enumerate(snapshot.parts) if not is_exact(part)]
     return snapshot.parts[: graphs[-1] + 1] if graphs else ()
@@ -164,14 +167,22 @@ def _write_values(values: Any, sink: Sink) -> None:
     sink.write(json.dumps(values, ensure_ascii=False, allow_nan=False).encode())
 
 
-def _part(generation: Generation, number: int, about: DerivedIndex, catalog: StoredCatalog) -> Part:
+def _part(
+    generation: Generation,
+    number: int,
+    about: SegmentIndexRecord,
+    item_store: SqliteItemStore,
+    text_of: TextOf,
+) -> Part:
     rows = _packed(generation, number, "rows")
     labels = rows.arrays["labels"]
-    documents = StoredDocuments(catalog, labels)
+    documents = StoredDocuments(item_store, labels)
     columns = unpack_columns(_packed(generation, number, "columns"), len(labels), documents.known)
-    lexical = LexicalIndex(len(labels), documents.known)
+    lexical = LexicalIndex(len(labels), documents.known, text_of)
     if (generation.folder / f"{number}.lexical.json").exists():
-        lexical = unpack_lexical(_packed(generation, number, "lexical"), len(labels), documents.known)
+        lexical = unpack_lexical(
+            _packed(generation, number, "lexical"), len(labels), documents.known, text_of
+        )
     achieved = None if about.calibration is None else Calibration.from_description(about.calibration)
     files = generation.folder / f"{number}.faiss", generation.folder / f"{number}.vectors"
     index = read_index(files[0], about.kind, files[1], achieved)

@@ -34,14 +34,14 @@ class StoreStats:
 
     Args:
         folder: where it is.
-        catalog_bytes: of the items, vectors and events on the disk.
-        page_checksums: whether damage to any page of the catalog is noticed.
+        item_store_bytes: of the items, vectors and events on the disk.
+        page_checksums: whether damage to any page of the item store is noticed.
         sqlite: version of SQLite.
         read_only: why it takes no writes; None where it does.
     """
 
     folder: str
-    catalog_bytes: int
+    item_store_bytes: int
     page_checksums: bool
     sqlite: str
     read_only: str | None
@@ -82,7 +82,7 @@ class Stats:
             if part.calibration is not None:
                 yield from part.calibration.lines()
         if self.store is not None:
-            yield f"catalog: {self.store.catalog_bytes / 1e6:,.1f} MB in {self.store.folder}"
+            yield f"item store: {self.store.item_store_bytes / 1e6:,.1f} MB in {self.store.folder}"
             checked = "every page has a checksum" if self.store.page_checksums else "pages have no checksums"
             yield f"  SQLite {self.store.sqlite}, {checked}"
             if self.store.read_only is not None:

@@ -1,6 +1,6 @@
-"""The words of a segment's items turned on their side: for every word, which rows have it, and how often.
+"""BM25 over segments: an inverted index of each, scored with the statistics of all.
 
-BM25 is added up when a query asks, from numbers of the whole index, so that an item scores the same in whichever
+Scores are computed at query time from the statistics of the whole collection, so an item scores the same in whichever
 segment it happens to be.
 
 Source: Robertson and Zaragoza 2009, "The probabilistic relevance framework: BM25 and beyond", with the inverse
@@ -12,22 +12,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twotower.recall.columns import moved_rows
-from twotower.recall.lexical import words_of
+from twotower.recall.tokenizer import words_of
 from twotower.types import Item, Scores
 
-K1 = 1.2  # how soon repeated words stop to count
-B = 0.75  # how much long texts are held back
+TextOf: TypeAlias = Callable[[Item], str]
+"""What of an item is searched by words."""
+
+K1 = 1.2  # how soon repetitions of a word stop adding to the score
+B = 0.75  # how much long texts are penalised
 
 
 @dataclass(frozen=True)
 class Postings:
-    """How often which word is in which of n rows.
+    """An inverted index: which of n rows contain each word, and how often.
 
     Args:
         counts: scipy's compressed sparse columns of shape (n, words).
@@ -56,7 +59,7 @@ class Postings:
 
     @classmethod
     def joined(cls, parts: Sequence[tuple[Postings, NDArray[np.int64]]]) -> Postings:
-        """Some rows of several behind each other."""
+        """Some rows of several, concatenated."""
         from scipy.sparse import csr_matrix, vstack
 
         columns: dict[str, int] = {}
@@ -80,8 +83,8 @@ class Postings:
         """Number of words of all rows."""
         return float(self.lengths.sum(dtype=np.float64))
 
-    def having(self, word: str) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """The rows that have a word, ascending, and how often."""
+    def rows_with(self, word: str) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """The rows that contain a word, ascending, and how often each does."""
         column = self.columns.get(word)
         if column is None:
             return np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32)
@@ -93,22 +96,31 @@ def _in_order(columns: Mapping[str, int]) -> list[str]:
     return sorted(columns, key=columns.__getitem__)
 
 
-class LexicalIndex:
-    """Postings that are made when they are first needed.
+def title_and_text(item: Item) -> str:
+    """What is searched by words where no attributes are."""
+    return item.words
 
-    Two threads may make them at the same time; both make the same, and either is kept.
+
+class LexicalIndex:
+    """The postings of a segment, built when they are first needed.
+
+    Two threads may build them at the same time; both build the same, and either is kept.
 
     Args:
         size: n, the number of rows.
         read: as for `Columns`.
+        text_of: what of an item is searched by words.
 
     Attributes:
         gone: as of `Columns`.
     """
 
-    def __init__(self, size: int, read: Callable[[Sequence[int]], Sequence[Item | None]]) -> None:
+    def __init__(
+        self, size: int, read: Callable[[Sequence[int]], Sequence[Item | None]], text_of: TextOf
+    ) -> None:
         self._size = size
         self._read = read
+        self.text_of = text_of
         self.gone: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
 
     @classmethod
@@ -117,8 +129,8 @@ class LexicalIndex:
         parts: Sequence[tuple[LexicalIndex, NDArray[np.int64]]],
         read: Callable[[Sequence[int]], Sequence[Item | None]],
     ) -> LexicalIndex:
-        """Some rows of several behind each other; ready if one of them is."""
-        made = cls(sum(len(rows) for _, rows in parts), read)
+        """Some rows of several, concatenated; ready if any of them is."""
+        made = cls(sum(len(rows) for _, rows in parts), read, parts[0][0].text_of)
         if any(index.is_ready for index, _ in parts):
             made.postings = Postings.joined([(index.postings, rows) for index, rows in parts])
             made.gone = moved_rows([(index.gone, rows) for index, rows in parts])
@@ -134,45 +146,47 @@ class LexicalIndex:
         """The words of all rows."""
         items = self._read(range(self._size))
         self.gone = np.array([row for row, item in enumerate(items) if item is None], dtype=np.int64)
-        return Postings.of(["" if item is None else item.words for item in items])
+        return Postings.of(["" if item is None else self.text_of(item) for item in items])
 
 
 @dataclass(frozen=True, slots=True)
-class Statistics:
-    """What BM25 has to know of the whole index; dead rows count until their segment is merged, as in Lucene.
+class CollectionStatistics:
+    """What BM25 needs to know about the whole collection.
+
+    As in Lucene, deleted rows count until their segment is merged.
 
     Args:
         rows: how many rows there are.
-        mean_length: words in a row.
-        rarity: inverse document frequency of each word that some row has.
+        mean_length: words in a row, on average.
+        idf: inverse document frequency of each word of the query that some row contains.
     """
 
     rows: int
     mean_length: float
-    rarity: Mapping[str, float]
+    idf: Mapping[str, float]
 
     @classmethod
-    def of(cls, parts: Sequence[Postings], words: Iterable[str]) -> Statistics:
+    def of(cls, parts: Sequence[Postings], words: Iterable[str]) -> CollectionStatistics:
         """Of all segments, for the words of a query."""
         rows = sum(map(len, parts))
         length = sum(part.length for part in parts)
-        rarity = {}
+        idf = {}
         for word in words:
-            if having := sum(len(part.having(word)[0]) for part in parts):
-                rarity[word] = float(np.log(1 + (rows - having + 0.5) / (having + 0.5)))
-        return cls(rows, length / max(rows, 1), rarity)
+            if having := sum(len(part.rows_with(word)[0]) for part in parts):
+                idf[word] = float(np.log(1 + (rows - having + 0.5) / (having + 0.5)))
+        return cls(rows, length / max(rows, 1), idf)
 
-    def best(self, words: Iterable[str]) -> float:
-        """What no row's score for these words can reach."""
-        return sum(self.rarity.get(word, 0.0) for word in words)
+    def upper_bound(self, words: Iterable[str]) -> float:
+        """A score for these words that no row can reach."""
+        return sum(self.idf.get(word, 0.0) for word in words)
 
     def scores(self, part: Postings, words: Iterable[str]) -> Scores:
         """BM25 of every row of a segment, shape (n,); 0 where a row has none of the words."""
         scores = np.zeros(len(part), dtype=np.float32)
         for word in words:
-            rows, frequency = part.having(word)
+            rows, frequency = part.rows_with(word)
             if rows.size:
                 length = part.lengths[rows] / np.float32(self.mean_length)
                 saturated = frequency / (frequency + K1 * (1 - B + B * length))
-                scores[rows] += np.float32(self.rarity[word]) * saturated
+                scores[rows] += np.float32(self.idf[word]) * saturated
         return scores

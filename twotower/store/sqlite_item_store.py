@@ -1,4 +1,4 @@
-"""The catalog in a store folder: one SQLite file, each write of which is on the disk when the call returns."""
+"""The item store in a store folder: one SQLite file, each write of which is on the disk when the call returns."""
 
 from __future__ import annotations
 
@@ -15,33 +15,19 @@ import apsw
 import numpy as np
 
 from twotower.errors import StaleError, StoreDamagedError, StoreError, StoreVersionError
-from twotower.store.catalog import Labels
 from twotower.store.database import Database
 from twotower.store.history import EPOCH
+from twotower.store.item_cache import ItemCache
+from twotower.store.item_store import Labels
 from twotower.store.receipt import Receipt
-from twotower.store.recent import RecentItems
 from twotower.store.records import event_from_row, item_from_bytes, item_to_bytes
+from twotower.store.schema import FORMAT, TABLES
 from twotower.types import Event, Item, Vectors
 
-FORMAT = 3
-SCHEMA = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE items (label INTEGER PRIMARY KEY, item BLOB NOT NULL) STRICT;
-CREATE TABLE vectors (label INTEGER PRIMARY KEY, vector BLOB NOT NULL) STRICT;
-CREATE TABLE ids (id TEXT PRIMARY KEY, label INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE deaths (number INTEGER PRIMARY KEY AUTOINCREMENT, label INTEGER NOT NULL) STRICT;
-CREATE TABLE events (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    user TEXT NOT NULL, item TEXT NOT NULL, kind TEXT NOT NULL, time TEXT NOT NULL, value REAL NOT NULL,
-    moment INTEGER NOT NULL
-) STRICT;
-CREATE INDEX events_of_users ON events (user, moment);
-CREATE INDEX events_by_moment ON events (moment);
-"""
 EVENT = "user, item, kind, time, value"
 LATEST = "moment DESC, user DESC, item DESC, kind DESC, value DESC"
 MICROSECOND = timedelta(microseconds=1)
-AT_ONCE = 1_000  # labels or ids in one statement
+PARAMETERS_PER_STATEMENT = 1_000  # labels or ids
 T = TypeVar("T")
 
 Row: TypeAlias = tuple[int, Item, Vectors]
@@ -50,25 +36,25 @@ Row: TypeAlias = tuple[int, Item, Vectors]
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How far a catalog has come; all numbers only grow.
+    """How far an item store has come; all numbers only grow.
 
     Args:
         epoch: another one when everything was replaced.
         commits: writes so far.
         label: the newest label that was given.
-        death: how many versions of items were replaced or deleted.
-        forgotten: deaths up to this one are no longer listed.
+        tombstone: how many versions of items were replaced or deleted.
+        purged: tombstones up to this one are no longer listed.
     """
 
     epoch: str
     commits: int
     label: int
-    death: int
-    forgotten: int
+    tombstone: int
+    purged: int
 
 
-class StoredCatalog:
-    """See `Catalog`.
+class SqliteItemStore:
+    """See `ItemStore`.
 
     Args:
         database: where it is kept.
@@ -82,8 +68,8 @@ class StoredCatalog:
     def __init__(self, database: Database, receipt: Receipt) -> None:
         self._database = database
         self._receipt = receipt
-        self._recent = RecentItems()
-        acknowledged = receipt.read()  # before the catalog, which may be growing under another process
+        self._cache = ItemCache()
+        acknowledged = receipt.read()  # before the item store, which may be growing under another process
         self._check_format()
         if acknowledged is not None and self.state().commits < acknowledged:
             raise StoreDamagedError(
@@ -92,15 +78,15 @@ class StoredCatalog:
             )
 
     @classmethod
-    def create(cls, database: Database, receipt: Receipt, settings: Mapping[str, Any]) -> StoredCatalog:
+    def create(cls, database: Database, receipt: Receipt, settings: Mapping[str, Any]) -> SqliteItemStore:
         """Make the tables of an empty database; all or none."""
         with database.transaction() as connection:
-            connection.execute(SCHEMA)
+            connection.execute(TABLES)
             meta = {
                 "format": FORMAT,
                 "settings": json.dumps(settings),
                 "epoch": uuid4().hex,
-                **dict.fromkeys(("commits", "label", "forgotten"), 0),
+                **dict.fromkeys(("commits", "label", "purged"), 0),
             }
             connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
         return cls(database, receipt)
@@ -112,7 +98,7 @@ class StoredCatalog:
         return settings
 
     def state(self, connection: apsw.Connection | None = None) -> State:
-        """How far the catalog has come.
+        """How far the item store has come.
 
         Args:
             connection: the state that it sees; None for the newest.
@@ -120,39 +106,39 @@ class StoredCatalog:
         with self._database.translated():
             connection = connection or self._database.reader
             meta = self._meta(connection)
-            deaths: list[tuple[Any, ...]] = list(
-                connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'deaths'")
+            tombstones: list[tuple[Any, ...]] = list(
+                connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'tombstones'")
             )
         return State(
             str(meta["epoch"]),
             int(meta["commits"]),
             int(meta["label"]),
-            int(deaths[0][0]) if deaths else 0,
-            int(meta["forgotten"]),
+            int(tombstones[0][0]) if tombstones else 0,
+            int(meta["purged"]),
         )
 
     def upsert(self, items: Sequence[Item], vectors: Vectors) -> tuple[Labels, Labels]:
-        """See `Catalog.upsert`."""
+        """See `ItemStore.upsert`."""
         with self._writing() as connection:
-            dead = self._kill(connection, [item.id for item in items])
+            dead = self._bury(connection, [item.id for item in items])
             first = int(self._meta(connection)["label"]) + 1
             labels = range(first, first + len(items))
             self._insert(connection, labels, items, vectors)
         return np.array(labels, dtype=np.int64), dead
 
     def delete(self, item_ids: Iterable[str]) -> tuple[list[str], Labels]:
-        """See `Catalog.delete`."""
+        """See `ItemStore.delete`."""
         asked = list(dict.fromkeys(item_ids))
         known = [item_id for item_id, label in zip(asked, self.labels_of(asked), strict=True) if label >= 0]
         if not known:
             return [], np.zeros(0, dtype=np.int64)
         with self._writing() as connection:
-            dead = self._kill(connection, known)
+            dead = self._bury(connection, known)
             connection.executemany("DELETE FROM ids WHERE id = ?", ((item_id,) for item_id in known))
         return known, dead
 
     def record(self, events: Sequence[Event]) -> None:
-        """See `Catalog.record`."""
+        """See `ItemStore.record`."""
         if events:
             with self._writing() as connection:
                 self._insert_events(connection, events)
@@ -166,25 +152,25 @@ class StoredCatalog:
             events: what users did.
         """
         with self._writing() as connection:
-            for table in ("items", "vectors", "ids", "deaths", "events"):
+            for table in ("items", "vectors", "ids", "tombstones", "events"):
                 connection.execute(f"DELETE FROM {table}")
             _set(connection, "settings", json.dumps(settings))
             _set(connection, "epoch", uuid4().hex)
-            _set(connection, "forgotten", self.state(connection).death)
+            _set(connection, "purged", self.state(connection).tombstone)
             for some in _chunks(rows):
                 labels, items, vectors = zip(*some, strict=True)
                 self._insert(connection, labels, items, np.stack(vectors))
             for some_events in _chunks(events):
                 self._insert_events(connection, some_events)
 
-    def forget_deaths(self, until: int) -> None:
-        """Stop listing deaths up to this number: everything derived knows of them."""
+    def purge_tombstones(self, until: int) -> None:
+        """Stop listing tombstones up to this number: everything derived knows of them."""
         with self._writing() as connection:
-            connection.execute("DELETE FROM deaths WHERE number <= ?", (until,))
-            _set(connection, "forgotten", until)
+            connection.execute("DELETE FROM tombstones WHERE number <= ?", (until,))
+            _set(connection, "purged", until)
 
     def labels_of(self, item_ids: Sequence[str]) -> Labels:
-        """See `Catalog.labels_of`."""
+        """See `ItemStore.labels_of`."""
         labels: dict[str, int] = {}
         for some in _chunks(item_ids):
             marks = ", ".join("?" * len(some))
@@ -197,10 +183,10 @@ class StoredCatalog:
         Raises:
             StaleError: one of them was deleted.
         """
-        found = self._recent.among(labels)
+        found = self._cache.find(labels)
         if len(found) < len(labels):
             read = self.find_items([label for label in labels if label not in found])
-            self._recent.keep(read)
+            self._cache.add(read)
             found |= read
         try:
             return [found[label] for label in labels]
@@ -235,26 +221,26 @@ class StoredCatalog:
         for label, item in connection.execute("SELECT label, item FROM items ORDER BY label"):
             yield int(label), item_from_bytes(item)
 
-    def deaths(self, connection: apsw.Connection, *, after: int) -> Labels:
-        """The labels that died after the first `after` deaths."""
-        found = connection.execute("SELECT label FROM deaths WHERE number > ? ORDER BY number", (after,))
+    def tombstones(self, connection: apsw.Connection, *, after: int) -> Labels:
+        """The labels that died after the first `after` tombstones."""
+        found = connection.execute("SELECT label FROM tombstones WHERE number > ? ORDER BY number", (after,))
         return np.array([label for (label,) in found], dtype=np.int64)
 
     def events_of(self, user: str, *, until: datetime, newest: int) -> Sequence[Event]:
-        """See `Catalog.events_of`."""
+        """See `ItemStore.events_of`."""
         return self._latest("user = ? AND moment <= ?", user, _moment(until), newest=newest)
 
     def events_of_all(self, *, until: datetime, newest: int) -> Sequence[Event]:
-        """See `Catalog.events_of_all`."""
+        """See `ItemStore.events_of_all`."""
         return self._latest("moment <= ?", _moment(until), newest=newest)
 
     def events(self) -> Iterator[Event]:
-        """See `Catalog.events`; as of the first one."""
+        """See `ItemStore.events`; as of the first one."""
         with self._database.view() as connection:
             yield from map(event_from_row, connection.execute(f"SELECT {EVENT} FROM events ORDER BY number"))
 
     def close(self) -> None:
-        """See `Catalog.close`."""
+        """See `ItemStore.close`."""
         self._receipt.close()
         self._database.close()
 
@@ -266,7 +252,7 @@ class StoredCatalog:
             if isinstance(error, StoreDamagedError):
                 raise
             raise StoreDamagedError(
-                f"file '{self._database.path}' is not a catalog ({error}): restore it from a backup"
+                f"file '{self._database.path}' is not an item store ({error}): restore it from a backup"
             ) from error
         if found != FORMAT:
             raise StoreVersionError(
@@ -291,7 +277,7 @@ class StoredCatalog:
             raise StoreError(f"file '{self._receipt.path}' cannot be written ({error})") from error
         self._database.tidy()
 
-    def _kill(self, connection: apsw.Connection, ids: Sequence[str]) -> Labels:
+    def _bury(self, connection: apsw.Connection, ids: Sequence[str]) -> Labels:
         """Forget the current versions of some ids; returns their labels."""
         dead: list[int] = []
         for some in _chunks(ids):
@@ -300,7 +286,7 @@ class StoredCatalog:
             dead += [label for (label,) in found]
         labels = sorted(dead)
         rows = [(label,) for label in labels]
-        connection.executemany("INSERT INTO deaths (label) VALUES (?)", rows)
+        connection.executemany("INSERT INTO tombstones (label) VALUES (?)", rows)
         connection.executemany("DELETE FROM items WHERE label = ?", rows)
         connection.executemany("DELETE FROM vectors WHERE label = ?", rows)
         return np.array(labels, dtype=np.int64)
@@ -354,5 +340,5 @@ def _moment(time: datetime) -> int:
 
 def _chunks(values: Iterable[T]) -> Iterator[tuple[T, ...]]:
     rest = iter(values)
-    while some := tuple(islice(rest, AT_ONCE)):
+    while some := tuple(islice(rest, PARAMETERS_PER_STATEMENT)):
         yield some

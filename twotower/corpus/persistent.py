@@ -1,4 +1,4 @@
-"""A corpus in a store folder: its index is equal to the catalog, and is quick to open."""
+"""A corpus in a store folder: its index is equal to the item store, and is quick to open."""
 
 from __future__ import annotations
 
@@ -14,67 +14,82 @@ from typing import Any
 import apsw
 import numpy as np
 
-from twotower.corpus import Corpus
-from twotower.derived import Derived, StoredDocuments, worth_writing
+from twotower.corpus.base import Corpus
+from twotower.corpus.index_files import IndexFiles, StoredDocuments, parts_to_write
+from twotower.corpus.item_text import ItemText
+from twotower.corpus.stats import Stats, StoreStats
 from twotower.errors import StoreError
 from twotower.recall.item_index import ItemIndex
 from twotower.recall.segment import Labels, Part, Segment
 from twotower.recall.snapshot import Snapshot
 from twotower.recall.vectors.policy import IndexPolicy
-from twotower.stats import Stats, StoreStats
-from twotower.store.folder import Store, is_store
-from twotower.store.stored import Row, State
+from twotower.store.folder import StoreFolder, is_store
+from twotower.store.sqlite_item_store import Row, State
 from twotower.types import Item, Vectors, Where
 
-AT_ONCE = 1_000
+ROWS_PER_CHECK = 1_000
 SAME = 0.99  # least inner product of a unit vector with itself in half precision
 
 
-class StoredCorpus(Corpus):
+class PersistentCorpus(Corpus):
     """See `Corpus`.
 
     Args:
         store: open.
         dim: length of the vectors.
-        policy: see `ItemIndex`.
+        policy: see `ItemIndex`; None is `IndexPolicy()`.
+        text_of: see `Corpus`.
 
     Raises:
-        StoreDamagedError: the catalog is damaged.
+        StoreDamagedError: the item store is damaged.
     """
 
-    def __init__(self, store: Store, dim: int, policy: IndexPolicy) -> None:
+    def __init__(
+        self,
+        store: StoreFolder,
+        dim: int,
+        policy: IndexPolicy | None = None,
+        text_of: ItemText | None = None,
+    ) -> None:
         self.store = store
-        self._derived: Derived | None = None  # the current generation
+        self._files: IndexFiles | None = None  # the current generation
         self._generating = threading.Lock()
-        documents = partial(StoredDocuments, store.catalog)
+        documents = partial(StoredDocuments, store.item_store)
         index = ItemIndex(
             dim,
-            policy,
+            policy or IndexPolicy(),
             documents=documents,
             merged=self._after_merge,
             scratch=None if store.read_only else store.folder,
         )
-        super().__init__(store.catalog, index)
+        super().__init__(store.item_store, index, text_of)
         with self._committing:
             self._state = self._restore()
+
+    @classmethod
+    def of(cls, store: StoreFolder) -> PersistentCorpus:
+        """The corpus of a store as its settings describe it."""
+        settings = store.item_store.settings
+        policy = IndexPolicy.from_description(settings["index"])
+        return cls(store, settings["dim"], policy, ItemText.of(settings["searchable"]))
 
     def items(self, where: Where | None = None) -> Iterator[Item]:
         """See `Corpus.items`; reads the state of the moment in which the first item is asked for."""
         with self._seen() as (connection, snapshot):
             masks = snapshot.allowed(where)
             allowed = set(snapshot.labels(masks).tolist())
-            yield from (item for label, item in self.store.catalog.items(connection) if label in allowed)
+            yield from (item for label, item in self.store.item_store.items(connection) if label in allowed)
 
     @contextmanager
     def rows(self) -> Iterator[tuple[Snapshot, Iterator[Row]]]:
         """See `Corpus.rows`."""
         with self._seen() as (connection, snapshot):
-            yield snapshot, self.store.catalog.rows(connection)
+            yield snapshot, self.store.item_store.rows(connection)
 
     def refresh(self) -> None:
         """Catch up with what another process wrote, or with a write of this one that was interrupted."""
         with self._committing:
-            if self.store.catalog.state() != self._state:
+            if self.store.item_store.state() != self._state:
                 with self.store.database.view() as connection:
                     self._catch_up(connection)
 
@@ -89,13 +104,13 @@ class StoredCorpus(Corpus):
             with self._committing:
                 self.refresh()
                 snapshot, state = self.snapshot, self._state
-            parts = worth_writing(snapshot)
-            if parts and (derived := Derived.of(parts, state)) != self._derived:
-                derived.write(parts, self.index.queries, self.store.generations)
-                self._derived = derived
-        if state.death > state.forgotten:
+            parts = parts_to_write(snapshot)
+            if parts and (files := IndexFiles.of(parts, state)) != self._files:
+                files.write(parts, self.index.queries, self.store.generations)
+                self._files = files
+        if state.tombstone > state.purged:
             with self._in_step():
-                self.store.catalog.forget_deaths(state.death)
+                self.store.item_store.purge_tombstones(state.tombstone)
         self.store.database.tidy(whole=True)
 
     def compact(self) -> None:
@@ -130,17 +145,17 @@ class StoredCorpus(Corpus):
         """What is wrong with the store, one sentence each; every byte of it is read.
 
         Raises:
-            StoreDamagedError: the catalog cannot be read through.
+            StoreDamagedError: the item store cannot be read through.
         """
         yield from self.store.problems()
         with self.rows() as (snapshot, rows):
             missing = set(snapshot.labels().tolist())
-            while some := list(islice(rows, AT_ONCE)):
+            while some := list(islice(rows, ROWS_PER_CHECK)):
                 labels = np.array([label for label, _, _ in some], dtype=np.int64)
                 missing ^= set(labels.tolist())
                 yield from _differences(snapshot, labels, some)
         if missing:
-            yield f"{len(missing)} items are in only one of index and catalog: open the store again"
+            yield f"{len(missing)} items are in only one of index and item store: open the store again"
 
     def stats(self) -> Stats:
         """See `Corpus.stats`."""
@@ -167,7 +182,7 @@ class StoredCorpus(Corpus):
 
     @contextmanager
     def _seen(self) -> Iterator[tuple[apsw.Connection, Snapshot]]:
-        """A view of the catalog, and the index of the same state."""
+        """A view of the item store, and the index of the same state."""
         with ExitStack() as stack:
             with self._committing:
                 connection = stack.enter_context(self.store.database.view())
@@ -188,44 +203,45 @@ class StoredCorpus(Corpus):
                 yield
             except StoreError:
                 with suppress(StoreError):
-                    self.refresh()  # the catalog may hold it all the same
+                    self.refresh()  # the item store may hold it all the same
                 raise
-            self._state = self.store.catalog.state()
+            self._state = self.store.item_store.state()
 
     def _catch_up(self, connection: apsw.Connection) -> None:
-        catalog = self.store.catalog
-        state = catalog.state(connection)
-        if state.epoch != self._state.epoch or state.forgotten > self._state.death:
+        item_store = self.store.item_store
+        state = item_store.state(connection)
+        if state.epoch != self._state.epoch or state.purged > self._state.tombstone:
             self._state = self._restore()
         elif state != self._state:
-            dead = catalog.deaths(connection, after=self._state.death)
+            dead = item_store.tombstones(connection, after=self._state.tombstone)
             here = [int(part.segment.labels[-1]) for part in self.snapshot.parts[-1:]]
             self.index.update(dead, self._segment(connection, after=max([self._state.label, *here])))
             self._state = state
 
     def _restore(self) -> State:
-        """Let the index be what the catalog says; returns the catalog's state."""
+        """Make the index what the item store says; returns the item store's state."""
         generation = self.store.generations.read()  # before the state: a generation may not be ahead of it
-        catalog = self.store.catalog
+        item_store = self.store.item_store
         with self.store.database.view() as connection:
-            state = catalog.state(connection)
-            kept = Derived.read(generation, state, catalog)
-            self._derived, parts, self.index.queries = (None, [], {}) if kept is None else kept
-            if self._derived is not None:
-                dead = catalog.deaths(connection, after=self._derived.death)
+            state = item_store.state(connection)
+            kept = IndexFiles.read(generation, state, item_store, self.text_of)
+            self._files, parts, self.index.queries = (None, [], {}) if kept is None else kept
+            if self._files is not None:
+                dead = item_store.tombstones(connection, after=self._files.tombstone)
                 parts = [part.without(dead) for part in parts]
-            after = 0 if self._derived is None else self._derived.label
+            after = 0 if self._files is None else self._files.label
             parts.append(Part.whole(self._segment(connection, after=after)))
         self.index.replace(parts)
         return state
 
     def _segment(self, connection: apsw.Connection, *, after: int) -> Segment:
         """All rows after a label as one segment."""
-        rows = list(self.store.catalog.rows(connection, after=after))
+        rows = list(self.store.item_store.rows(connection, after=after))
         labels = np.array([label for label, _, _ in rows], dtype=np.int64)
         vectors = [np.zeros((0, self.index.snapshot.dim), dtype=np.float32)]
         vectors += [vector[None, :] for _, _, vector in rows]
-        return Segment.fresh(labels, [item for _, item, _ in rows], np.concatenate(vectors))
+        items = [item for _, item, _ in rows]
+        return Segment.fresh(labels, items, np.concatenate(vectors), self.text_of)
 
     def _after_merge(self) -> None:
         if self.store.read_only is None:
@@ -244,17 +260,19 @@ def save_corpus(corpus: Corpus, folder: Path, settings: Mapping[str, Any]) -> No
         StoreError: it cannot be written, or holds something else.
     """
     corpus.index.settle()  # so that what takes long to build is among what is written
-    store = Store.open(folder) if is_store(folder) else Store.create(folder, settings)
+    store = StoreFolder.open(folder) if is_store(folder) else StoreFolder.create(folder, settings)
     try:
-        shift = store.catalog.state().label + 1  # labels of the folder go on where they were
+        shift = store.item_store.state().label + 1  # labels of the folder go on where they were
         with corpus.rows() as (snapshot, rows):
             moved = ((label + shift, item, vector) for label, item, vector in rows)
-            store.catalog.replace_all(settings, moved, corpus.catalog.events())
-        if parts := worth_writing(snapshot):
+            store.item_store.replace_all(settings, moved, corpus.item_store.events())
+        if parts := parts_to_write(snapshot):
             shifted = [
                 Part(replace(part.segment, labels=part.segment.labels + shift), part.alive) for part in parts
             ]
-            Derived.of(shifted, store.catalog.state()).write(shifted, corpus.index.queries, store.generations)
+            IndexFiles.of(shifted, store.item_store.state()).write(
+                shifted, corpus.index.queries, store.generations
+            )
         store.database.tidy(whole=True)
     finally:
         store.close()
@@ -266,4 +284,4 @@ def _differences(snapshot: Snapshot, labels: Labels, rows: Sequence[Row]) -> Ite
     here = np.flatnonzero(ordinals >= 0)
     near = np.einsum("nd,nd->n", snapshot.vectors_at(ordinals[here]), vectors[here])
     for place in here[near < SAME]:
-        yield f"the index holds another vector for item '{rows[place][1].id}' than the catalog: open the store again"
+        yield f"the index holds a vector of item '{rows[place][1].id}' that is not the item store's: open it again"

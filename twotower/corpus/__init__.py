@@ -1,0 +1,1 @@
+"""Items by id and by vector, in memory or in a store folder."""

@@ -1,0 +1,59 @@
+"""The text of an item that is searched: title, description, and the attributes that a person would type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from twotower.types import AttributeValue, Item
+
+
+@dataclass(frozen=True, slots=True)
+class ItemText:
+    """What the lexical channel, the text tower and the reranker read of an item.
+
+    Args:
+        attributes: names of attributes whose values follow the description, such as ("brand", "colour"); a value that
+            title or description already contain is not repeated.
+    """
+
+    attributes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, searchable: Sequence[str]) -> ItemText:
+        """With these attributes.
+
+        Raises:
+            ValueError: they are not names of attributes.
+        """
+        if isinstance(searchable, str):
+            raise ValueError(f"searchable takes a list of attributes: pass ['{searchable}']")
+        if any(not isinstance(name, str) or not name for name in searchable):
+            raise ValueError(f"searchable takes names of attributes, got {list(searchable)!r}")
+        return cls(tuple(dict.fromkeys(searchable)))
+
+    def __call__(self, item: Item) -> str:
+        """The text of an item, the title first so that it survives a model's length limit."""
+        return item.words if not self.attributes else self.extended(item).words
+
+    def extended(self, item: Item) -> Item:
+        """The same item with the searchable attributes in its description."""
+        known = item.words.casefold()
+        values = (text for name in self.attributes for text in _texts(item.attributes.get(name)))
+        fresh = [text for text in dict.fromkeys(values) if text.casefold() not in known]
+        if not fresh:
+            return item
+        return replace(item, text="\n".join(part for part in (item.text.strip(), " ".join(fresh)) if part))
+
+
+def _texts(value: AttributeValue) -> Sequence[str]:
+    """What a person could type of a value; dates and flags are for filters."""
+    if isinstance(value, str):
+        return [value.strip()] if value.strip() else []
+    if isinstance(value, bool):
+        return []
+    if isinstance(value, int | float):
+        return [f"{value:g}"]
+    if isinstance(value, Sequence):
+        return [text for part in value for text in _texts(part)]
+    return []

@@ -1,0 +1,1 @@
+"""What a search does once it has been asked: encoding, candidates, ranking, explanation."""

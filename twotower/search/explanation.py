@@ -1,0 +1,80 @@
+"""What a score adds up from: `Hit.explain`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twotower.recall.snapshot import Snapshot
+from twotower.search.candidates import Candidates
+from twotower.types import Vectors
+
+SIMILARITY = "similarity"
+USER = "user"
+RELEVANCE = "relevance"
+FRESHNESS = "freshness"
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Takes scores apart.
+
+    Args:
+        blocks: columns of the vectors by name, whose inner products add up to the similarity; may be empty.
+        relevance_weight: the reranker's share of a score, in [0, 1].
+    """
+
+    blocks: Mapping[str, slice] = field(default_factory=dict)
+    relevance_weight: float = 0.0
+
+    def of(
+        self,
+        candidates: Candidates,
+        snapshot: Snapshot,
+        query: Vectors,
+        user: Vectors | None,
+        relevance: NDArray[np.float32] | None = None,
+    ) -> dict[str, NDArray[np.floating]]:
+        """The parts of the scores of one query's candidates.
+
+        Args:
+            candidates: m of them.
+            snapshot: where they were found.
+            query: the query vector, shape (dim,), that recall compared with.
+            user: the part of it that comes from the user's history, shape (dim,); None without one.
+            relevance: of the candidates, shape (m,); None where no reranker read them.
+
+        Returns:
+            By name, shape (m,) each: "freshness" multiplies, all others add up.
+        """
+        parts = self._recall_parts(candidates, snapshot, query, user)
+        if relevance is not None:
+            parts = {name: (1 - self.relevance_weight) * part for name, part in parts.items()}
+            parts[RELEVANCE] = self.relevance_weight * relevance.astype(np.float64)
+        if candidates.freshness is not None:
+            total = np.sum(list(parts.values()), axis=0)
+            parts[FRESHNESS] = np.where(total > 0, candidates.freshness, 1.0)
+        return parts
+
+    def _recall_parts(
+        self, candidates: Candidates, snapshot: Snapshot, query: Vectors, user: Vectors | None
+    ) -> dict[str, NDArray[np.floating]]:
+        if not candidates.dense_share:
+            return dict(candidates.channels)
+        if user is None and len(self.blocks) < 2 and candidates.similarity is not None:
+            name = next(iter(self.blocks), SIMILARITY)
+            share = candidates.dense_share
+            similarity = candidates.similarity if share == 1 else share * candidates.similarity
+            return {name: similarity, **candidates.channels}
+        vectors = candidates.dense_share * snapshot.vectors_at(candidates.ordinals).astype(np.float64)
+        own = query if user is None else query - user
+        parts: dict[str, NDArray[np.floating]] = {}
+        if own.any():
+            for name, columns in (self.blocks or {SIMILARITY: slice(None)}).items():
+                parts[name] = vectors[:, columns] @ own[columns]
+        if user is not None:
+            parts[USER] = vectors @ user
+        return {**parts, **candidates.channels}

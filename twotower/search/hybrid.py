@@ -1,0 +1,248 @@
+"""Hybrid recall: a query's words (BM25) and its vector, fused into one ranking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twotower.recall.bm25 import CollectionStatistics, Postings
+from twotower.recall.selection import Rows, Selection
+from twotower.recall.snapshot import Snapshot
+from twotower.recall.tokenizer import words_of
+from twotower.search.candidates import NO_CANDIDATES, Candidates
+from twotower.search.freshness import Freshness
+from twotower.search.query_encoding import EncodedQueries
+from twotower.types import Scores, Vectors
+
+DENSE = "dense"
+LEXICAL = "lexical"
+OVERFETCH = 4  # times as many of each channel under decay, so that fresh items are among them
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """What one channel found for one query.
+
+    Args:
+        ordinals: shape (m,), best first.
+        scores: of these, shape (m,).
+        scores_of: the channel's score of any rows, found or not.
+    """
+
+    ordinals: Rows
+    scores: NDArray[np.floating]
+    scores_of: Callable[[Rows], NDArray[np.float64]]
+
+    def scores_at(self, ordinals: Rows) -> NDArray[np.float64]:
+        """The scores of ascending rows, of which those that were found are not computed again."""
+        scores = np.zeros(len(ordinals))
+        found = np.searchsorted(ordinals, self.ordinals)
+        scores[found] = self.scores
+        rest = np.ones(len(ordinals), dtype=np.bool_)
+        rest[found] = False
+        if rest.any():
+            scores[rest] = self.scores_of(ordinals[rest])
+        return scores
+
+
+class HybridFusion(Protocol):
+    """Makes one score of two channels."""
+
+    @property
+    def depth(self) -> int:
+        """How many rows of each channel it looks at, at least."""
+        ...
+
+    def fuse(self, dense: Channel, lexical: Channel, /) -> Candidates:
+        """The rows of both channels, in any order, with arrays of shape (m,)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReciprocalRank:
+    """Fuse by rank alone: the sum of 1 / (constant + rank), as a share of what two first ranks would bring.
+
+    Source: Cormack, Clarke and Buettcher 2009, "Reciprocal rank fusion outperforms Condorcet and individual rank
+    learning methods".
+
+    Args:
+        constant: dampens the first ranks, above 0.
+        depth: how many rows of each channel are fused, at least 1.
+    """
+
+    constant: float = 60.0
+    depth: int = 100
+
+    def describe(self) -> Mapping[str, Any]:
+        """Plain JSON values."""
+        return {"method": "reciprocal rank", **asdict(self)}
+
+    def __post_init__(self) -> None:
+        if not self.constant > 0 or self.depth < 1:
+            raise ValueError(
+                f"constant must be above 0 and depth at least 1, got {self.constant} and {self.depth}"
+            )
+
+    def fuse(self, dense: Channel, lexical: Channel, /) -> Candidates:
+        """See `HybridFusion.fuse`."""
+        ordinals = np.union1d(dense.ordinals, lexical.ordinals)
+        channels = {
+            DENSE: self._shares(ordinals, dense.ordinals),
+            LEXICAL: self._shares(ordinals, lexical.ordinals),
+        }
+        score = np.sum(list(channels.values()), axis=0)
+        return Candidates(ordinals, score, dense_share=0.0, channels=channels)
+
+    def _shares(self, ordinals: Rows, ranking: Rows) -> NDArray[np.float64]:
+        shares = np.zeros(len(ordinals))
+        places = np.searchsorted(ordinals, ranking)
+        shares[places] = (self.constant + 1) / 2 / (self.constant + 1 + np.arange(len(ranking)))
+        return shares
+
+
+@dataclass(frozen=True, slots=True)
+class Convex:
+    """Fuse by score: (1 - lexical_weight) * similarity + lexical_weight * lexical.
+
+    The lexical score is BM25 as a share of an upper bound for the query's words, so that it does not depend on which
+    other items are among the candidates.
+
+    Source: Bruch, Gai and Ingber 2023, "An analysis of fusion functions for hybrid retrieval", with the upper
+    bound in place of the largest score.
+
+    Args:
+        lexical_weight: in [0, 1].
+        depth: how many rows of each channel are looked at, at least 1.
+    """
+
+    lexical_weight: float = 0.5
+    depth: int = 100
+
+    def describe(self) -> Mapping[str, Any]:
+        """Plain JSON values."""
+        return {"method": "convex", **asdict(self)}
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.lexical_weight <= 1 or self.depth < 1:
+            raise ValueError(
+                f"lexical_weight must be in [0, 1] and depth at least 1, got {self.lexical_weight} and {self.depth}"
+            )
+
+    def fuse(self, dense: Channel, lexical: Channel, /) -> Candidates:
+        """See `HybridFusion.fuse`."""
+        ordinals = np.union1d(dense.ordinals, lexical.ordinals)
+        share = 1 - self.lexical_weight
+        similarity = dense.scores_at(ordinals)
+        words = self.lexical_weight * lexical.scores_at(ordinals)
+        return Candidates(
+            ordinals,
+            share * similarity + words,
+            similarity=similarity,
+            dense_share=share,
+            channels={LEXICAL: words},
+        )
+
+
+def hybrid_fusion_from(description: Mapping[str, Any]) -> ReciprocalRank | Convex:
+    """Build the fusion that `describe` described.
+
+    Raises:
+        KeyError: there is no such method.
+    """
+    settings = dict(description)
+    methods: Mapping[str, type[ReciprocalRank | Convex]] = {
+        "reciprocal rank": ReciprocalRank,
+        "convex": Convex,
+    }
+    return methods[settings.pop("method")](**settings)
+
+
+def hybrid_candidates(
+    snapshot: Snapshot,
+    queries: EncodedQueries,
+    k: int,
+    *,
+    fusion: HybridFusion,
+    allowed: Sequence[Selection],
+    freshness: Freshness | None,
+) -> list[Candidates]:
+    """Find the k best rows of each query by words and vectors together.
+
+    Where the encoder cannot read a query's words, its vector is noise: the words alone decide, if any item has them.
+
+    Args:
+        snapshot: what to search.
+        queries: with words.
+        k: at least 1.
+        fusion: of the two channels.
+        allowed: as `Snapshot.allowed` gives it.
+        freshness: what age does to a score now; None ignores time.
+
+    Returns:
+        min(k, allowed rows) candidates for each query.
+    """
+    matches = sum([selection.count for selection in allowed])
+    fetch = min(max(k, fusion.depth) * (1 if freshness is None else OVERFETCH), matches)
+    if not fetch:
+        return [NO_CANDIDATES] * len(queries.texts)
+    similarity, nearest = snapshot.search(queries.vectors, fetch, allowed)
+    postings = [part.postings for part in snapshot.parts]
+    answers = []
+    for row, text in enumerate(queries.texts):
+        dense = Channel(nearest[row], similarity[row], _similarity_to(queries.vectors[row], snapshot))
+        lexical = _lexical(snapshot, postings, words_of(text), fetch, allowed)
+        unreadable = queries.readable is not None and not queries.readable[row]
+        alone = unreadable and len(lexical.ordinals) > 0
+        fused = _lexical_alone(dense, lexical) if alone else fusion.fuse(dense, lexical)
+        answers.append(_best(snapshot, fused, k, freshness))
+    return answers
+
+
+def _similarity_to(query: Vectors, snapshot: Snapshot) -> Callable[[Rows], NDArray[np.float64]]:
+    wide = query.astype(np.float64)
+    return lambda ordinals: snapshot.vectors_at(ordinals).astype(np.float64) @ wide
+
+
+def _lexical(
+    snapshot: Snapshot,
+    postings: Sequence[Postings],
+    words: Sequence[str],
+    fetch: int,
+    allowed: Sequence[Selection],
+) -> Channel:
+    """BM25 of a query's words, as a share of its upper bound."""
+    statistics = CollectionStatistics.of(postings, words)
+    scores = [np.zeros(0, dtype=np.float32), *(statistics.scores(part, words) for part in postings)]
+    table: Scores = np.concatenate(scores)
+    bound = statistics.upper_bound(words) or 1.0
+    starts = snapshot.starts
+    hits = [np.zeros(0, dtype=np.int64)]
+    for start, end, selection in zip(starts[:-1], starts[1:], allowed, strict=True):
+        rows = np.flatnonzero(table[start:end])
+        hits.append(rows[selection.mask[rows]] + start)
+    ordinals = np.concatenate(hits)
+    if len(ordinals) > fetch:  # ties at the cut are kept until they are sorted
+        least = np.partition(table[ordinals], -fetch)[-fetch]
+        ordinals = ordinals[table[ordinals] >= least]
+    best = ordinals[np.lexsort((ordinals, -table[ordinals]))[:fetch]]
+    return Channel(
+        best, table[best].astype(np.float64) / bound, lambda rows: table[rows].astype(np.float64) / bound
+    )
+
+
+def _lexical_alone(dense: Channel, lexical: Channel) -> Candidates:
+    """Ranked by words, and filled up by what is near where the words find too little."""
+    ordinals = np.union1d(dense.ordinals, lexical.ordinals)
+    scores = lexical.scores_at(ordinals)
+    return Candidates(ordinals, scores, dense_share=0.0, channels={LEXICAL: scores})
+
+
+def _best(snapshot: Snapshot, fused: Candidates, k: int, freshness: Freshness | None) -> Candidates:
+    """The k best after decay, best first."""
+    if freshness is not None:
+        fused = fused._replace(freshness=freshness.of(snapshot, fused.ordinals))
+    return fused.take(np.lexsort((fused.ordinals, -fused.decayed_scores))[:k])

@@ -1,0 +1,160 @@
+"""Queries and users as vectors: words and photos through the query tower, histories through the user tower."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twotower.errors import QueryError
+from twotower.recall.vectors.unit import unit_rows
+from twotower.search.freshness import days_since_epoch
+from twotower.towers.user import UserHistory, UserTower
+from twotower.types import Encoder, ImageQueryEncoder, Query, TextReader, Vectors
+
+
+class EncodedQueries(NamedTuple):
+    """q queries as recall and the reranker need them.
+
+    Args:
+        texts: the words of each; "" where there are none.
+        vectors: float32 of shape (q, dim), rows of unit length; a row of zeros where nothing is known.
+        users: the part of `vectors` that comes from users' histories, same shape; None without users.
+        readable: bool of shape (q,), whether the encoder understands the words; None where it cannot tell.
+    """
+
+    texts: Sequence[str]
+    vectors: Vectors
+    users: Vectors | None = None
+    readable: NDArray[np.bool_] | None = None
+
+    def take(self, rows: Sequence[int]) -> EncodedQueries:
+        """Some of them."""
+        return EncodedQueries(
+            [self.texts[row] for row in rows],
+            self.vectors[rows],
+            None if self.users is None else self.users[rows],
+            None if self.readable is None else self.readable[rows],
+        )
+
+    def within(self, columns: slice) -> EncodedQueries:
+        """The same queries by some columns of the vectors alone; shorter vectors rank alike."""
+        mask = np.zeros(self.vectors.shape[1], dtype=np.float32)
+        mask[columns] = 1
+        users = None if self.users is None else self.users * mask
+        return self._replace(vectors=self.vectors * mask, users=users)
+
+
+class QueryEncoder:
+    """Encodes queries, and combines them with the histories of those who ask.
+
+    Args:
+        encoder: item tower and query tower in one.
+        user_tower: turns a behaviour history into a vector.
+        user_weight: share of the user's history beside a query, in [0, 1].
+
+    Raises:
+        ValueError: the weight is out of its range.
+    """
+
+    def __init__(self, encoder: Encoder, user_tower: UserTower, user_weight: float) -> None:
+        if not 0 <= user_weight <= 1:
+            raise ValueError(f"user_weight must be in [0, 1], got {user_weight}")
+        self.encoder = encoder
+        self.user_tower = user_tower
+        self.user_weight = user_weight
+
+    def encode(
+        self, queries: Sequence[Query], histories: Sequence[UserHistory | None], now: datetime
+    ) -> EncodedQueries:
+        """Encode n queries with who asks them.
+
+        Args:
+            queries: n queries.
+            histories: of each query's user; None for a query of nobody in particular.
+            now: the present; no event of the histories is later.
+
+        Raises:
+            QueryError: a query has neither words nor a photo nor a user.
+        """
+        texts = [query.text.strip() for query in queries]
+        rows = [row for row, query in enumerate(queries) if texts[row] or query.image is not None]
+        if any(history is None for row, history in enumerate(histories) if row not in rows):
+            raise QueryError("the query is empty: pass words, an image or a user")
+        vectors = self._vectors([queries[row] for row in rows])
+        if len(rows) < len(queries):
+            sparse = np.zeros((len(queries), self.encoder.dim), dtype=np.float32)
+            sparse[rows] = vectors
+            vectors = sparse
+        users = None
+        if any(history is not None for history in histories):
+            vectors, users = self._with_users(vectors, histories, now)
+        return EncodedQueries(texts, vectors, users, self._readable(texts))
+
+    def encode_user(self, history: UserHistory, now: datetime) -> EncodedQueries | None:
+        """A user without a query; None where nothing in the history counts."""
+        vector = self.user_tower.encode(history, days_since_epoch(now))
+        return None if vector is None else EncodedQueries([""], vector[None], vector[None])
+
+    def vectors_by_kind(self, queries: Sequence[Query]) -> Mapping[str, Vectors]:
+        """Query vectors of each kind of query, see `Query.kind`: float32 of shape (n, dim), rows of unit length.
+
+        Raises:
+            QueryError: a query is empty.
+        """
+        kinds = np.array([query.kind for query in queries])
+        if (kinds == "nothing").any():
+            raise QueryError("a query to calibrate with is empty: pass words or an image")
+        vectors = self._vectors(queries)
+        return {str(kind): vectors[kinds == kind] for kind in dict.fromkeys(kinds.tolist())}
+
+    def _vectors(self, queries: Sequence[Query]) -> Vectors:
+        if not queries:
+            return np.zeros((0, self.encoder.dim), dtype=np.float32)
+        if all(query.image is None for query in queries):
+            raw = self.encoder.encode_queries([query.text for query in queries])
+        elif isinstance(self.encoder, ImageQueryEncoder):
+            raw = self.encoder.encode_image_queries(queries)
+        else:
+            raise QueryError(
+                "this encoder reads no photos: pass words, or an encoder with `encode_image_queries`"
+            )
+        return unit_rows(raw, rows=len(queries), dim=self.encoder.dim, source="encode_queries")
+
+    def _readable(self, texts: Sequence[str]) -> NDArray[np.bool_] | None:
+        return self.encoder.readable(texts) if isinstance(self.encoder, TextReader) else None
+
+    def _with_users(
+        self, vectors: Vectors, histories: Sequence[UserHistory | None], now: datetime
+    ) -> tuple[Vectors, Vectors]:
+        """Query vectors with their users' shares, and these shares alone, both of shape (q, dim)."""
+        vectors, users = vectors.copy(), np.zeros_like(vectors)
+        for row, history in enumerate(histories):
+            user = None if history is None else self.user_tower.encode(history, days_since_epoch(now))
+            if user is not None:
+                vectors[row], users[row] = combine(vectors[row], user, self.user_weight)
+        return vectors, users
+
+
+def combine(query: Vectors, user: Vectors, user_weight: float) -> tuple[Vectors, Vectors]:
+    """Combine the unit vectors of a query and a user into one.
+
+    Args:
+        query: float32 of shape (dim,); zeros where there is only the user.
+        user: float32 of shape (dim,).
+        user_weight: the user's share where there are both, in [0, 1].
+
+    Returns:
+        The combined vector of unit length, and the user's part of it.
+    """
+    if not query.any():
+        return user, user
+    mine = user_weight * user.astype(np.float64)
+    both = (1 - user_weight) * query.astype(np.float64) + mine
+    length = float(np.linalg.norm(both))
+    if length < 1e-6:  # the two cancel out: the query is what was asked for
+        return query, np.zeros_like(user)
+    return (both / length).astype(np.float32), (mine / length).astype(np.float32)

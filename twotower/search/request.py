@@ -1,0 +1,67 @@
+"""What a caller asks for besides the queries, checked where it enters."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from twotower.errors import QueryError
+from twotower.recall.segment import Labels
+from twotower.types import Where
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """What holds for every query of a call.
+
+    Args:
+        k: hits per query, at least 1.
+        now: the present, aware.
+        where: a filter, or None.
+        exclude: labels that must not be found.
+        deadline: when the reranker has to be done, in seconds of `time.perf_counter`; None for no deadline.
+        min_score: hits with a lower score are left out; None keeps all.
+
+    Raises:
+        QueryError: `k` is below 1.
+    """
+
+    k: int
+    now: datetime
+    where: Where | None = None
+    exclude: Labels | None = None
+    deadline: float | None = None
+    min_score: float | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.k, bool) or not isinstance(self.k, int | np.integer) or self.k < 1:
+            raise QueryError(f"k must be a whole number of at least 1, got {self.k!r}")
+
+
+def present(now: datetime | None) -> datetime:
+    """The moment that the caller named, or the current one.
+
+    Raises:
+        QueryError: it has no time zone.
+    """
+    if now is None:
+        return datetime.now(UTC)
+    if now.tzinfo is None or now.utcoffset() is None:
+        raise QueryError(f"now must be an aware datetime, got {now.isoformat()} without a time zone")
+    return now
+
+
+def deadline_in(budget_ms: float | None) -> float | None:
+    """When a call that starts now has to be done, in seconds of `time.perf_counter`.
+
+    Raises:
+        QueryError: the budget is not above 0.
+    """
+    if budget_ms is None:
+        return None
+    if not budget_ms > 0:
+        raise QueryError(f"budget_ms must be a number of milliseconds above 0, got {budget_ms!r}")
+    return time.perf_counter() + budget_ms / 1000

@@ -1,0 +1,32 @@
+"""The items that were read most recently."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from threading import Lock
+
+from cachetools import LRUCache
+
+from twotower.types import Item
+
+
+class ItemCache:
+    """Least-recently-used items by label. What a label names never changes, so nothing here is ever stale.
+
+    Args:
+        size: how many items are kept.
+    """
+
+    def __init__(self, size: int = 20_000) -> None:
+        self._items: LRUCache[int, Item] = LRUCache(size)
+        self._lock = Lock()  # a read reorders the cache
+
+    def find(self, labels: Sequence[int]) -> dict[int, Item]:
+        """Those of these labels that are cached."""
+        with self._lock:
+            return {label: self._items[label] for label in labels if label in self._items}
+
+    def add(self, items: Mapping[int, Item]) -> None:
+        """Cache some items by label."""
+        with self._lock:
+            self._items.update(items)

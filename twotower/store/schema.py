@@ -1,0 +1,17 @@
+"""The SQLite schema of a store, and the format number that goes up whenever it changes."""
+
+FORMAT = 4
+TABLES = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE items (label INTEGER PRIMARY KEY, item BLOB NOT NULL) STRICT;
+CREATE TABLE vectors (label INTEGER PRIMARY KEY, vector BLOB NOT NULL) STRICT;
+CREATE TABLE ids (id TEXT PRIMARY KEY, label INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE tombstones (number INTEGER PRIMARY KEY AUTOINCREMENT, label INTEGER NOT NULL) STRICT;
+CREATE TABLE events (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    user TEXT NOT NULL, item TEXT NOT NULL, kind TEXT NOT NULL, time TEXT NOT NULL, value REAL NOT NULL,
+    moment INTEGER NOT NULL
+) STRICT;
+CREATE INDEX events_of_users ON events (user, moment);
+CREATE INDEX events_by_moment ON events (moment);
+"""
