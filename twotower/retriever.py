@@ -196,6 +196,10 @@ class BaseRetriever:
         """
         return self._corpus.get(item_id)
 
+    def text_of(self, item: Item) -> str:
+        """What BM25, the encoder and the reranker read of an item, `searchable` attributes included."""
+        return self._corpus.text_of(item)
+
     def upsert(
         self,
         items: Iterable[Item],

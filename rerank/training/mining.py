@@ -7,9 +7,9 @@ that it will score are unjudged.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 
 from rerank.errors import InputError, require
 
+TextOf: TypeAlias = "Callable[[Document], str]"
 BLOCK_QUERIES = 64  # searched at a time, which bounds the hits held in memory
 OVERDRAW = 3  # with a scorer, candidates drawn for each negative asked for, since some will be discarded
 
@@ -42,7 +43,7 @@ class Document(Protocol):
 
     @property
     def words(self) -> str:
-        """What the reranker reads."""
+        """Title and description; stands in for a title that is empty."""
 
 
 class Candidate(Protocol):
@@ -67,6 +68,9 @@ class Recall(Protocol):
 
     def get(self, item_id: str, /) -> Document:
         """The document with this id."""
+
+    def text_of(self, item: Any, /) -> str:
+        """What the reranker reads of a document."""
 
     def __contains__(self, item_id: object, /) -> bool:
         """Whether there is a document with this id."""
@@ -192,12 +196,12 @@ def mine_pairs(
                     each = replace(each, far=each.allowed(strangers)[:count])
                 drawn.append(each)
             if scorer is not None:
-                drawn, discarded = _without_likely_relevant(drawn, scorer, margin)
+                drawn, discarded = _without_likely_relevant(drawn, recall.text_of, scorer, margin)
                 left_out += discarded
             mined += [replace(each, near=each.near[:negatives], far=each.far[:random]) for each in drawn]
             bar.update(len(block))
     unindexed = sum(document not in recall for query in texts for document in qrels[query])
-    return _mined_pairs([each for each in mined if each.grades], left_out, unindexed)
+    return _mined_pairs([each for each in mined if each.grades], recall.text_of, left_out, unindexed)
 
 
 def text_of(query: str | HasText) -> str:
@@ -283,11 +287,13 @@ def _sample(recall: Recall, ids: Sequence[str], count: int, rng: np.random.Gener
 
 
 def _without_likely_relevant(
-    mined: Sequence[_QueryPairs], scorer: Scorer, margin: float
+    mined: Sequence[_QueryPairs], text_of: TextOf, scorer: Scorer, margin: float
 ) -> tuple[list[_QueryPairs], int]:
     """Discard unjudged documents that score about as high as relevant ones; also returns how many."""
     pairs = [
-        (each.text, document.words) for each in mined for document in (*each.relevant, *each.near, *each.far)
+        (each.text, text_of(document))
+        for each in mined
+        for document in (*each.relevant, *each.near, *each.far)
     ]
     scores = iter(np.asarray(scorer.score(pairs), dtype=np.float64).tolist() if pairs else ())
     kept, discarded = [], 0
@@ -301,7 +307,7 @@ def _without_likely_relevant(
     return kept, discarded
 
 
-def _mined_pairs(mined: Sequence[_QueryPairs], left_out: int, unindexed: int) -> MinedPairs:
+def _mined_pairs(mined: Sequence[_QueryPairs], text_of: TextOf, left_out: int, unindexed: int) -> MinedPairs:
     top = max((grade for each in mined for grade in each.grades.values()), default=0)
     require(top > 0, "no judged item is both relevant and indexed: pass judgements of indexed items")
     pairs: list[tuple[str, str]] = []
@@ -309,7 +315,7 @@ def _mined_pairs(mined: Sequence[_QueryPairs], left_out: int, unindexed: int) ->
     groups: list[str] = []
     for each in mined:
         unjudged = [*each.near, *each.far]
-        pairs += [(each.text, document.words) for document in (*each.judged, *unjudged)]
+        pairs += [(each.text, text_of(document)) for document in (*each.judged, *unjudged)]
         grades += [*(each.grades[document.id] / top for document in each.judged), *(0.0 for _ in unjudged)]
         groups += [normalized(each.text)] * (len(each.judged) + len(unjudged))
     return MinedPairs(

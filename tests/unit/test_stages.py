@@ -12,7 +12,7 @@ import pytest
 from fakes import HashEncoder, OverlapReranker
 
 from rerank import Decay
-from twotower import Item, Query, Retriever
+from twotower import Item, Query, ReciprocalRank, Retriever
 from twotower.errors import MissingExtraError
 from twotower.evaluation import evaluate, search_run
 from twotower.evaluation.caching import CachingReranker
@@ -70,6 +70,15 @@ def test_every_stage_shows_what_it_buys(retriever):
     assert found["reranked"].means == {"mrr@10": 1 / 2}
     assert found["decayed"].change.difference == 1 / 2
     assert found["random"].change is None
+
+
+def test_hybrid_recall_is_a_stage_between_vectors_and_reranker(retriever):
+    stages = stages_of(retriever.using(hybrid=ReciprocalRank()))
+    assert list(stages) == [
+        "recall, text only", "recall, image only", "fused", "hybrid", "reranked", "decayed",
+    ]  # fmt: skip
+    assert [stages[name].hybrid is None for name in stages] == [True, True, True, False, False, False]
+    assert stages["hybrid"].search("60 60 red", 1, now=NOW)[0].explain.keys() == {"dense", "lexical"}
 
 
 def test_runs_are_what_the_retriever_finds(retriever):
@@ -180,6 +189,12 @@ def test_without_matplotlib_a_plot_names_the_extra(retriever, tmp_path, monkeypa
         MissingExtraError, match=r"plotting needs matplotlib: run `pip install 'twotower\[plot\]'`"
     ):
         found.plot(tmp_path / "stages.png")
+
+
+def test_without_bm25s_an_evaluation_names_the_extra(retriever, monkeypatch):
+    monkeypatch.setitem(sys.modules, "bm25s", None)
+    with pytest.raises(MissingExtraError, match=r"the BM25 baseline needs bm25s: .*'twotower\[evaluation\]'"):
+        evaluate(retriever, QUERIES, {"q": {"text": 1}}, now=NOW, timed_queries=0)
 
 
 def test_search_run_asks_in_chunks_and_says_how_far_it_is(retriever):

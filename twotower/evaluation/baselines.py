@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from twotower.errors import needs_extra
 from twotower.recall.tokenizer import words_of
 from twotower.types import Item
 
@@ -63,7 +64,8 @@ class BM25:
     """
 
     def __init__(self, texts: Sequence[str], *, k1: float = 1.2, b: float = 0.75) -> None:
-        import bm25s
+        with needs_extra("evaluation", "the BM25 baseline"):
+            import bm25s
 
         logging.getLogger("bm25s").setLevel(logging.NOTSET)  # its import turns debug messages on
         corpus = [words_of(text) for text in texts]

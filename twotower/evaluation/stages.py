@@ -40,8 +40,9 @@ def evaluate(
     """Measure a retriever stage by stage, beside a random ranking and BM25.
 
     The stages are those that the retriever has: recall by each modality alone (with the rest of the query vector
-    left out), "fused" recall by all of them ("recall" if there is only one), "reranked", and "decayed". Each is
-    compared with the one before it on the first metric, by `significance.compare`, Holm-corrected over the stages.
+    left out), "fused" recall by all of them ("recall" if there is only one), "hybrid" recall with BM25, "reranked",
+    and "decayed". Each is compared with the one before it on the first metric, by `significance.compare`,
+    Holm-corrected over the stages.
 
     Milliseconds are for whole searches, one query at a time, and the stages take turns on every query. Timed
     searches score every pair anew; quality scores each pair once.
@@ -109,9 +110,12 @@ def evaluate(
 def stages_of(retriever: BaseRetriever) -> dict[str, BaseRetriever]:
     """The retriever cut off after each of its stages, by the stage's name, in order."""
     recall = retriever.using(reranker=None, decay=None)
+    vectors = recall.using(hybrid=None)
     modalities = list(retriever.modalities) if len(retriever.modalities) > 1 else []
-    stages = {f"recall, {name} only": recall.using(modality=name) for name in modalities}
-    stages["fused" if modalities else "recall"] = recall
+    stages = {f"recall, {name} only": vectors.using(modality=name) for name in modalities}
+    stages["fused" if modalities else "recall"] = vectors
+    if retriever.hybrid is not None:
+        stages["hybrid"] = recall
     if retriever.reranker is not None:
         stages["reranked"] = retriever.using(decay=None)
     if retriever.decay is not None:

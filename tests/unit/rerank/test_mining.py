@@ -35,6 +35,9 @@ class Recording:
             for _ in queries
         ]
 
+    def text_of(self, item):
+        return item.words
+
     def get(self, item_id):
         return self._items[item_id]
 
@@ -154,6 +157,13 @@ def test_unjudged_items_that_score_like_relevant_ones_are_left_out():
     # Others take the places of those that are left out.
     few = mine_pairs(Recording(shop(14)), **(arguments | {"negatives": 2}), scorer=scorer, margin=1.0)
     assert texts(few, 0.0) == {"title 2", "title 12", "title 13"}
+
+
+def test_pairs_hold_the_text_that_the_reranker_reads_in_a_search():
+    retriever = Retriever(HashEncoder(), searchable=["brand"])
+    retriever.upsert([Item("mug", "Blue mug", attributes={"brand": "Acme"}), Item("pot", "Steel pot")])
+    mined = mine_pairs(retriever, {"q": "acme mug"}, {"q": {"mug": 1}}, ranks=(0, 10))
+    assert mined.pairs[0] == ("acme mug", "Blue mug\nAcme")
 
 
 @settings(max_examples=60, deadline=None)
