@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
     from transformers import PretrainedConfig
 
-    from rerank.backends.backend import BackendName
+    from rerank.serving.backend import BackendName
 
 Score: TypeAlias = Callable[[list[Pair]], NDArray[np.float32]]
 OURS = "twotower"
@@ -218,16 +218,16 @@ def _systems(
     """Every system with its defaults; on a GPU the peer also with a batch that suits one."""
     import torch
 
+    from multimodal.precision import native_bf16
     from rerank import CrossEncoderReranker
-    from rerank.backends.network import native_bf16
-    from rerank.batching import suited_batch_tokens
+    from rerank.cross_encoder.batching import default_batch_tokens
 
     device = options.device
     cuda = device.startswith("cuda")
 
     def ours(backend: BackendName = "torch") -> System:
         reranker = CrossEncoderReranker(folder, device=device, backend=backend)
-        params: dict[str, Parameter] = {"batch_tokens": suited_batch_tokens(device), "backend": backend}
+        params: dict[str, Parameter] = {"batch_tokens": default_batch_tokens(device), "backend": backend}
         exact = backend in ("torch", "onnx")
         return System(synchronised(reranker.score, device), params, exact=exact)
 

@@ -17,7 +17,7 @@ from benchmarks.rerank import flashrank as flashrank_peer
 from benchmarks.rerank import pairs
 from benchmarks.rerank.judged_only import judged_quality
 from benchmarks.rerank.pairs import Work, make_works
-from rerank.backends.network import native_bf16
+from multimodal.precision import native_bf16
 from twotower.types import Item, Query
 
 SIZES = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 80}
