@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from multimodal.precision import native_bf16
 from numpy.typing import NDArray
 
 from multimodal.hub import locate
+from multimodal.precision import native_bf16
 from rerank.calibration import CalibrationReport, Labels, Method, calibrate, shares_of
 from rerank.cross_encoder.model import Model
 from rerank.cross_encoder.score_cache import ScoreCache

@@ -24,8 +24,8 @@ from twotower.towers.dual_encoder import DualEncoder
 
 # Chosen by nDCG@10 on the train queries. Of text weights 0.1, 0.4 and 0.9 the middle one was best; of lexical weights
 # 0, 0.03, 0.06, 0.1, 0.2 and 0.3 (0.850, 0.854, 0.859, 0.861, 0.858, 0.845) the fourth; of relevance weights 0, 0.1
-# and 0.4 the middle one; and this decay was the best of 45 for that weight. The depth is what time allows. Test scores
-# were visible meanwhile, so the test numbers are not quite unseen.
+# and 0.4 the middle one; and this decay was the best of 45 for that weight. The depth is what time allows. Test
+# scores were visible meanwhile, so the test numbers are not quite unseen.
 SEARCHABLE = ("brand", "material", "category", "colour", "pattern")
 FUSION = WeightedConcat(text=0.4, image=0.6)
 HYBRID = Convex(lexical_weight=0.1)
