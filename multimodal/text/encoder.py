@@ -38,11 +38,14 @@ class TextEncoder:
 
     Raises:
         ModelNotFoundError: the model is neither on this machine nor on a reachable hub.
+        ValueError: `batch_size` is below 1.
     """
 
     def __init__(
         self, model: str | Path = DEFAULT_TEXT_MODEL, *, device: str | None = None, batch_size: int = 64
     ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         location = locate(model)
         # A folder by its absolute path, which outlives os.chdir; a packaged model by its hub name.
         self.name = location if Path(model).expanduser().is_dir() else str(model)
