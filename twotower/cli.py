@@ -81,7 +81,7 @@ def _search(given: Namespace) -> None:
 
     reranker = None
     if given.reranker is not None:
-        from rerank.cross_encoder import CrossEncoderReranker
+        from rerank.cross_encoder.reranker import CrossEncoderReranker
 
         reranker = CrossEncoderReranker(given.reranker)
     retriever = Retriever.open(given.store, reranker=reranker, read_only=True)

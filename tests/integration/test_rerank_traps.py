@@ -17,7 +17,7 @@ from multimodal import TextEncoder, TextFitOptions, WeightedConcat, WeightedSum
 from rerank import CrossEncoderReranker, Decay
 from twotower import IndexPolicy, Item, Retriever
 from twotower.errors import ItemError, QueryError
-from twotower.store import files, stored
+from twotower.store import files, sqlite_item_store
 
 
 def test_t1_zero_stays_zero_no_date_is_not_now_and_reading_writes_nothing(tmp_path):
@@ -50,7 +50,7 @@ def test_t2_being_found_makes_nothing_young_and_moments_have_a_zone():
     assert scores(first)["old"] == pytest.approx(0.5**3)  # its similarity is 1; nothing is added to that
     elsewhere = NOW.astimezone(timezone(timedelta(hours=8)))
     assert retriever.search("red lamp", now=elsewhere) == first
-    with pytest.raises(QueryError, match="no time zone"):
+    with pytest.raises(QueryError, match="without a time zone"):
         retriever.search("red lamp", now=NOW.replace(tzinfo=None))
     with pytest.raises(ItemError, match="time"):
         retriever.upsert([Item("naive", "red", time=NOW.replace(tzinfo=None))])
@@ -139,7 +139,7 @@ def crash(patch, moment):
 
         return step
 
-    patch.setattr(stored, "item_to_bytes", watched(stored.item_to_bytes))
+    patch.setattr(sqlite_item_store, "item_to_bytes", watched(sqlite_item_store.item_to_bytes))
     patch.setattr(files._Hashing, "write", watched(files._Hashing.write))
     patch.setattr(Path, "replace", watched(Path.replace))
 

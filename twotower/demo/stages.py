@@ -10,10 +10,11 @@ import numpy as np
 
 from multimodal.clip.encoder import ClipEncoder
 from multimodal.fusion import WeightedConcat
-from multimodal.hub import DEFAULT_TEXT_MODEL, locate
+from multimodal.hub import DEFAULT_TEXT_MODEL
 from multimodal.text.encoder import TextEncoder
-from rerank.cross_encoder import CrossEncoderReranker
+from rerank.cross_encoder.reranker import CrossEncoderReranker
 from rerank.decay import Decay
+from rerank.training.options import FitOptions
 from twotower.demo.shop import Shop, ShopQuery
 from twotower.evaluation.metrics import evaluate_run
 from twotower.presets import Retriever
@@ -88,10 +89,9 @@ def recall_stages(shop: Shop, words: TextEncoder, photos: ClipEncoder) -> dict[s
 def fit_reranker(shop: Shop, recall: Searcher) -> CrossEncoderReranker:
     """Train a cross-encoder, from the text model's weights, on what the judge says of the train queries."""
     pairs, grades = training_pairs(shop, recall)
-    reranker = CrossEncoderReranker(locate(DEFAULT_TEXT_MODEL))
-    reranker.fit(
-        pairs, grades, epochs=3, learning_rate=1e-4, batch_size=16, held_out=0, frozen_layers=3, seed=0
-    )
+    reranker = CrossEncoderReranker(DEFAULT_TEXT_MODEL)
+    options = FitOptions(held_out=0, frozen_layers=3)
+    reranker.fit(pairs, grades, epochs=3, learning_rate=1e-4, batch_size=16, options=options)
     return reranker
 
 

@@ -4,7 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rerank.batching import group_batches, shuffled_batches, split_groups, token_batches
+from rerank.cross_encoder.batching import token_batches
+from rerank.groups import split_groups
+from rerank.training.batching import group_batches, shuffled_batches
 
 LENGTHS = st.lists(st.integers(1, 300), max_size=60).map(lambda lengths: np.array(lengths, dtype=np.intp))
 
