@@ -130,7 +130,7 @@ class TextEncoder:
             self._warned = True
             warnings.warn(
                 f"the text model {self.name} cannot read {len(unreadable):,} of these {len(texts):,} texts, such as "
-                f"'{' '.join(unreadable[0].split())[:40]}': {MULTILINGUAL}",
+                f"'{' '.join(min(unreadable, key=len).split())[:40]}': {MULTILINGUAL}",
                 UnknownTokensWarning,
                 stacklevel=2,
             )
