@@ -22,7 +22,7 @@ from benchmarks.rerank.pairs import Pair
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
 
-    from rerank.backends.backend import BackendName
+    from rerank.serving.backend import BackendName
 
 Score: TypeAlias = Callable[[list[Pair]], NDArray[np.float32]]
 PEER = "sentence-transformers"
@@ -65,14 +65,14 @@ def all_systems(
 
     from multimodal.precision import native_bf16
     from rerank import CrossEncoderReranker
-    from rerank.batching import suited_batch_tokens
+    from rerank.cross_encoder.batching import default_batch_tokens
 
     device = options.device
     cuda = device.startswith("cuda")
 
     def ours(backend: BackendName = "torch") -> System:
         reranker = CrossEncoderReranker(folder, device=device, backend=backend)
-        params: dict[str, Parameter] = {"batch_tokens": suited_batch_tokens(device), "backend": backend}
+        params: dict[str, Parameter] = {"batch_tokens": default_batch_tokens(device), "backend": backend}
         exact = backend in ("torch", "onnx")
         return System(synchronised(reranker.score, device), params, exact=exact)
 

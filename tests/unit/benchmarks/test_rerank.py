@@ -17,10 +17,7 @@ from benchmarks.rerank import flashrank as flashrank_peer
 from benchmarks.rerank import pairs
 from benchmarks.rerank.judged_only import add_judged_quality
 from benchmarks.rerank.pairs import Work, make_works
-<<<<<<< HEAD
 from benchmarks.rerank.systems import System, sentence_transformers
-=======
->>>>>>> main
 from multimodal.precision import native_bf16
 from twotower.types import Item, Query
 
