@@ -1,4 +1,4 @@
-"""Every notebook runs from the first cell to the last, gives the outputs that it is committed with, and keeps its promises."""
+"""Every notebook runs from the first cell to the last and gives the outputs that it is committed with."""
 
 from __future__ import annotations
 
