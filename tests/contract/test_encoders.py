@@ -249,6 +249,12 @@ def test_a_weight_of_zero_is_zero(text_encoder, clip_encoder, photos, tmp_path) 
             encoder.encode_items([item])
 
 
+def test_a_batch_of_nothing_is_refused(tiny_text_folder, tiny_clip_folder) -> None:
+    for make in (TextEncoder, lambda folder, **options: ClipEncoder(f"local-dir:{folder}", **options)):
+        with pytest.raises(ValueError, match=r"^batch_size must be at least 1, got 0$"):
+            make(tiny_text_folder if make is TextEncoder else tiny_clip_folder, batch_size=0)
+
+
 def test_image_and_fusion_belong_together(text_encoder, clip_encoder) -> None:
     for parts in ({"image": clip_encoder}, {"fusion": WeightedConcat()}):
         with pytest.raises(ValueError, match="pass both or neither"):

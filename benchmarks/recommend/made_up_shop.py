@@ -1,13 +1,13 @@
-"""A made-up shop with a structure to find: favourite kinds of goods that drift, and articles bought again."""
+"""A made-up shop with a known structure: favourite kinds of goods that drift, and articles bought again."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common.scratch import scratch_folder
+from benchmarks.common.data import write_json_lines
+from benchmarks.common.machine import scratch_folder
 
 KINDS = (
     "lamp", "mug", "scarf", "lantern", "notebook", "clock", "basket", "cushion", "kettle", "ribbon",
@@ -19,13 +19,13 @@ DAYS, DEV_DAYS = 240, 30
 AGAIN, FAVOURITE, DRIFT = 0.35, 0.8, 0.1  # shares of a basket's lines, and chance of a new favourite a basket
 
 
-def planted_folder(seed: int, users: int = 300, per_kind: int = 30) -> Path:
+def made_up_folder(seed: int, users: int = 300, per_kind: int = 30) -> Path:
     """Write a folder with the splits train and dev, in the layout that `read_shop` reads.
 
-    Every user has a favourite kind, which changes with probability 0.1 before a basket. A line of it is bought
-    again with probability 0.35; otherwise it is of the favourite kind with probability 0.8, and of any kind with 0.2,
-    the first articles of a kind more often than the last. So neighbours of bought items help, old purchases mislead,
-    and counting repeats misses what is new.
+    Every user has a favourite kind, which changes with probability 0.1 before a basket. Each line of a basket repeats
+    an earlier purchase with probability 0.35; otherwise it is of the favourite kind with probability 0.8, and of any
+    kind with 0.2, the first articles of a kind more often than the last. So neighbours of bought items help, old
+    purchases mislead, and counting repeats misses new articles.
 
     Args:
         seed: of everything.
@@ -37,17 +37,14 @@ def planted_folder(seed: int, users: int = 300, per_kind: int = 30) -> Path:
     """
     rng = np.random.default_rng(seed)
     folder = scratch_folder("planted")
-    corpus = [
-        {
-            "_id": f"{kind}-{number}",
-            "title": f"{TRAITS[number % 10]} {kind} {number}",
-            "text": "",
-            "metadata": {},
-        }
-        for kind in KINDS
-        for number in range(per_kind)
-    ]
-    (folder / "corpus.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in corpus), encoding="utf-8")
+    write_json_lines(
+        folder / "corpus.jsonl",
+        (
+            {"_id": f"{kind}-{number}", "title": f"{TRAITS[number % 10]} {kind} {number}", "text": ""}
+            for kind in KINDS
+            for number in range(per_kind)
+        ),
+    )
     rows = sorted(row for user in range(users) for row in _purchases(rng, user, per_kind))
     cut = START + (DAYS - DEV_DAYS) * 86_400
     (folder / "interactions").mkdir()

@@ -1,10 +1,10 @@
-"""What a store must hold after the operations in a journal, and in what a store that was found differs from it."""
+"""What a store must hold after the operations in a journal, and how an actual store differs from it."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TypeAlias
 
 from benchmarks.crash.journal import EventRecord, ItemRecord, Operation
@@ -14,7 +14,7 @@ Records: TypeAlias = "Counter[ItemRecord | EventRecord]"
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """Items and events, each with how many times it is there."""
+    """Items and events, each with its number of copies."""
 
     items: Counter[ItemRecord] = field(default_factory=Counter)
     events: Counter[EventRecord] = field(default_factory=Counter)
@@ -28,7 +28,7 @@ class Contents:
         return records
 
     def after(self, operations: Iterable[Operation]) -> Contents:
-        """What is there once these were done."""
+        """The contents after these operations."""
         items, events = self.items.copy(), self.events.copy()
         for operation in operations:
             replaced = {item_id for item_id, _ in operation.items}.union(operation.deleted)
@@ -40,14 +40,14 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """What must never happen, counted.
+    """Numbers of things that must never happen.
 
     Args:
         lost: acknowledged writes that are missing or old.
-        ghosts: what is there and must not be: deleted, replaced, or never written.
+        ghosts: records that should not be there: deleted, replaced, or never written.
         halves: batches that were not acknowledged and are there in part.
         unfindable: items that are there and that a search does not find.
-        problems: what `Retriever.verify` says is wrong.
+        problems: found by the store's own verification.
     """
 
     lost: int = 0
@@ -57,22 +57,16 @@ class Faults:
     problems: int = 0
 
     def __add__(self, other: Faults) -> Faults:
-        return Faults(
-            self.lost + other.lost,
-            self.ghosts + other.ghosts,
-            self.halves + other.halves,
-            self.unfindable + other.unfindable,
-            self.problems + other.problems,
-        )
+        return Faults(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(Faults)))
 
 
 def differences(before: Contents, pending: Operation | None, found: Contents) -> Faults:
     """Compare a store with what it must hold.
 
     Args:
-        before: after all acknowledged operations.
+        before: the contents after all acknowledged operations.
         pending: begun and not acknowledged: it may be there, but only as a whole.
-        found: what the store holds.
+        found: the actual contents.
     """
     old, new = before.records, before.after([pending] if pending else []).records
     removed, added = old - new, new - old

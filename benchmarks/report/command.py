@@ -1,0 +1,74 @@
+"""`python -m benchmarks report`: draw the tables of the page; with FILES, write a report of those instead."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.report import tables
+from benchmarks.report.page import PAGE, RESULTS, drawn
+from benchmarks.report.pictures import draw
+
+
+def main(argv: Sequence[str]) -> int:
+    """Draw or check the page, or write report.md and its pictures.
+
+    Args:
+        argv: the arguments after "report".
+
+    Returns:
+        The exit code: 0, or 1 after a sentence on stderr if a file cannot be read or the page is out of date.
+    """
+    parser = argparse.ArgumentParser(prog="python -m benchmarks report", description=__doc__)
+    parser.add_argument(
+        "files", type=Path, nargs="*", help="result files to report on (default: draw the page's tables)"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=RESULTS / "report", help="with FILES, folder for report.md and pictures"
+    )
+    parser.add_argument("--page", type=Path, default=PAGE, help="the page (default: benchmarks/README.md)")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=RESULTS,
+        help="files that the page is drawn from (default: benchmarks/results)",
+    )
+    parser.add_argument("--check", action="store_true", help="fail if the page and the files differ")
+    options = parser.parse_args(argv)
+    try:
+        return write_report(options.files, options.out) if options.files else update_page(options)
+    except (OSError, ValueError) as error:
+        print(f"report: {error}", file=sys.stderr)
+        return 1
+
+
+def update_page(options: argparse.Namespace) -> int:
+    """Draw the page's tables anew, or with `--check` only compare."""
+    before = options.page.read_text(encoding="utf-8")
+    after = drawn(before, options.results)
+    if options.check and after != before:
+        raise ValueError(
+            f"'{options.page}' differs from the files in '{options.results}': run `python -m benchmarks report`"
+        )
+    if after != before:
+        options.page.write_text(after, encoding="utf-8")
+    print(options.page)
+    return 0
+
+
+def write_report(paths: Sequence[Path], out: Path) -> int:
+    """Write every number of some result files, and pictures, into a folder."""
+    files = {path: tables.read(path) for path in paths}
+    out.mkdir(parents=True, exist_ok=True)
+    sections = [f"## Where we look worst\n\n{tables.worst_table(files.values())}"]
+    for path, file in files.items():
+        pictures = draw(file, out / path.stem)
+        shown = "\n".join(f"\n![{picture.stem}]({picture.name})" for picture in pictures)
+        heading = f"## {file['benchmark']}\n\n{path.name}: {tables.machine(file)}."
+        sections.append(f"{heading}\n\n{tables.ratio_table(file)}\n{shown}\n\n{tables.row_tables(file)}")
+    report = out / "report.md"
+    report.write_text("# Benchmarks\n\n" + "\n\n".join(sections) + "\n", encoding="utf-8")
+    print(report)
+    return 0
