@@ -2,8 +2,9 @@
 
 One rule: the words of an output must be the same, in the same order, and numbers may differ by 0.05 or 10 %, since
 models compute a little differently on other processors. Pictures must have the same size in pixels. Two tags of
-cells make exceptions: of a "timed" one, which measures time, numbers are not compared; of a "trained" one, which shows
-what a model learned on this machine, only the kinds of its outputs are, and test_notebook.py checks what they must say.
+cells make exceptions: of a "timed" one, which measures time, numbers are not compared; of a "trained" one, which
+shows what a model learned on this machine, only the kinds of its outputs are compared, and test_notebook.py checks what
+they must say.
 """
 
 from __future__ import annotations
