@@ -1,4 +1,4 @@
-"""Reranking: a cross-encoder reads the query beside each candidate, and age takes its share.
+"""Reranking: a cross-encoder reads the query together with each candidate, and time decay favours fresh items.
 
 Importing this package loads neither torch nor transformers; the classes load them when they are used.
 """
@@ -8,14 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rerank.backends.choice import BackendReport
-    from rerank.calibrating import CalibrationReport, expected_calibration_error
-    from rerank.card import Metric, ModelCard
-    from rerank.cascade import Cascade, Reranked, Stage
-    from rerank.cross_encoder import CrossEncoderReranker
-    from rerank.decay import Decay
-    from rerank.decay_by import DecayBy
-    from rerank.distillation import distil
+    from rerank.calibration import CalibrationReport, expected_calibration_error
+    from rerank.cascade import Cascade, RerankResult, Stage
+    from rerank.cross_encoder.reranker import CrossEncoderReranker
+    from rerank.cross_encoder.truncation import TruncationWarning
+    from rerank.decay import Decay, DecayBy
     from rerank.errors import (
         InputError,
         ModelError,
@@ -25,10 +22,13 @@ if TYPE_CHECKING:
         RerankError,
     )
     from rerank.explain import WordWeight
-    from rerank.ranking import Ranked
+    from rerank.model_card import Metric, ModelCard
+    from rerank.ranked import Ranked
+    from rerank.serving.choice import BackendReport
+    from rerank.training.distillation import distil
     from rerank.training.mining import MinedPairs, mine_pairs
-    from rerank.training.report import Evaluation, FitReport
-    from rerank.truncation import TruncationWarning
+    from rerank.training.options import FitOptions
+    from rerank.training.report import FitReport, TrainingEvaluation
 
 __all__ = [
     "BackendReport",
@@ -37,7 +37,7 @@ __all__ = [
     "CrossEncoderReranker",
     "Decay",
     "DecayBy",
-    "Evaluation",
+    "FitOptions",
     "FitReport",
     "InputError",
     "Metric",
@@ -49,8 +49,9 @@ __all__ = [
     "NotFittedError",
     "Ranked",
     "RerankError",
-    "Reranked",
+    "RerankResult",
     "Stage",
+    "TrainingEvaluation",
     "TruncationWarning",
     "WordWeight",
     "distil",
@@ -58,25 +59,26 @@ __all__ = [
     "mine_pairs",
 ]
 
-_HOMES = {
-    "BackendReport": "rerank.backends.choice",
+_MODULES = {
+    "BackendReport": "rerank.serving.choice",
+    "CalibrationReport": "rerank.calibration",
     "Cascade": "rerank.cascade",
-    "CalibrationReport": "rerank.calibrating",
-    "CrossEncoderReranker": "rerank.cross_encoder",
+    "CrossEncoderReranker": "rerank.cross_encoder.reranker",
     "Decay": "rerank.decay",
-    "DecayBy": "rerank.decay_by",
-    "Reranked": "rerank.cascade",
-    "Stage": "rerank.cascade",
-    "Ranked": "rerank.ranking",
-    "TruncationWarning": "rerank.truncation",
-    "WordWeight": "rerank.explain",
-    "expected_calibration_error": "rerank.calibrating",
-    "distil": "rerank.distillation",
-    "Evaluation": "rerank.training.report",
+    "DecayBy": "rerank.decay",
+    "FitOptions": "rerank.training.options",
     "FitReport": "rerank.training.report",
-    "Metric": "rerank.card",
+    "Metric": "rerank.model_card",
     "MinedPairs": "rerank.training.mining",
-    "ModelCard": "rerank.card",
+    "ModelCard": "rerank.model_card",
+    "Ranked": "rerank.ranked",
+    "RerankResult": "rerank.cascade",
+    "Stage": "rerank.cascade",
+    "TrainingEvaluation": "rerank.training.report",
+    "TruncationWarning": "rerank.cross_encoder.truncation",
+    "WordWeight": "rerank.explain",
+    "distil": "rerank.training.distillation",
+    "expected_calibration_error": "rerank.calibration",
     "mine_pairs": "rerank.training.mining",
 }
 
@@ -86,7 +88,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'rerank' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_HOMES.get(name, "rerank.errors")), name)
+    return getattr(import_module(_MODULES.get(name, "rerank.errors")), name)
 
 
 def __dir__() -> list[str]:

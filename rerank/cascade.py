@@ -1,4 +1,4 @@
-"""Several rerankers, from cheap to dear, each reading the best of what is left; and a time by which to be done."""
+"""A cascade of rerankers, from the cheapest to the most expensive, that can keep to a time budget."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import NamedTuple, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from rerank.errors import InputError
-from rerank.pace import Pace
-from rerank.ranking import Ranked, check_limits
-from rerank.tokens import Pair
+from rerank.cross_encoder.batching import Rows
+from rerank.cross_encoder.tokens import Pair
+from rerank.errors import InputError, require
+from rerank.latency_budget import LatencyEstimator
+from rerank.ranked import Ranked, check_limits
 
-Rows: TypeAlias = NDArray[np.intp]
 Blend: TypeAlias = Callable[[int, NDArray[np.float32]], NDArray[np.float64]]
 """Query number and relevance of its n candidates, 0 where it is unknown, to their scores; both of shape (n,)."""
 RECALL = "recall"
 
 
 class Scorer(Protocol):
-    """What one stage asks."""
+    """What a stage needs of its reranker."""
 
     def score(self, pairs: Sequence[Pair], /) -> NDArray[np.float32]:
         """Relevance in [0, 1], shape (n,), of n pairs of query and candidate text."""
@@ -30,12 +30,12 @@ class Scorer(Protocol):
 
 
 class Stage(NamedTuple):
-    """One of a cascade's rerankers.
+    """One reranker of a cascade.
 
     Args:
-        reranker: what reads.
+        reranker: what reads the candidates.
         depth: how many of the best candidates it reads, at least 1; None reads all.
-        name: in `Reranked.ranks`; "" is "stage 1" and so on.
+        name: its key in `RerankResult.ranks`; "" becomes "stage 1" and so on.
     """
 
     reranker: Scorer
@@ -44,15 +44,15 @@ class Stage(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Reranked:
+class RerankResult:
     """The n candidates of one query after all stages; arrays of shape (n,), in the order they were given.
 
     Args:
-        scores: what they are ordered by.
-        relevance: from the last stage that read each, in [0, 1]; 0 where none did.
+        scores: what they are sorted by.
+        relevance: by the last stage that read each, in [0, 1]; 0 where none did.
         order: their positions, best first.
-        ranks: by stage, the place of each after it, from 1 on; 0 for those it did not read. The first, "recall",
-            is the order that was given.
+        ranks: by stage, the rank of each candidate after it, starting at 1; 0 for those it did not read. The
+            first, "recall", is the order that was given.
     """
 
     scores: NDArray[np.float64]
@@ -62,26 +62,27 @@ class Reranked:
 
     @property
     def read(self) -> NDArray[np.bool_]:
-        """Which were read by some stage."""
-        places = np.array([ranks for name, ranks in self.ranks.items() if name != RECALL])
-        return np.asarray(places.any(axis=0))
+        """Whether each candidate was read by some stage."""
+        ranks = np.array([ranks for name, ranks in self.ranks.items() if name != RECALL])
+        return np.asarray(ranks.any(axis=0))
 
 
 class Cascade:
-    """Rerankers from cheap to dear: the first reads many candidates, the last the few best of them.
+    """Rerankers from the cheapest to the most expensive: each reads the best candidates of the one before.
 
-    A candidate keeps the relevance of the last stage that read it, so the stages' scores must mean the same: make
-    the cheap one by `distil`, or `calibrate` them all. Threads may share it.
+    A candidate keeps the relevance given by the last stage that read it, so the scores of all stages must be
+    comparable: create the cheap one with `distil`, or `calibrate` them all. Thread-safe.
 
-    With a budget of time it reads the best candidates first, in portions whose time it foresees from those
-    before, and stops in time. Every stage gets an equal share of what is left, and passes on what it does not use.
+    Under a time budget, candidates are read best first, in calls whose duration is predicted from earlier calls, so
+    that the last one ends in time. Every stage gets an equal share of the time left; what it does not use goes to
+    the next.
 
     Args:
-        stages: each `Stage(reranker, depth)`, or a plain tuple of the two.
-        clock: seconds since any moment.
+        stages: each a `Stage(reranker, depth)`, or a plain tuple of the two.
+        clock: returns seconds; only differences matter.
 
     Raises:
-        InputError: there are no stages, a depth is below 1, or a later stage reads more than the one before.
+        InputError: there are no stages, a depth is below 1, or a stage reads more than the one before it.
     """
 
     def __init__(
@@ -93,24 +94,12 @@ class Cascade:
             for number, stage in enumerate(named, start=1)
         )
         self._clock = clock
-        self._paces = [Pace() for _ in self.stages]
-        if not self.stages:
-            raise InputError("A Cascade needs a stage: pass (reranker, depth) for each.")
-        names = [stage.name for stage in self.stages]
-        if len({RECALL, *names}) <= len(names):
-            raise InputError(f"The stages {names} need names of their own, other than '{RECALL}'.")
-        narrowest = np.inf
-        for stage in self.stages:
-            depth = np.inf if stage.depth is None else stage.depth
-            if not 1 <= depth <= narrowest:
-                raise InputError(
-                    f"'{stage.name}' reads {stage.depth}: at least 1, and no more than the stage before it."
-                )
-            narrowest = depth
+        self._estimators = [LatencyEstimator() for _ in self.stages]
+        _check_stages(self.stages)
 
     @property
     def depth(self) -> int | None:
-        """How many candidates of a query it reads at most; None for all."""
+        """How many candidates of a query are read at most; None for all."""
         return self.stages[0].depth
 
     def rerank(
@@ -120,33 +109,35 @@ class Cascade:
         blend: Blend | None = None,
         *,
         deadline: float | None = None,
-    ) -> list[Reranked]:
-        """Order the candidates of q queries, all queries together in every stage.
+    ) -> list[RerankResult]:
+        """Sort the candidates of q queries; every stage reads those of all queries together.
 
         Args:
             queries: q queries.
             candidates: texts for each query, best first.
-            blend: what makes scores of relevance; None takes relevance itself.
-            deadline: when to be done, of the clock; None takes the time it takes.
+            blend: computes scores from relevance; None takes relevance itself.
+            deadline: the time of the clock by which to finish; None sets no limit.
 
         Returns:
-            q results. Equal scores stay in the order that was given.
+            q results. Candidates of equal score stay in the order given.
 
         Raises:
-            InputError: there are not as many lists of candidates as queries; and as the rerankers.
+            InputError: queries and lists of candidates differ in number; and whatever the rerankers raise.
         """
         if len(queries) != len(candidates):
-            raise InputError(f"There are {len(queries)} queries but {len(candidates)} lists of candidates.")
+            raise InputError(
+                f"candidates must have one list for each of {len(queries)} queries, got {len(candidates)} lists."
+            )
         pools = [
-            _Pool(number, query, texts, blend)
+            _Candidates(number, query, texts, blend)
             for number, (query, texts) in enumerate(zip(queries, candidates, strict=True))
         ]
-        for number, (stage, pace) in enumerate(zip(self.stages, self._paces, strict=True)):
+        for number, (stage, estimator) in enumerate(zip(self.stages, self._estimators, strict=True)):
             until = None
             if deadline is not None:
                 now = self._clock()
                 until = now + (deadline - now) / (len(self.stages) - number)
-            self._run(stage, pace, pools, until)
+            self._run(stage, estimator, pools, until)
         return [pool.result() for pool in pools]
 
     def rank(
@@ -158,68 +149,69 @@ class Cascade:
         min_score: float = 0.0,
         budget_ms: float | None = None,
     ) -> list[Ranked]:
-        """The documents that answer a query, best first.
+        """Rank documents by how well they answer a query, best first.
 
         Args:
             query: the query text.
             documents: candidate texts, best first as far as is known.
-            top_k: most documents to return; None is all.
-            min_score: least score of a document, in [0, 1].
-            budget_ms: milliseconds in which to read as many as fit; None reads all.
+            top_k: maximum number of documents to return; None returns all.
+            min_score: minimum score of a document, in [0, 1].
+            budget_ms: time budget in milliseconds, within which as many are read as fit; None reads all.
 
         Returns:
-            By falling score, ties in the order of `documents`; those that no stage has read have a score of 0.
+            By descending score, ties in the order of `documents`; those that no stage has read score 0.
 
         Raises:
-            InputError: an argument is out of its range; and as the rerankers.
+            InputError: an argument is out of range; and whatever the rerankers raise.
         """
         check_limits(top_k, min_score)
-        if budget_ms is not None and not budget_ms > 0:
-            raise InputError(f"budget_ms is a number of milliseconds above 0, not {budget_ms}.")
+        require(budget_ms is None or budget_ms > 0, f"budget_ms must be above 0, got {budget_ms}.")
         deadline = None if budget_ms is None else self._clock() + budget_ms / 1000
-        (found,) = self.rerank([query], [documents], deadline=deadline)
-        kept = [row for row in found.order.tolist() if found.scores[row] >= min_score][:top_k]
-        return [Ranked(row, float(found.scores[row]), documents[row]) for row in kept]
+        (result,) = self.rerank([query], [documents], deadline=deadline)
+        kept = [row for row in result.order.tolist() if result.scores[row] >= min_score][:top_k]
+        return [Ranked(row, float(result.scores[row]), documents[row]) for row in kept]
 
-    def _run(self, stage: Stage, pace: Pace, pools: Sequence[_Pool], until: float | None) -> None:
-        """One stage: best candidates first, of all queries in turns."""
+    def _run(
+        self, stage: Stage, estimator: LatencyEstimator, pools: Sequence[_Candidates], until: float | None
+    ) -> None:
+        """Run one stage: the best candidate of every query first, then the second of every query, and so on."""
         chosen = [pool.order[: stage.depth] for pool in pools]
-        places = sorted((place, number) for number, rows in enumerate(chosen) for place in range(len(rows)))
-        waiting = [(pools[number], int(chosen[number][place])) for place, number in places]
-        for portion in self._portions(waiting, pace, until):
+        turns = sorted((rank, number) for number, rows in enumerate(chosen) for rank in range(len(rows)))
+        waiting = [(pools[number], int(chosen[number][rank])) for rank, number in turns]
+        for portion in self._portions(waiting, estimator, until):
             pairs = [pool.pair(row) for pool, row in portion]
             started = self._clock()
             relevance = stage.reranker.score(pairs)
-            pace.measured(pairs, self._clock() - started)
+            estimator.record(pairs, self._clock() - started)
             for (pool, row), each in zip(portion, _checked(relevance, len(pairs)), strict=True):
-                pool.reached(row, each)
+                pool.set_relevance(row, each)
         for pool in pools:
-            pool.ordered(stage.name)
+            pool.sort_after(stage.name)
 
     def _portions(
-        self, waiting: Sequence[tuple[_Pool, int]], pace: Pace, until: float | None
-    ) -> Iterator[Sequence[tuple[_Pool, int]]]:
-        """What to read at once: everything, or what a share of the time left suffices for."""
+        self, waiting: Sequence[tuple[_Candidates, int]], estimator: LatencyEstimator, until: float | None
+    ) -> Iterator[Sequence[tuple[_Candidates, int]]]:
+        """What to read in each call: everything at once, or as much as the time left allows."""
         start = 0
         while start < len(waiting):
             count = len(waiting) - start
             if until is not None:
                 pairs = (pool.pair(row) for pool, row in waiting[start:])
-                count = pace.affordable(pairs, until - self._clock())
+                count = estimator.affordable(pairs, until - self._clock())
                 if not count:
                     return
             yield waiting[start : start + count]
             start += count
 
 
-class _Pool:
+class _Candidates:
     """The candidates of one query on their way through the stages."""
 
     def __init__(self, number: int, query: str, texts: Sequence[str], blend: Blend | None) -> None:
         self._number, self._query, self._texts = number, query, texts
         self._blend = blend
         self._relevance = np.zeros(len(texts), dtype=np.float32)
-        self._read = np.zeros(len(texts), dtype=np.bool_)
+        self._read = np.zeros(len(texts), dtype=np.bool_)  # by the present stage
         self._scores = np.zeros(len(texts))
         self.order: Rows = np.arange(len(texts))
         self._ranks = {RECALL: self.order + 1}
@@ -227,12 +219,12 @@ class _Pool:
     def pair(self, row: int) -> Pair:
         return self._query, self._texts[row]
 
-    def reached(self, row: int, relevance: float) -> None:
+    def set_relevance(self, row: int, relevance: float) -> None:
         self._relevance[row] = relevance
         self._read[row] = True
 
-    def ordered(self, stage: str) -> None:
-        """Order all candidates by what is known of them after a stage."""
+    def sort_after(self, stage: str) -> None:
+        """Sort all candidates by what is known of them after a stage."""
         if self._blend is None:
             self._scores = self._relevance.astype(np.float64)
         else:
@@ -243,16 +235,32 @@ class _Pool:
         self._ranks[stage] = np.where(self._read, ranks, 0)
         self._read[:] = False
 
-    def result(self) -> Reranked:
-        return Reranked(self._scores, self._relevance, self.order, self._ranks)
+    def result(self) -> RerankResult:
+        return RerankResult(self._scores, self._relevance, self.order, self._ranks)
+
+
+def _check_stages(stages: Sequence[Stage]) -> None:
+    require(bool(stages), "A Cascade needs at least one stage: pass (reranker, depth) for each.")
+    names = [stage.name for stage in stages]
+    if len({RECALL, *names}) <= len(names):
+        raise InputError(f"Stage names must differ from each other and from '{RECALL}', got {names}.")
+    limit = np.inf
+    for stage in stages:
+        depth = np.inf if stage.depth is None else stage.depth
+        if not 1 <= depth <= limit:
+            raise InputError(
+                f"The depth of '{stage.name}' must be at least 1 and at most that of the stage before it, got "
+                f"{stage.depth}."
+            )
+        limit = depth
 
 
 def _checked(relevance: NDArray[np.float32], count: int) -> list[float]:
     relevance = np.asarray(relevance, dtype=np.float32)
     if relevance.shape != (count,) or not bool(np.all((relevance >= 0) & (relevance <= 1))):
         raise InputError(
-            f"The reranker gave an array of shape {relevance.shape} for {count} pairs: it must give one number in "
-            "[0, 1] for each, so map logits through a sigmoid."
+            f"A reranker must return one number in [0, 1] for each of {count} pairs, got an array of shape "
+            f"{relevance.shape}: map logits through a sigmoid."
         )
     scores: list[float] = relevance.tolist()
     return scores

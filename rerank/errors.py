@@ -1,14 +1,27 @@
-"""Every exception of the package, each also the built-in that a caller would expect.
+"""Every exception of the package. Each is also the built-in exception that a caller would expect.
 
 RerankError
   +- InputError(ValueError)              an argument, pair, grade or age that cannot be used
-  +- ModelError(ValueError)              a model that is there but cannot be used as a cross-encoder
-  +- ModelNotFoundError(OSError)         neither a folder nor a model of the hub
-  +- NotFittedError(RuntimeError)        the model's head is still random
+  +- ModelError(ValueError)              a model that exists but cannot be used as a cross-encoder
+  +- NotFittedError(RuntimeError)        the model's head still has random weights
   +- NotFiniteError(FloatingPointError)  the network computed NaN
+
+A model that cannot be found is a `ModelNotFoundError`, the one that `multimodal` raises too.
 """
 
 from __future__ import annotations
+
+from multimodal.errors import ModelNotFoundError
+
+__all__ = [
+    "InputError",
+    "ModelError",
+    "ModelNotFoundError",
+    "NotFiniteError",
+    "NotFittedError",
+    "RerankError",
+    "require",
+]
 
 
 class RerankError(Exception):
@@ -23,23 +36,19 @@ class ModelError(RerankError, ValueError):
     """A model was found but cannot be used as a cross-encoder with one score."""
 
 
-class ModelNotFoundError(RerankError, OSError):
-    """A model is neither a folder here nor a name that the model hub can give."""
-
-
 class NotFittedError(RerankError, RuntimeError):
-    """A score was asked of a model whose head was freshly added and never trained."""
+    """A score was requested from a model whose head was newly added and never trained."""
 
 
 class NotFiniteError(RerankError, FloatingPointError):
     """The network computed a score or a loss that is not a number."""
 
 
-def require(holds: bool, message: str) -> None:
-    """Refuse what cannot be used.
+def require(condition: bool, message: str) -> None:
+    """Reject what cannot be used.
 
     Raises:
-        InputError: it does not hold.
+        InputError: the condition does not hold.
     """
-    if not holds:
+    if not condition:
         raise InputError(message)

@@ -1,4 +1,4 @@
-"""Which words mattered: each is left out in turn, and the logit is looked at."""
+"""Which words of a pair matter to the cross-encoder: what the logit loses when each is left out in turn."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rerank.tokens import Pair
+from rerank.cross_encoder.tokens import Pair
 
-MOST_WORDS = 100
+MAX_WORDS = 100
 _HAN = "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-# One Chinese character, or letters and digits with single signs inside, such as "don't", "3.5mm" and "wi-fi".
+# One Chinese character, or letters and digits with single marks inside, such as "don't", "3.5mm" and "wi-fi".
 _WORD = re.compile(f"[{_HAN}]|[^\\W{_HAN}]+(?:[-.,'\u2019][^\\W{_HAN}]+)*")
 
 
 class WordWeight(NamedTuple):
-    """What one word, at one place, gives to a pair's logit.
+    """What one word, at one position, contributes to a pair's logit.
 
     Args:
-        word: as it is in the text; of Chinese, one character.
+        word: as it stands in the text; in Chinese, a single character.
         in_query: whether the text is the query; otherwise it is the document.
         start: where the word starts in its text, in characters.
         end: where it ends.
-        weight: how much the logit falls without the word; below 0, the word speaks against the pair.
+        weight: by how much the logit falls without the word; below 0, the word counts against the pair.
     """
 
     word: str
@@ -37,11 +37,11 @@ class WordWeight(NamedTuple):
 
 
 def word_weights(
-    logits: Callable[[Sequence[Pair]], NDArray[np.float32]], query: str, document: str, most_words: int
+    logits: Callable[[Sequence[Pair]], NDArray[np.float32]], query: str, document: str, max_words: int
 ) -> list[WordWeight]:
-    """The words of a pair, the weightiest first; see `CrossEncoderReranker.explain`."""
-    places = [(True, *span) for span in _spans(query, most_words)]
-    places += [(False, *span) for span in _spans(document, most_words)]
+    """The words of a pair by descending weight; see `CrossEncoderReranker.explain`."""
+    places = [(True, *span) for span in _spans(query, max_words)]
+    places += [(False, *span) for span in _spans(document, max_words)]
     without: list[Pair] = [
         (_without(query, start, end), document) if in_query else (query, _without(document, start, end))
         for in_query, start, end in places
@@ -54,11 +54,11 @@ def word_weights(
     return sorted(words, key=lambda word: -word.weight)
 
 
-def _spans(text: str, most: int) -> Iterator[tuple[int, int]]:
-    # Accents and vowel signs that are characters of their own belong to their word.
+def _spans(text: str, limit: int) -> Iterator[tuple[int, int]]:
+    # Combining marks, such as accents and vowel signs, belong to their word.
     letters = "".join("x" if unicodedata.category(sign).startswith("M") else sign for sign in text)
     for number, match in enumerate(_WORD.finditer(letters)):
-        if number == most:
+        if number == limit:
             return
         yield match.span()
 

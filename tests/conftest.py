@@ -20,7 +20,7 @@ from multimodal import ClipEncoder, TextEncoder
 # Few examples unless `--hypothesis-profile thorough` asks for many, as `.ci/run` does. No deadlines: a busy machine
 # is no defect.
 settings.register_profile("fast", max_examples=20, deadline=None)
-settings.register_profile("thorough", max_examples=200, deadline=None)
+settings.register_profile("thorough", max_examples=100, deadline=None)
 settings.load_profile("fast")
 
 WORDS = ["red", "blue", "green", "mug", "lamp", "chair", "steel", "wood", "paper", "table", "abc"]

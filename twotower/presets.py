@@ -11,8 +11,7 @@ from multimodal.clip.encoder import ClipEncoder
 from multimodal.fusion import WeightedConcat, WeightedSum
 from multimodal.text.encoder import TextEncoder
 from rerank.cascade import Cascade, Stage
-from rerank.decay import Decay
-from rerank.decay_by import DecayBy
+from rerank.decay import Decay, DecayBy
 from twotower import types
 from twotower.corpus.item_text import ItemText
 from twotower.corpus.persistent import PersistentCorpus

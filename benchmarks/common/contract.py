@@ -1,9 +1,10 @@
-"""The one file format of all benchmarks, and the sentence that each ends with."""
+"""The one format of all result files."""
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -17,11 +18,14 @@ from benchmarks.common.machine import commit, hardware, versions
 
 RESULTS = Path(__file__).parents[1] / "results"
 Parameter: TypeAlias = "str | int | float | bool | None"
+FOLDERS = re.compile(
+    r"(?:(?<=^)|(?<=:))(?:~|\.{0,2})/(?:[^/:]+/)*(?=[^/:])"
+)  # before the last name of a path
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """What repetitions of one measurement gave."""
+    """The median and range of repeated measurements; of a ratio of means, its 95 % interval."""
 
     median: float
     min: float
@@ -32,6 +36,12 @@ class Spread:
     def of(cls, values: Sequence[float] | NDArray[np.float64]) -> Spread:
         """The spread of at least one value."""
         return cls(float(np.median(values)), float(np.min(values)), float(np.max(values)), len(values))
+
+    def __str__(self) -> str:
+        return f"{self.median:.4g} ({self.min:.4g} to {self.max:.4g})"
+
+
+Metrics: TypeAlias = Mapping[str, float | Spread]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,30 +56,30 @@ class Row:
 
     system: str
     params: Mapping[str, Parameter]
-    metrics: Mapping[str, float | Spread]
+    metrics: Metrics
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Result:
-    """What one run of a benchmark measured.
+    """The measurements of one run.
 
     Args:
         benchmark: its name.
         seed: of everything random.
-        rows: one for each system (and setting).
-        ratios: by "OURS / PEER : METRIC", from repetitions of the same run; above 1 is better for a rate,
-            below 1 for a time.
-        headline: one sentence with the ratio that matters most.
+        rows: one for each system and setting.
+        ratios: by "OURS / PEER : METRIC", measured in this run; better than the peer is above 1 for a rate or a
+            quality and below 1 for a time.
+        headline: one sentence with the most important number.
     """
 
     benchmark: str
     seed: int
-    rows: Sequence[Row]
-    headline: str
-    ratios: Mapping[str, Spread] = field(default_factory=dict)
+    rows: list[Row] = field(default_factory=list)
+    ratios: dict[str, Spread] = field(default_factory=dict)
+    headline: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """The contract's keys, with commit, versions and hardware of now."""
+        """The keys of the contract, with the current commit, versions and hardware."""
         return {
             "benchmark": self.benchmark,
             "commit": commit(),
@@ -79,7 +89,7 @@ class Result:
             "rows": [
                 {
                     "system": row.system,
-                    "params": dict(row.params),
+                    "params": {name: portable(value) for name, value in row.params.items()},
                     "metrics": {name: _plain(value) for name, value in row.metrics.items()},
                 }
                 for row in self.rows
@@ -91,18 +101,23 @@ class Result:
         }
 
 
+def portable(value: Parameter) -> Parameter:
+    """A parameter without the folders that lead to a file: result files are published."""
+    return FOLDERS.sub("", value) if isinstance(value, str) else value
+
+
 def write(result: Result, out: Path | None) -> Path:
-    """Write a result as JSON, whole or not at all.
+    """Write a result as JSON, completely or not at all.
 
     Args:
-        result: what was measured.
+        result: the measurements.
         out: the file; None is results/NAME-<utc>.json in this folder.
 
     Returns:
         The file.
 
     Raises:
-        ValueError: a metric or ratio is not finite, which JSON cannot hold and nobody can read.
+        ValueError: a metric or ratio is not finite, which JSON cannot hold.
     """
     content = result.to_json()
     if out is None:
@@ -119,5 +134,5 @@ def _plain(value: float | Spread) -> float | dict[str, float]:
     if isinstance(value, Spread):
         return asdict(value)
     if not math.isfinite(value):
-        raise ValueError(f"A metric is {value}; leave out what could not be measured.")
+        raise ValueError(f"a metric is {value}: leave out what could not be measured")
     return float(value)

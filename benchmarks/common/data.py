@@ -1,4 +1,4 @@
-"""Data for benchmarks: any BEIR folder, or the sample shop written as one."""
+"""The data of a benchmark: any BEIR folder, or the sample shop written as one."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from benchmarks.common.scratch import scratch_folder
+from benchmarks.common.machine import scratch_folder
+from twotower.evaluation.metrics import Qrels
 from twotower.ingest import read_catalogue, read_qrels, read_queries
 from twotower.recall.columns import Columns
 from twotower.recall.filters import parse_where
@@ -28,17 +30,31 @@ class Dataset:
     folder: Path
     items: tuple[Item, ...]
     queries: Mapping[str, Query]
-    qrels: Mapping[str, Mapping[str, int]]
+    qrels: Qrels
 
     @property
     def worded(self) -> dict[str, Query]:
-        """The queries that are not photos alone, by id: all that a system of words can be asked."""
+        """The queries that have words, by id: a text system can answer no others."""
         return {name: query for name, query in self.queries.items() if query.text.strip()}
 
     @property
     def texts(self) -> dict[str, str]:
         """The words of every query by id; "" for a photo alone."""
         return {name: query.text for name, query in self.queries.items()}
+
+    @property
+    def has_photos(self) -> bool:
+        """Whether any item has a photo."""
+        return any(item.image is not None for item in self.items)
+
+    def judged_only(self, least: int) -> dict[str, dict[str, int]]:
+        """The grades of items in the corpus, for each query with words and at least so many of them."""
+        known = {item.id for item in self.items}
+        judged = {
+            query: {item: grade for item, grade in self.qrels[query].items() if item in known}
+            for query in self.worded
+        }
+        return {query: grades for query, grades in judged.items() if len(grades) >= least}
 
 
 def read_dataset(
@@ -51,8 +67,8 @@ def read_dataset(
 ) -> Dataset:
     """Read a BEIR folder.
 
-    Some data sets judge a split over its own products only, named by the attribute "split". Where every judged
-    product carries the split's name there, the others are left out: they are unjudged because nobody looked.
+    Some data sets judge a split over its own products only, which the attribute "split" names. If every judged
+    product has the split's name there, the others are left out: nobody has looked at them.
 
     Args:
         folder: None makes the sample shop in a temporary folder.
@@ -65,21 +81,16 @@ def read_dataset(
     qrels = dict(list(read_qrels(folder, split).items())[:limit])
     queries = read_queries(folder)
     items = tuple(read_catalogue(folder))
-    if where is None and _judges_only(items, split, qrels):
+    judged = {item for grades in qrels.values() for item in grades}
+    if where is None and all(item.attributes.get("split") == split for item in items if item.id in judged):
         where = {"split": split}
     if where is not None:
         passes = parse_where(where).mask(Columns.of(items))
         items = tuple(item for item, passed in zip(items, passes, strict=True) if passed)
     if corpus_limit is not None:
-        judged = {item_id for grades in qrels.values() for item_id in grades}
-        spare = sorted(range(len(items)), key=lambda row: items[row].id not in judged)  # stable: judged first
-        items = tuple(items[row] for row in sorted(spare[: max(corpus_limit, len(judged))]))
+        judged_first = sorted(range(len(items)), key=lambda row: items[row].id not in judged)  # stable
+        items = tuple(items[row] for row in sorted(judged_first[: max(corpus_limit, len(judged))]))
     return Dataset(folder, items, {query: queries[query] for query in qrels}, qrels)
-
-
-def _judges_only(items: Iterable[Item], split: str, qrels: Mapping[str, Mapping[str, int]]) -> bool:
-    judged = {item_id for grades in qrels.values() for item_id in grades}
-    return all(item.attributes.get("split") == split for item in items if item.id in judged)
 
 
 def sample_folder() -> Path:
@@ -88,34 +99,36 @@ def sample_folder() -> Path:
 
     folder = scratch_folder("sample")
     shop = make_shop(folder)
-    corpus = (
-        {
-            "_id": item.id,
-            "title": item.title,
-            "text": item.text,
-            "metadata": {
-                "image": str(Path(item.image).resolve().relative_to(folder.resolve()))
-                if item.image
-                else None,
-                "time": item.time.isoformat() if item.time else None,
-            },
-        }
-        for item in shop.items
+    write_json_lines(
+        folder / "corpus.jsonl",
+        (
+            {
+                "_id": item.id,
+                "title": item.title,
+                "text": item.text,
+                "metadata": {
+                    "image": None if item.image is None else f"photos/{Path(str(item.image)).name}",
+                    "time": None if item.time is None else item.time.isoformat(),
+                },
+            }
+            for item in shop.items
+        ),
     )
-    _write_lines(folder / "corpus.jsonl", (json.dumps(row, ensure_ascii=False) for row in corpus))
-    queries = ({"_id": query.id, "text": query.text} for query in shop.queries)
-    _write_lines(folder / "queries.jsonl", (json.dumps(row, ensure_ascii=False) for row in queries))
+    write_json_lines(
+        folder / "queries.jsonl", ({"_id": query.id, "text": query.text} for query in shop.queries)
+    )
     (folder / "qrels").mkdir()
     for split, name in (("train", "train"), ("test", "dev")):
-        judged = (
-            f"{query.id}\t{item}\t{grade}"
+        judged = [
+            f"{query.id}\t{item}\t{grade}\n"
             for query in shop.queries
             if query.split == split
             for item, grade in shop.qrels[query.id].items()
-        )
-        _write_lines(folder / "qrels" / f"{name}.tsv", ["query-id\tcorpus-id\tscore", *judged])
+        ]
+        (folder / "qrels" / f"{name}.tsv").write_text("query-id\tcorpus-id\tscore\n" + "".join(judged))
     return folder
 
 
-def _write_lines(path: Path, lines: Iterable[str]) -> None:
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+def write_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write one JSON object a line."""
+    path.write_text("".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows), encoding="utf-8")

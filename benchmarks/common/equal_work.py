@@ -9,14 +9,13 @@ TOLERANCE = 1e-4
 
 
 class UnequalWorkError(RuntimeError):
-    """A peer computed something else than we did, so that its time says nothing about ours."""
+    """A peer computed something else than we did, so its time says nothing about ours."""
 
 
 def require_equal_scores(ours: NDArray[np.float32], peer: NDArray[np.float32], name: str) -> None:
-    """Check that a peer scores the same pairs the same.
+    """Check that a peer gives the same scores to the same pairs.
 
-    An untrained head gives all pairs nearly one score, so the tolerance also shrinks with what the scores tell
-    apart.
+    An untrained head gives all pairs nearly one score, so the tolerance also shrinks with the spread of the scores.
 
     Args:
         ours: in [0, 1], shape (n,).
@@ -28,11 +27,11 @@ def require_equal_scores(ours: NDArray[np.float32], peer: NDArray[np.float32], n
     """
     tolerance = min(TOLERANCE, 0.02 * float(np.std(ours))) if len(ours) > 1 else TOLERANCE
     if ours.shape != peer.shape:
-        raise UnequalWorkError(f"{name} gave scores of shape {peer.shape} for {ours.shape}: no fair peer.")
+        raise UnequalWorkError(f"{name} gave scores of shape {peer.shape} for {ours.shape}: no fair peer")
     apart = float(np.abs(ours - peer).max())
     if not apart <= tolerance:  # NaN too
         raise UnequalWorkError(
-            f"{name} gave scores up to {apart:.2g} from ours for the same pairs: no fair peer."
+            f"{name} gave scores up to {apart:.2g} from ours for the same pairs: no fair peer"
         )
 
 
@@ -54,9 +53,9 @@ def require_equal_vectors(ours: NDArray[np.float32], peer: NDArray[np.float32], 
         UnequalWorkError: a cosine is 1e-4 or more below 1, or the peer's rows are not of unit length.
     """
     if ours.shape != peer.shape:
-        raise UnequalWorkError(f"{name} gave vectors of shape {peer.shape} for {ours.shape}: no fair peer.")
+        raise UnequalWorkError(f"{name} gave vectors of shape {peer.shape} for {ours.shape}: no fair peer")
     least = float(cosines(ours, peer).min())
     if not np.allclose(np.linalg.norm(peer, axis=1), 1, atol=TOLERANCE) or not least > 1 - TOLERANCE:
         raise UnequalWorkError(
-            f"{name} gave vectors of cosine {least:.5f} to ours for one input: no fair peer."
+            f"{name} gave vectors of cosine {least:.5f} to ours for one input: no fair peer"
         )

@@ -1,4 +1,4 @@
-"""How much of the processor a model uses: its floating-point operations beside a large matrix product's."""
+"""Floating-point operations of a model per second, beside those of a large matrix product."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Given = ParamSpec("Given")
 Found = TypeVar("Found")
-# Their layers are the ones of BERT; a gated or convolutional layer would need another formula.
+# Their layers are BERT's; a gated or convolutional layer would need another formula.
 BERT_LIKE = ("bert", "camembert", "roberta", "xlm-roberta")
 
 
@@ -54,8 +54,8 @@ def counted_flops(call: Callable[[], object]) -> float:
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
-    # Fused attention is invisible to the counter on a CPU, so it is taken apart. The native fast path of a
-    # transformer layer is too; it is off while gradients are on.
+    # The counter does not see fused attention on a CPU, nor a transformer layer's native fast path, which is off
+    # while gradients are on.
     with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         call()
     return float(counter.get_total_flops())
@@ -77,15 +77,27 @@ class Ceiling:
     size: int
     dtype: str
 
+    def row(self, seconds: Seconds, params: Mapping[str, Parameter]) -> Row:
+        """What it reached in turns with the systems."""
+        speed = Spread.of(self.flops / seconds / 1e9)
+        return Row("torch.matmul", {"rows": self.size, "dtype": self.dtype, **params}, {"gflop_per_s": speed})
+
+    def shares(self, flops: float | None, seconds: Seconds, own_seconds: Seconds) -> dict[str, Spread]:
+        """gflop_per_s of a system, and flops_share of this ceiling, repetition by repetition.
+
+        Args:
+            flops: operations of one repetition of the system; None gives no metrics.
+            seconds: of the system's repetitions, shape (repetitions,).
+            own_seconds: of the ceiling's, of the same shape.
+        """
+        if flops is None:
+            return {}
+        share = (flops / seconds) / (self.flops / own_seconds)
+        return {"gflop_per_s": Spread.of(flops / seconds / 1e9), "flops_share": Spread.of(share)}
+
 
 def matmul_ceiling(device: str, dtype: torch.dtype, *, quick: bool) -> Ceiling:
-    """The product in the model's precision on its device, warmed up.
-
-    Args:
-        device: as torch names it.
-        dtype: what the model computes in.
-        quick: whether to multiply small ones.
-    """
+    """The product in the model's precision on its device, warmed up; of small matrices if it has to be quick."""
     import torch
 
     size = 512 if quick else 8192 if device.startswith("cuda") else 2048
@@ -93,31 +105,6 @@ def matmul_ceiling(device: str, dtype: torch.dtype, *, quick: bool) -> Ceiling:
     multiply = synchronised(lambda: left @ right, device)
     multiply()
     return Ceiling(multiply, 2.0 * size**3, size, str(dtype).removeprefix("torch."))
-
-
-def flop_metrics(
-    seconds: Seconds, flops: float | None, ceiling_seconds: Seconds, ceiling: Ceiling
-) -> dict[str, Spread]:
-    """gflop_per_s, and flops_share as its share of the ceiling measured in the same repetition.
-
-    Args:
-        seconds: of each repetition, shape (repetitions,).
-        flops: operations of one repetition; None gives no metrics.
-        ceiling_seconds: of the ceiling's repetitions, shape (repetitions,).
-        ceiling: what those did.
-    """
-    if flops is None:
-        return {}
-    share = (flops / seconds) / (ceiling.flops / ceiling_seconds)
-    return {"gflop_per_s": Spread.of(flops / seconds / 1e9), "flops_share": Spread.of(share)}
-
-
-def ceiling_row(ceiling: Ceiling, seconds: Seconds, params: Mapping[str, Parameter]) -> Row:
-    """What the ceiling reached, beside the systems that took turns with it."""
-    speed = Spread.of(ceiling.flops / seconds / 1e9)
-    return Row(
-        "torch.matmul", {"rows": ceiling.size, "dtype": ceiling.dtype, **params}, {"gflop_per_s": speed}
-    )
 
 
 def synchronised(call: Callable[Given, Found], device: str) -> Callable[Given, Found]:

@@ -1,13 +1,17 @@
-"""What a number was measured on: commit, versions, hardware, threads, memory."""
+"""The machine and the versions that a number was measured with."""
 
 from __future__ import annotations
 
+import atexit
 import os
 import platform
 import resource
+import shutil
 import subprocess
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
+from tempfile import mkdtemp
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = (
@@ -19,7 +23,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 
 def commit() -> str:
-    """The checkout's commit, with "+changes" if files differ from it; "unknown" outside of one."""
+    """The checkout's commit, with "+changes" if files differ from it; "unknown" outside a checkout."""
     try:
         head = _git("rev-parse", "HEAD")
         return head + ("+changes" if _git("status", "--porcelain", "--untracked-files=no") else "")
@@ -28,18 +32,16 @@ def commit() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Python and every installed package that a benchmark may use."""
+    """Versions of Python and of every installed package that a benchmark may use."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
     return found
 
 
 def hardware() -> dict[str, str | int]:
-    """Processor, cores, threads in use, memory, and the GPU where there is one."""
+    """Processor, cores, threads in use, memory, operating system, and the GPU if there is one; no host name."""
     import torch
 
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -48,7 +50,7 @@ def hardware() -> dict[str, str | int]:
         "cores": len(os.sched_getaffinity(0)),
         "threads": torch.get_num_threads(),
         "memory_gib": round(memory / 2**30),
-        "system": platform.platform(terse=True),
+        "system": platform.system(),
     }
     if torch.cuda.is_available():
         facts["gpu"] = torch.cuda.get_device_name()
@@ -56,7 +58,7 @@ def hardware() -> dict[str, str | int]:
 
 
 def pin_threads(threads: int) -> None:
-    """Let every library use so many threads, those loaded already and those that read the environment later."""
+    """Set the number of threads of every library, loaded already or loaded later."""
     for variable in THREAD_VARIABLES:
         os.environ[variable] = str(threads)
     import faiss
@@ -71,6 +73,21 @@ def pin_threads(threads: int) -> None:
 def peak_rss_mb() -> float:
     """The most memory that this process has held, in MB (10**6 bytes)."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+
+
+def held_mb(entry: str = "VmRSS") -> float:
+    """The memory that this process holds now, in MB (10**6 bytes); "RssAnon" leaves out mapped files. Linux only."""
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith(f"{entry}:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    raise ValueError(f"/proc/self/status has no entry {entry}")
+
+
+def scratch_folder(name: str) -> Path:
+    """A new empty temporary folder, removed when the process ends."""
+    folder = Path(mkdtemp(prefix=f"twotower-{name}-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _git(*arguments: str) -> str:

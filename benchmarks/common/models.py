@@ -5,20 +5,27 @@ from __future__ import annotations
 import argparse
 
 from benchmarks.common.contract import Parameter
-from benchmarks.common.scratch import scratch_folder
+from benchmarks.common.data import Dataset
+from benchmarks.common.machine import scratch_folder
 from multimodal import ClipEncoder, TextEncoder
 from multimodal.hub import DEFAULT_TEXT_MODEL, locate
 from rerank import Cascade, CrossEncoderReranker
+from twotower import DualEncoder, Retriever
+
+
+def text_name(options: argparse.Namespace) -> str:
+    """Folder or hub name of `--text-model`, for a result's parameters."""
+    return options.text_model or DEFAULT_TEXT_MODEL
 
 
 def text_model(options: argparse.Namespace) -> str:
     """Folder or hub name of `--text-model`, as sentence-transformers takes it."""
-    return locate(options.text_model or DEFAULT_TEXT_MODEL)
+    return locate(text_name(options))
 
 
 def text_encoder(options: argparse.Namespace) -> TextEncoder:
     """Our encoder over `--text-model`."""
-    return TextEncoder(options.text_model or DEFAULT_TEXT_MODEL, device=options.device)
+    return TextEncoder(text_name(options), device=options.device)
 
 
 def image_encoder(options: argparse.Namespace) -> ClipEncoder:
@@ -40,7 +47,7 @@ def reranker(options: argparse.Namespace) -> CrossEncoderReranker | None:
 
 
 def cascade(options: argparse.Namespace) -> Cascade | None:
-    """The student reads many and `--reranker` the best of them, both by `--backend`; None without a student."""
+    """The student reads many candidates and `--reranker` the best of them; None without a student."""
     large = reranker(options)
     if options.student is None or large is None:
         return None
@@ -50,7 +57,7 @@ def cascade(options: argparse.Namespace) -> Cascade | None:
 
 
 def cascade_params(options: argparse.Namespace) -> dict[str, Parameter]:
-    """What `cascade` reads with."""
+    """The parameters of `cascade`."""
     many, few = options.student_depth
     return {"student": options.student, "student_depth": many, "reranker_depth": few}
 
@@ -68,3 +75,22 @@ def cross_encoder_folder(options: argparse.Namespace) -> str:
         network = CrossEncoder(text_model(options), num_labels=1, device="cpu")
     network.save_pretrained(str(folder), create_model_card=False)
     return str(folder)
+
+
+def dense_retriever(data: Dataset, options: argparse.Namespace) -> Retriever:
+    """The items recalled by `--text-model` alone, encoded now or read from the store of `--store`.
+
+    Raises:
+        ValueError: the store holds another number of items.
+    """
+    encoder = DualEncoder(text_encoder(options))
+    if options.store is None:
+        retriever = Retriever(encoder, hybrid=None)
+        retriever.upsert(data.items, on_error="skip")
+        return retriever
+    retriever = Retriever.open(options.store, encoder=encoder, read_only=True)
+    if len(retriever) != len(data.items):
+        raise ValueError(
+            f"store '{options.store}' holds {len(retriever)} items, but the data {len(data.items)}"
+        )
+    return retriever.using(hybrid=None, decay=None)

@@ -10,15 +10,13 @@ from tqdm.auto import tqdm
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder, SentenceTransformer
 
-SentencePairs = list[tuple[str, str]]
-
 
 class StraightRecipe:
-    """Retrieve with one model and rerank with another, as the documentation writes it.
+    """Retrieve with one model and rerank with another, as the documentation does it.
 
     Args:
         bi_encoder: for queries and documents.
-        cross_encoder: None to keep the order of retrieval.
+        cross_encoder: None keeps the order of retrieval.
         documents: texts by id.
     """
 
@@ -50,7 +48,7 @@ class StraightRecipe:
         found = self._retrieve(queries, depth)
         if self._cross_encoder is None:
             return [{self._ids[hit["corpus_id"]]: float(hit["score"]) for hit in hits} for hits in found]
-        pairs: SentencePairs = [
+        pairs: list[tuple[str, str]] = [
             (query, self._texts[hit["corpus_id"]])
             for query, hits in zip(queries, found, strict=True)
             for hit in hits

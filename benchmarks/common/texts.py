@@ -21,10 +21,7 @@ Lengths = NDArray[np.int64]
 def words_of(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     """Words of Latin letters that the tokenizer knows as one token each, so that n of them make n tokens.
 
-    Which words a text has is nothing to the network. Splitting rare words costs a tokenizer a little more than this.
-
-    Args:
-        tokenizer: of the model that will read them.
+    The network does not care which words a text has; splitting rare words costs a tokenizer a little more than this.
     """
     pieces = {piece.lstrip("▁Ġ") for piece in tokenizer.get_vocab()}
     words = sorted(word for word in pieces if word.isascii() and word.isalpha() and 3 <= len(word) <= 10)
@@ -40,7 +37,7 @@ def draw_lengths(mix: str, count: int, most: int, rng: np.random.Generator) -> L
         mix: "short" is 3 to 12, "long" is 100 to 300, both uniform; "mixed" is log-normal about a median of 40.
         count: n.
         most: longer ones are cut to this, so that no model cuts them.
-        rng: where the randomness comes from.
+        rng: source of randomness.
     """
     drawn = {
         "short": lambda: rng.integers(3, 13, count),
@@ -56,7 +53,7 @@ def draw_texts(words: Sequence[str], lengths: Iterable[int], rng: np.random.Gene
     Args:
         words: at least a few.
         lengths: words of each text.
-        rng: where the randomness comes from.
+        rng: source of randomness.
 
     Raises:
         ValueError: the words are too few for so many different texts.
@@ -68,19 +65,15 @@ def draw_texts(words: Sequence[str], lengths: Iterable[int], rng: np.random.Gene
             if text not in texts:
                 break
         else:
-            raise ValueError(f"{len(words)} words make too few texts of {length} words: use another model.")
+            raise ValueError(f"{len(words)} words make too few texts of {length} words: use another model")
         texts[text] = None
     return list(texts)
 
 
 def item_texts(items: Iterable[Item], mix: str) -> list[str]:
     """The different titles ("short"), descriptions ("long") or both together ("mixed") of a corpus, none empty."""
-    part = {
-        "short": lambda item: item.title,
-        "long": lambda item: item.text,
-        "mixed": lambda item: item.words,
-    }
-    return [text for text in dict.fromkeys(part[mix](item).strip() for item in items) if text]
+    attribute = {"short": "title", "long": "text", "mixed": "words"}[mix]
+    return [text for text in dict.fromkeys(getattr(item, attribute).strip() for item in items) if text]
 
 
 def choose(texts: Sequence[str], count: int, rng: np.random.Generator) -> list[str]:
@@ -91,7 +84,7 @@ def choose(texts: Sequence[str], count: int, rng: np.random.Generator) -> list[s
     """
     if len(texts) < count:
         raise ValueError(
-            f"The data has {len(texts)} different texts where {count} are needed: pass larger data."
+            f"the data has {len(texts)} different texts where {count} are needed: pass larger data"
         )
     return [texts[row] for row in rng.choice(len(texts), count, replace=False)]
 
@@ -99,7 +92,7 @@ def choose(texts: Sequence[str], count: int, rng: np.random.Generator) -> list[s
 def count_tokens(
     tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], seconds: Sequence[str] | None, max_length: int
 ) -> Lengths:
-    """Tokens that a model reads of each text or pair, special tokens included and what is cut left out.
+    """Tokens that a model reads of each text or pair, including special tokens, without what is cut off.
 
     Args:
         tokenizer: of the model.

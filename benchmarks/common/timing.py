@@ -1,4 +1,4 @@
-"""Fair timing: systems take turns within each repetition, so that a drifting machine drifts for all of them."""
+"""Fair timing: systems take turns within each repetition, so that a drifting machine affects all of them alike."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm.auto import trange
 
 from benchmarks.common.contract import Spread
 
@@ -16,6 +17,7 @@ Input = TypeVar("Input")
 Clock: TypeAlias = Callable[[], float]
 Seconds: TypeAlias = NDArray[np.float64]
 REPETITIONS = 5
+OURS = "twotower"  # the names of our systems start with this
 
 
 def interleaved(
@@ -29,9 +31,9 @@ def interleaved(
 
     Args:
         systems: what to time, by name.
-        repetitions: counted calls of each.
-        warm_up: calls of each before, not counted.
-        clock: seconds since any moment.
+        repetitions: timed calls of each.
+        warm_up: calls of each beforehand, not counted.
+        clock: a monotonic clock, in seconds.
 
     Returns:
         Seconds of each repetition, shape (repetitions,), by name.
@@ -40,8 +42,8 @@ def interleaved(
         for call in systems.values():
             call()
     seconds = {name: np.empty(repetitions) for name in systems}
-    for repetition in range(repetitions):
-        for name in _turn(list(systems), repetition):
+    for repetition in _progress(repetitions):
+        for name in rotated(list(systems), repetition):
             start = clock()
             systems[name]()
             seconds[name][repetition] = clock() - start
@@ -56,17 +58,17 @@ def interleaved_calls(
     warm_up: int = 5,
     clock: Clock = time.perf_counter,
 ) -> dict[str, Seconds]:
-    """Time every call on every input; for each the systems come in another random order.
+    """Time every call on every input; for each input the systems run in another random order.
 
-    Were the order only rotated, a system would nearly always follow the same other one. Where both read the same
-    memory, it would find it in the caches.
+    If the order were only rotated, a system would nearly always follow the same other one, and where both read the
+    same memory it would find it in the caches.
 
     Args:
         systems: what to time, by name; each takes one input.
         inputs: at least one.
-        repetitions: how often all inputs are gone through.
-        warm_up: inputs that each system sees before, not counted.
-        clock: seconds since any moment.
+        repetitions: passes over all inputs.
+        warm_up: inputs that each system gets beforehand, not counted.
+        clock: a monotonic clock, in seconds.
 
     Returns:
         Seconds of each call, shape (repetitions, inputs), by name.
@@ -76,7 +78,7 @@ def interleaved_calls(
             call(given)
     seconds = {name: np.empty((repetitions, len(inputs))) for name in systems}
     order, shuffle = list(systems), random.Random(0).shuffle
-    for repetition in range(repetitions):
+    for repetition in _progress(repetitions):
         for place, given in enumerate(inputs):
             shuffle(order)
             for name in order:
@@ -86,8 +88,14 @@ def interleaved_calls(
     return seconds
 
 
+def rotated(names: list[Input], turn: int) -> list[Input]:
+    """The names in their order, beginning at another one each turn."""
+    start = turn % len(names)
+    return names[start:] + names[:start]
+
+
 def rate(seconds: Seconds, count: int) -> Spread:
-    """Things a second, from the seconds of each repetition that handled `count` of them."""
+    """Things per second, from the seconds of each repetition that handled `count` of them."""
     return Spread.of([count / each for each in seconds])
 
 
@@ -117,6 +125,16 @@ def rate_ratio(ours: Seconds, peer: Seconds) -> Spread:
     return Spread.of(peer / ours)
 
 
-def _turn(names: list[str], turn: int) -> list[str]:
-    start = turn % len(names)
-    return names[start:] + names[:start]
+def ratios(
+    measure: str, seconds: Mapping[str, Seconds], compare: Callable[[Seconds, Seconds], Spread] = rate_ratio
+) -> dict[str, Spread]:
+    """Each of our systems compared with every peer, by "OURS / PEER : MEASURE"."""
+    ours = [name for name in seconds if name.startswith(OURS)]
+    peers = [name for name in seconds if not name.startswith(OURS)]
+    return {
+        f"{own} / {peer} : {measure}": compare(seconds[own], seconds[peer]) for own in ours for peer in peers
+    }
+
+
+def _progress(repetitions: int) -> trange:
+    return trange(repetitions, desc="timing", unit="repetition", disable=None, leave=False)

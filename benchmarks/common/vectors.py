@@ -1,22 +1,26 @@
-"""Seeded vectors that look like a catalogue's, what is truly nearest among them, and stand-ins for the encoder."""
+"""Seeded vectors that resemble a catalogue's, their true nearest neighbours, and an encoder that looks them up."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.common.contract import Parameter
 from twotower.recall.selection import Mask, Rows
-from twotower.types import Item, Query, Vectors
+from twotower.recall.vectors.graph import CONSTRUCTION_DEPTH, LINKS, SEARCH_DEPTH
+from twotower.types import Item, Vectors
 
+K = 10
 DIM = 384
 CLUSTER = 200  # items of a cluster, on average
 LATENT = 32  # directions in which clusters and items differ; real embeddings have few as well
-BLOCK = 50_000  # rows made at a time
-BUCKETS = 1_000  # the attribute "bucket" of an item is in [0, BUCKETS), as often each
+BLOCK = 50_000  # rows made or indexed at a time
+BUCKETS = 1_000  # the attribute "bucket" of an item is in [0, BUCKETS), each value equally often
 SELECTIVITIES = (0.5, 0.1, 0.01, 0.001)
 
 
@@ -44,7 +48,7 @@ class Points:
 
     @property
     def names(self) -> list[str]:
-        """What to ask `LookupEncoder` for each query."""
+        """The text that `LookupEncoder` turns into each query's vector."""
         return [str(row) for row in range(self.size, len(self.table))]
 
 
@@ -72,13 +76,8 @@ def clustered(size: int, queries: int, *, seed: int, dim: int = DIM) -> Points:
 
 
 def buckets(size: int, seed: int) -> NDArray[np.int64]:
-    """The attribute that filters read, shape (size,); it has nothing to do with the vectors."""
+    """The attribute that filters read, shape (size,); it is independent of the vectors."""
     return np.random.default_rng(seed + 1).permutation(size) % BUCKETS
-
-
-def allowed_rows(bucket: NDArray[np.int64], selectivity: float) -> Mask:
-    """Rows that the filter `bucket < cut(selectivity)` lets through."""
-    return np.asarray(bucket < cut(selectivity), dtype=np.bool_)
 
 
 def cut(selectivity: float) -> int:
@@ -86,8 +85,13 @@ def cut(selectivity: float) -> int:
     return round(selectivity * BUCKETS)
 
 
+def allowed_rows(bucket: NDArray[np.int64], selectivity: float) -> Mask:
+    """Rows that the filter `bucket < cut(selectivity)` lets through."""
+    return np.asarray(bucket < cut(selectivity), dtype=np.bool_)
+
+
 def make_items(bucket: NDArray[np.int64]) -> Iterator[Item]:
-    """Small items: the row in the table as id, one title for all, and the attribute that filters read."""
+    """Small items: the row in the table as id, the same title for all, and the attribute that filters read."""
     for row, value in enumerate(bucket.tolist()):
         yield Item(str(row), "item", attributes={"bucket": value})
 
@@ -107,7 +111,7 @@ class LookupEncoder:
         """The rows that the items' ids name, float32 of shape (n, dim)."""
         return self._table[[int(item.id) for item in items]]
 
-    def encode_queries(self, queries: Sequence[Query]) -> Vectors:
+    def encode_queries(self, queries: Sequence[str]) -> Vectors:
         """The rows that the queries' words name, float32 of shape (n, dim)."""
         return self._table[[int(query) for query in queries]]
 
@@ -142,7 +146,7 @@ def recall_at_k(found: Sequence[Sequence[int]], truth: Rows) -> float:
         truth: shape (q, k), as `exact` gives it, with at least one row of each query.
     """
     if len(found) != len(truth):
-        raise ValueError(f"There are {len(found)} answers to {len(truth)} queries: answer each one.")
+        raise ValueError(f"there are {len(found)} answers to {len(truth)} queries: answer each one")
     shares = []
     for answer, nearest in zip(found, truth, strict=True):
         true = {row for row in nearest.tolist() if row >= 0}
@@ -150,9 +154,29 @@ def recall_at_k(found: Sequence[Sequence[int]], truth: Rows) -> float:
     return float(np.mean(shares))
 
 
-def held_mb() -> float:
-    """The memory that this process holds now, in MB (10**6 bytes); Linux only."""
-    import resource
+@contextmanager
+def openmp_threads(threads: int) -> Iterator[None]:
+    """Let FAISS use so many OpenMP threads in the calling thread; its setting is one per thread."""
+    import faiss
 
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * resource.getpagesize() / 1e6
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(threads)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
+
+
+def graph_depths() -> dict[str, Parameter]:
+    """The depths of our graphs, which the peers' graphs get too."""
+    return {"ef_construction": CONSTRUCTION_DEPTH, "ef_search": SEARCH_DEPTH}
+
+
+def hnswlib_index(dim: int, capacity: int, seed: int) -> Any:
+    """An empty hnswlib graph with our parameters, over float32: it has no float16."""
+    import hnswlib
+
+    index = hnswlib.Index(space="ip", dim=dim)
+    index.init_index(capacity, M=LINKS, ef_construction=CONSTRUCTION_DEPTH, random_seed=seed)
+    index.set_ef(SEARCH_DEPTH)
+    return index

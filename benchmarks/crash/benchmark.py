@@ -1,10 +1,10 @@
-"""A store whose writer is killed again and again: what is missing afterwards, and what is there and should not be.
+"""A store whose writer is killed again and again: what is missing afterwards, and what should not be there.
 
 A process writes to a store, and notes in a journal beside it what it is about to do and what is done. It is killed
 with SIGKILL while it opens the store or while it works. Then the store is opened, for writing or only for reading,
-and compared with the journal. The next process goes on with the same store; now and then it makes a new one instead.
+and compared with the journal. The next process continues with the same store; now and then it makes a new one.
 
-What dies is a process, not the machine: what the operating system was given is still written.
+A process dies, not the machine: what the operating system has received is still written.
 """
 
 from __future__ import annotations
@@ -26,10 +26,9 @@ from tqdm.auto import tqdm
 
 from benchmarks.common.contract import Result, Row
 from benchmarks.common.machine import ROOT
-from benchmarks.common.table import print_rows
 from benchmarks.crash.check import check
+from benchmarks.crash.contents import Contents, Faults
 from benchmarks.crash.journal import read_journal
-from benchmarks.crash.model import Contents, Faults
 from benchmarks.crash.worker import DIM, EXACT_UP_TO, KINDS, OPENED, open_store
 from twotower.store.folder import is_store
 
@@ -37,7 +36,7 @@ LONGEST_S = 0.3  # of work before a kill
 LONGEST_OPENING_S = 0.015
 OPENING = 0.2  # share of kills while the store is opened
 NEW = 0.05  # share of kills of a process whose store is new
-NOTHING = "nothing"  # what a kill between two operations interrupts
+NOTHING = "nothing"  # interrupted by a kill between two operations
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +44,12 @@ class Kill:
     """One process and its end.
 
     Args:
-        folder: the store that it writes to.
-        journal: what it notes.
-        name: of it and no other.
-        opening: it is killed while it opens the store.
+        folder: of the store.
+        journal: the file that it notes its operations in.
+        name: unique.
+        opening: whether it is killed while it opens the store.
         delay_s: it is killed this long after it began to open the store, or after the store was open.
-        read_only: the store is then opened for reading only.
+        read_only: whether the store is opened for reading only afterwards.
     """
 
     folder: Path
@@ -63,12 +62,12 @@ class Kill:
 
 @dataclass(slots=True)
 class Tally:
-    """What came of all kills.
+    """The outcome of all kills.
 
     Args:
-        faults: what must never happen.
-        operations: how many were acknowledged, by kind.
-        interrupted: how many kills fell into an operation, by its kind.
+        faults: in sum.
+        operations: acknowledged ones, by kind.
+        interrupted: kills during an operation, by its kind.
     """
 
     faults: Faults = field(default_factory=Faults)
@@ -77,8 +76,8 @@ class Tally:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Only how often."""
-    parser.add_argument("--kills", type=int, help="how many processes are killed (default: 300; quick: 30)")
+    """Only the number of kills."""
+    parser.add_argument("--kills", type=int, help="number of processes to kill (default: 300; quick: 30)")
 
 
 def run(options: argparse.Namespace) -> Result:
@@ -90,12 +89,11 @@ def run(options: argparse.Namespace) -> Result:
     metrics = {"kills": kills, "operations": tally.operations.total(), **asdict(tally.faults)}
     metrics |= {f"interrupted_{kind}": tally.interrupted[kind] for kind in (*KINDS, NOTHING)}
     row = Row("twotower", {"dim": DIM, "exact_up_to": EXACT_UP_TO}, metrics)
-    print_rows([row], ())
-    return Result("crash", options.seed, [row], _headline(kills, tally))
+    return Result("crash", options.seed, [row], headline=_headline(kills, tally))
 
 
 def planned(folder: Path, kills: int, seed: int) -> list[Kill]:
-    """All kills; only where in its work each finds the process is left to the machine."""
+    """All kills; only the point in its work at which each hits the process is up to the machine."""
     rng = random.Random(seed)
     plan = []
     for number in range(kills):
@@ -115,7 +113,7 @@ def planned(folder: Path, kills: int, seed: int) -> list[Kill]:
 
 
 def crash(plan: Sequence[Kill]) -> Tally:
-    """Let every process work and die, and look at its store after each.
+    """Let every process work and die, and check its store after each.
 
     Raises:
         RuntimeError: a process ended by itself.
@@ -128,7 +126,7 @@ def crash(plan: Sequence[Kill]) -> Tally:
         for number, kill in enumerate(tqdm(plan, desc="crash", unit="kill", disable=None)):
             _strike(process, kill)
             if number + 1 < len(plan):
-                process = _start(plan[number + 1])  # imports while the store is looked at
+                process = _start(plan[number + 1])  # imports while the store is checked
             known[kill.folder] = _inspect(kill, known[kill.folder], tally)
     finally:
         with process:
@@ -137,11 +135,11 @@ def crash(plan: Sequence[Kill]) -> Tally:
 
 
 def _inspect(kill: Kill, known: Contents, tally: Tally) -> Contents:
-    """Open the store and count what is wrong; what it holds is what the next process goes on from."""
+    """Open the store and count its faults; returns its contents, from which the next process continues."""
     acknowledged, pending = read_journal(kill.journal)
     tally.operations.update(operation.kind for operation in acknowledged)
     tally.interrupted[pending.kind if pending else NOTHING] += 1
-    read_only = kill.read_only and is_store(kill.folder)  # its making may have been interrupted
+    read_only = kill.read_only and is_store(kill.folder)  # its creation may have been interrupted
     with open_store(kill.folder, read_only=read_only) as retriever:
         faults, found = check(retriever, known.after(acknowledged), pending)
     if faults != Faults():
@@ -165,11 +163,11 @@ def _strike(process: subprocess.Popen[str], kill: Kill) -> None:
         process.stdin.write("begin\n")
         process.stdout.readline()
         if not kill.opening and process.stdout.readline() != f"{OPENED}\n":
-            raise RuntimeError(f"The process could not open the store; it is kept in {kill.folder}.")
+            raise RuntimeError(f"the process could not open the store: it is kept in '{kill.folder}'")
         time.sleep(kill.delay_s)
         process.kill()
     if process.returncode != -signal.SIGKILL:
-        raise RuntimeError(f"The process ended by itself; its store is kept in {kill.folder}.")
+        raise RuntimeError(f"the process ended by itself: its store is kept in '{kill.folder}'")
 
 
 def _headline(kills: int, tally: Tally) -> str:

@@ -1,23 +1,23 @@
-"""What an open store holds and finds, as a user sees it."""
+"""The contents of an open store and what its searches find."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
 
+from benchmarks.crash.contents import Contents, Faults, differences
 from benchmarks.crash.journal import ItemRecord, Operation, event_record
-from benchmarks.crash.model import Contents, Faults, differences
 from benchmarks.crash.worker import stored
 from twotower.presets import Retriever
 from twotower.types import Hit
 
 
 def check(retriever: Retriever, before: Contents, pending: Operation | None) -> tuple[Faults, Contents]:
-    """Everything that is wrong with a store that was just opened, and what it holds.
+    """The faults of a store that was just opened, and its contents.
 
     Args:
         retriever: open.
-        before: what it must hold, after all acknowledged operations.
+        before: the contents that it must have, after all acknowledged operations.
         pending: begun and not acknowledged.
     """
     problems = retriever.maintenance.verify()
@@ -36,7 +36,7 @@ def check(retriever: Retriever, before: Contents, pending: Operation | None) -> 
 
 
 def contents(retriever: Retriever) -> Contents:
-    """What the catalog holds, whatever the index says."""
+    """What the store's truth holds, whatever the index says."""
     corpus = stored(retriever)
     with corpus.store.database.view() as connection:
         items = Counter((item.id, item.title) for _, item in corpus.store.item_store.items(connection))
@@ -44,7 +44,7 @@ def contents(retriever: Retriever) -> Contents:
 
 
 def searched(retriever: Retriever, found: Contents) -> tuple[set[ItemRecord], set[ItemRecord]]:
-    """What searches gave, and what they and a listing should have given and did not."""
+    """The items that searches and a listing return, and those that they should return and do not."""
     hits: set[ItemRecord] = set()
     missed: set[ItemRecord] = set()
     for item_id, title in found.items:

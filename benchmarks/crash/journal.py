@@ -1,7 +1,7 @@
-"""What a process was about to do and what it was told is done, kept outside of the store.
+"""What a process is about to do and what has been acknowledged, kept outside the store.
 
-Each line is one unbuffered write, so the operating system has it when the process is killed. A line that the kill
-tore is of an operation that had not begun, or the end of one that may or may not be there.
+Each line is one unbuffered write, so the operating system has it when the process is killed. A torn line belongs to
+an operation that had not begun, or to the end of one that may or may not be there.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def event_record(event: Event) -> EventRecord:
 
 
 class Journal:
-    """A file that operations are written to, before and after.
+    """A file in which operations are noted beforehand and afterwards.
 
     Args:
         path: appended to.
@@ -57,7 +57,7 @@ class Journal:
 
     @contextmanager
     def around(self, operation: Operation) -> Iterator[None]:
-        """Note the intent before, and the acknowledgement after."""
+        """Note the intent beforehand, and the acknowledgement afterwards."""
         os.write(self._descriptor, json.dumps(asdict(operation)).encode() + b"\n")
         yield
         os.write(self._descriptor, DONE)

@@ -23,8 +23,8 @@ from twotower.store.folder import is_store
 from twotower.types import Event, Item, Query
 
 DIM = 32
-EXACT_UP_TO = 60  # so low that graphs, merges and generations are made all the time
-IDS = 600  # upserts and deletes draw from the same, so about half of them are there
+EXACT_UP_TO = 60  # so low that graphs, merges and generations happen all the time
+IDS = 600  # upserts and deletes draw from the same ids, so about half of them exist
 USERS = 50
 BATCH = 20
 KINDS = ("create", "open", "upsert", "delete", "record", "checkpoint", "compact", "reopen")
@@ -33,7 +33,7 @@ Plan: TypeAlias = tuple[Operation, Callable[[], object]]
 
 
 class DigestEncoder:
-    """A text's vector is its SHA-256: no two are alike, and none takes long."""
+    """A text's vector is its SHA-256: no two are alike, and all are quick."""
 
     dim = DIM
 
@@ -52,9 +52,13 @@ def _digests(texts: Sequence[str]) -> NDArray[np.float32]:
 
 
 def open_store(folder: Path, *, read_only: bool = False) -> Retriever:
-    """Open the store that is written to, or make it."""
+    """Open the store, or create it."""
     return Retriever.open(
-        folder, encoder=DigestEncoder(), read_only=read_only, index=IndexPolicy(exact_up_to=EXACT_UP_TO)
+        folder,
+        encoder=DigestEncoder(),
+        read_only=read_only,
+        index=IndexPolicy(exact_up_to=EXACT_UP_TO),
+        hybrid=None,
     )
 
 
@@ -65,12 +69,12 @@ def stored(retriever: Retriever) -> PersistentCorpus:
 
 
 class Worker:
-    """Random operations on a store, each in a journal before and after.
+    """Random operations on a store, each noted in a journal.
 
     Args:
         folder: the store.
-        journal: what is noted.
-        name: of this worker and no other; the seed of what it does.
+        journal: for the operations.
+        name: unique; the seed of the operations.
     """
 
     def __init__(self, folder: Path, journal: Journal, name: str) -> None:
@@ -134,7 +138,7 @@ class Worker:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Wait for a line on the standard input, and work until killed, or until nobody is there to do it."""
+    """Wait for a line on the standard input, then work until killed, or until the parent has gone."""
     folder, journal, name = argv
     parent = os.getppid()
     sys.stdin.readline()
@@ -146,6 +150,6 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    import faiss  # noqa: F401  # before the first line is awaited, so that a kill finds the store and no import
+    import faiss  # noqa: F401  # before the first line is awaited, so that a kill hits the store and no import
 
     main(sys.argv[1:])

@@ -1,4 +1,4 @@
-"""Texts and images a second of the two encoders, beside the libraries that they stand on.
+"""Texts and images per second of the two encoders, beside the libraries that they are built on.
 
 `TextEncoder` calls `SentenceTransformer.encode` and `ClipEncoder` an open_clip model: the question is what we add.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,22 +17,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.common import models
+from benchmarks.common import models, timing
 from benchmarks.common.arguments import add_device, add_models
 from benchmarks.common.contract import Parameter, Result, Row, Spread
 from benchmarks.common.data import Dataset, read_dataset
 from benchmarks.common.equal_work import cosines, require_equal_vectors
-from benchmarks.common.flops import (
-    Ceiling,
-    bert_flops,
-    ceiling_row,
-    counted_flops,
-    flop_metrics,
-    matmul_ceiling,
-    synchronised,
-)
+from benchmarks.common.flops import Ceiling, bert_flops, counted_flops, matmul_ceiling, synchronised
 from benchmarks.common.machine import peak_rss_mb
-from benchmarks.common.table import print_ratios, print_rows
 from benchmarks.common.texts import (
     MIXES,
     Lengths,
@@ -43,7 +34,7 @@ from benchmarks.common.texts import (
     item_texts,
     words_of,
 )
-from benchmarks.common.timing import Clock, interleaved, rate, rate_ratio
+from benchmarks.common.timing import OURS, Clock
 from benchmarks.encode.photos import photo_sets
 from multimodal.images import load_image
 
@@ -51,9 +42,7 @@ if TYPE_CHECKING:
     from multimodal import ClipEncoder
 
 Encode: TypeAlias = Callable[[], NDArray[np.float32]]
-OURS = "twotower"
 PEER = "sentence-transformers"
-ALL_PIXELS = "twotower all-pixels"
 TOKENS, QUICK_TOKENS = 15_000, 120
 PHOTOS, QUICK_PHOTOS = 128, 3
 
@@ -74,7 +63,7 @@ class System:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What `run` reads."""
+    """The options that `run` reads."""
     add_device(parser)
     add_models(parser, "text", "image")
     parser.add_argument(
@@ -90,51 +79,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Result:
     """Measure texts of every mix of lengths, then photos of every size."""
     data = None if options.data is None else read_dataset(options.data, options.split)
-    text_rows, text_ratios = _texts(options, data)
-    image_rows, image_ratios = _images(options, data)
-    rows = [*text_rows, *image_rows, Row("whole run", {}, {"peak_rss_mb": peak_rss_mb()})]
-    ratios = {**text_ratios, **image_ratios}
-    print_rows(rows, ("mix", "photos", "batch_size"))
-    print_ratios(ratios)
-    text = ratios[f"{OURS} / {PEER} : texts_per_s mixed"]
+    result = Result("encode", options.seed)
+    measure_texts(result, options, data)
+    measure_photos(result, options, data)
+    result.rows.append(Row("whole run", {}, {"peak_rss_mb": peak_rss_mb()}))
     start = f"{OURS} / open_clip : images_per_s "
     photos = " and ".join(
-        f"{ratio.median:.2f} ({ratio.min:.2f} to {ratio.max:.2f}) times as many photos ({name.removeprefix(start)})"
-        for name, ratio in ratios.items()
+        f"{ratio} times as many photos ({name.removeprefix(start)})"
+        for name, ratio in result.ratios.items()
         if name.startswith(start)
     )
-    headline = (
-        f"Over the same weights on {options.device} twotower encodes {text.median:.2f} ({text.min:.2f} to "
-        f"{text.max:.2f}) times as many texts a second as sentence-transformers, {photos} as open_clip."
+    result.headline = (
+        f"Over the same weights on {options.device} twotower encodes "
+        f"{result.ratios[f'{OURS} / {PEER} : texts_per_s mixed']} times as many texts a second as "
+        f"sentence-transformers, {photos} as open_clip."
     )
-    return Result("encode", options.seed, rows, headline, ratios)
+    return result
 
 
 def measure(
+    result: Result,
     systems: Mapping[str, System],
     reference: str,
     count: int,
     metric: str,
-    setting: Mapping[str, Parameter],
+    label: str,
+    params: Mapping[str, Parameter],
     flops: float | None,
     ceiling: Ceiling,
     *,
     clock: Clock = time.perf_counter,
-) -> tuple[list[Row], dict[str, Spread]]:
+) -> None:
     """Time systems on the same inputs, after a check that they give the same vectors.
 
     Args:
+        result: gets the rows and the ratios of ours to every peer.
         systems: by name; ours start with "twotower".
-        reference: the peer whose vectors the others are held against.
+        reference: the peer that the others' vectors are compared with.
         count: inputs of one call.
         metric: "texts_per_s" or "images_per_s".
-        setting: parameters of every row; "label" names them in a ratio.
+        label: names the inputs in a ratio.
+        params: of every row.
         flops: of one call, None where unknown.
         ceiling: takes its turn among the systems.
-        clock: seconds since any moment.
-
-    Returns:
-        Rows, and ratios of ours over every peer.
+        clock: a monotonic clock, in seconds.
 
     Raises:
         UnequalWorkError: a system that has to give the reference's vectors gives others.
@@ -143,43 +131,31 @@ def measure(
     for name, system in systems.items():
         if system.exact:
             require_equal_vectors(vectors[reference], vectors[name], name)
-    seconds = interleaved(
-        {**{name: system.encode for name, system in systems.items()}, "matmul": ceiling.multiply},
-        warm_up=0,
-        clock=clock,
-    )
-    label = setting["label"]
-    params = {name: value for name, value in setting.items() if name != "label"}
-    rows = [ceiling_row(ceiling, seconds["matmul"], params)]
+    calls: dict[str, Callable[[], object]] = {name: system.encode for name, system in systems.items()}
+    seconds = timing.interleaved({**calls, "matmul": ceiling.multiply}, warm_up=0, clock=clock)
+    matmul = seconds.pop("matmul")
+    result.rows.append(ceiling.row(matmul, params))
     for name, system in systems.items():
-        metrics: dict[str, float | Spread] = {metric: rate(seconds[name], count)}
-        metrics |= flop_metrics(seconds[name], flops, seconds["matmul"], ceiling)
+        metrics: dict[str, float | Spread] = {metric: timing.rate(seconds[name], count)}
+        metrics |= ceiling.shares(flops, seconds[name], matmul)
         if name != reference:
             metrics["min_cosine"] = float(cosines(vectors[reference], vectors[name]).min())
-        rows.append(Row(name, {**system.params, **params}, metrics))
-    ratios = {
-        f"{own} / {peer} : {metric} {label}": rate_ratio(seconds[own], seconds[peer])
-        for own in systems
-        for peer in systems
-        if own.startswith(OURS) and not peer.startswith(OURS)
-    }
-    return rows, ratios
+        result.rows.append(Row(name, {**system.params, **params}, metrics))
+    result.ratios |= timing.ratios(f"{metric} {label}", seconds)
 
 
-def _texts(options: argparse.Namespace, data: Dataset | None) -> tuple[list[Row], dict[str, Spread]]:
+def measure_texts(result: Result, options: argparse.Namespace, data: Dataset | None) -> None:
+    """Texts of every mix of lengths."""
     from sentence_transformers import SentenceTransformer
 
     ours = models.text_encoder(options)
     peer: Any = SentenceTransformer(models.text_model(options), device=options.device, local_files_only=True)
     max_length = int(peer.max_seq_length)
     ceiling = matmul_ceiling(options.device, peer.dtype, quick=options.quick)
-    shared = {"max_length": max_length, "dtype": ceiling.dtype, "device": options.device}
     tokens = options.tokens or (QUICK_TOKENS if options.quick else TOKENS)
-    # With the document prompt where the model has one, as ours; ours brings texts to Unicode form NFKC on top.
+    # With the document prompt if the model has one, as ours; ours also brings texts to Unicode form NFKC.
     theirs = partial(peer.encode_document, normalize_embeddings=True, show_progress_bar=False)
     words = words_of(peer.tokenizer) if data is None else []
-    rows: list[Row] = []
-    ratios: dict[str, Spread] = {}
     for number, mix in enumerate(MIXES):
         rng = np.random.default_rng([options.seed, number])
         texts, lengths = _draw(mix, words, data, tokens, peer.tokenizer, max_length, rng)
@@ -192,39 +168,16 @@ def _texts(options: argparse.Namespace, data: Dataset | None) -> tuple[list[Row]
             name: System(synchronised(call, options.device), {"batch_size": size})
             for name, (size, call) in calls.items()
         }
-        setting = {
-            **shared, "label": mix, "mix": mix, "texts": len(texts), "mean_tokens": round(float(lengths.mean()), 1),
+        params = {
+            "max_length": max_length, "dtype": ceiling.dtype, "device": options.device, "mix": mix,
+            "texts": len(texts), "mean_tokens": round(float(lengths.mean()), 1),
         }  # fmt: skip
         flops = bert_flops(peer[0].auto_model.config, lengths, labels=0)
-        found, compared = measure(systems, PEER, len(texts), "texts_per_s", setting, flops, ceiling)
-        rows += found
-        ratios |= compared
-    return rows, ratios
+        measure(result, systems, PEER, len(texts), "texts_per_s", mix, params, flops, ceiling)
 
 
-def _draw(
-    mix: str,
-    words: Sequence[str],
-    data: Dataset | None,
-    tokens: int,
-    tokenizer: Any,
-    max_length: int,
-    rng: np.random.Generator,
-) -> tuple[list[str], Lengths]:
-    """Different texts of about so many tokens in all, and the tokens of each."""
-    if data is None:
-        most = min(max_length, 512) - 8  # room for special tokens and a prompt
-        pool = draw_texts(
-            words, draw_lengths(mix, 5_000 if tokens > TOKENS else 500, most, rng).tolist(), rng
-        )
-    else:
-        pool = item_texts(data.items, mix)
-    lengths = count_tokens(tokenizer, pool, None, max_length)
-    texts = choose(pool, min(len(pool), max(2, round(tokens / lengths.mean()))), rng)
-    return texts, count_tokens(tokenizer, texts, None, max_length)
-
-
-def _images(options: argparse.Namespace, data: Dataset | None) -> tuple[list[Row], dict[str, Spread]]:
+def measure_photos(result: Result, options: argparse.Namespace, data: Dataset | None) -> None:
+    """Photos of the data, or drawn ones of two sizes."""
     import open_clip
 
     ours = models.image_encoder(options)
@@ -234,39 +187,52 @@ def _images(options: argparse.Namespace, data: Dataset | None) -> tuple[list[Row
     model.eval()
     weight = next(model.parameters())
     side = np.broadcast_to(model.visual.image_size, 2).tolist()
-    one = weight.new_zeros((1, 3, *side))
-    flops = counted_flops(lambda: model.encode_image(one))
+    flops = counted_flops(lambda: model.encode_image(weight.new_zeros((1, 3, *side))))
     ceiling = matmul_ceiling(options.device, weight.dtype, quick=options.quick)
     count = options.photos or (QUICK_PHOTOS if options.quick else PHOTOS)
     rng = np.random.default_rng(options.seed)
-    rows: list[Row] = []
-    ratios: dict[str, Spread] = {}
     with TemporaryDirectory(prefix="twotower-photos-") as folder:
-        for label, files in photo_sets(
-            None if data is None else data.items, Path(folder), count, rng
-        ).items():
-            systems = _image_systems(ours, model, preprocess, files, options.device)
-            setting = {
-                "label": label, "photos": label, "count": len(files), "input_size": side[0],
-                "mean_kb": round(float(np.mean([file.stat().st_size for file in files])) / 1000, 1),
+        items = None if data is None else data.items
+        for label, files in photo_sets(items, Path(folder), count, rng).items():
+            systems = _photo_systems(ours, model, preprocess, files, options.device)
+            kilobytes = float(np.mean([file.stat().st_size for file in files])) / 1000
+            params = {
+                "photos": label, "count": len(files), "input_size": side[0], "mean_kb": round(kilobytes, 1),
                 "batch_size": ours.batch_size, "dtype": ceiling.dtype, "device": options.device,
             }  # fmt: skip
-            found, compared = measure(
-                systems, "open_clip", len(files), "images_per_s", setting, flops * len(files), ceiling
-            )
-            rows += found
-            ratios |= compared
-    return rows, ratios
+            total = flops * len(files)
+            measure(result, systems, "open_clip", len(files), "images_per_s", label, params, total, ceiling)
 
 
-def _image_systems(
+def _draw(
+    mix: str,
+    words: list[str],
+    data: Dataset | None,
+    tokens: int,
+    tokenizer: Any,
+    max_length: int,
+    rng: np.random.Generator,
+) -> tuple[list[str], Lengths]:
+    """Different texts with about so many tokens in all, and the tokens of each."""
+    if data is None:
+        most = min(max_length, 512) - 8  # room for special tokens and a prompt
+        lengths = draw_lengths(mix, 5_000 if tokens > TOKENS else 500, most, rng)
+        pool = draw_texts(words, lengths.tolist(), rng)
+    else:
+        pool = item_texts(data.items, mix)
+    mean = count_tokens(tokenizer, pool, None, max_length).mean()
+    texts = choose(pool, min(len(pool), max(2, round(tokens / mean))), rng)
+    return texts, count_tokens(tokenizer, texts, None, max_length)
+
+
+def _photo_systems(
     ours: ClipEncoder, model: Any, preprocess: Callable[[Any], Any], files: list[Path], device: str
 ) -> dict[str, System]:
     """From files to vectors.
 
     Ours, `load` then `encode_images`, has the JPEG decoder skip detail and shrinks the photo to twice the model's
-    input first. That is less work for slightly other vectors: min_cosine says how far apart they are. With all
-    pixels it does what the peer does, and checks the photo's format, size and orientation on top.
+    input first. That is less work for slightly different vectors: min_cosine says how different. With all pixels it
+    does what the peer does, and also checks the photo's format, size and orientation.
     """
     import torch
     from PIL import Image
@@ -291,6 +257,6 @@ def _image_systems(
 
     return {
         OURS: System(synchronised(shrunk, device), {"pixels": "shrunk first"}, exact=False),
-        ALL_PIXELS: System(synchronised(all_pixels, device), {"pixels": "all"}),
+        f"{OURS} all-pixels": System(synchronised(all_pixels, device), {"pixels": "all"}),
         "open_clip": System(synchronised(straight, device), {"pixels": "all"}),
     }

@@ -24,10 +24,10 @@ def photo_sets(
     """Photos by the name of their size.
 
     Args:
-        items: a corpus; drawn photos of two sizes serve where it is None or has no photos.
+        items: a corpus; if it is None or has no photos, photos of two sizes are drawn.
         folder: where to draw; it exists.
         count: most photos of each size.
-        rng: draws or chooses.
+        rng: source of randomness.
     """
     files = [] if items is None else plain_files(items)
     if files:
@@ -43,17 +43,12 @@ def draw_files(folder: Path, count: int, size: int, rng: np.random.Generator) ->
         folder: where to; it exists.
         count: n.
         size: width and height, in pixels.
-        rng: decides everything.
+        rng: source of randomness.
     """
     files = []
     for number in range(count):
-        photo = draw_photo(
-            rng.choice(list(SILHOUETTES)),
-            rng.choice(list(TONES)),
-            rng.choice(PATTERNS),
-            rng,
-            min(size, _DRAWN),
-        )
+        looks = (rng.choice(list(SILHOUETTES)), rng.choice(list(TONES)), rng.choice(PATTERNS))
+        photo = draw_photo(*looks, rng, min(size, _DRAWN))
         pixels = np.asarray(photo.resize((size, size), Image.Resampling.BICUBIC), dtype=np.float32)
         noisy = pixels + rng.normal(scale=4, size=pixels.shape).astype(np.float32)
         files.append(folder / f"{size}-{number}.jpg")

@@ -1,8 +1,9 @@
 """Items per second into the store: in memory, durably, and while another thread searches.
 
-No text is encoded: every item's vector is looked up. What is durable is what survives a loss of power once the call
-has returned: for us every write, for the peers what they have saved, so durable chunks are larger. We go on merging
-after a write was acknowledged; `items_per_s` counts until that is over, `acknowledged_per_s` until the last call.
+No text is encoded: every item's vector is looked up. Durable is what survives a loss of power once the call has
+returned: for us every write, for the peers what they have saved, so durable chunks are larger. Our store goes on
+merging after a write is acknowledged; `items_per_s` counts until that is over, `acknowledged_per_s` until the last
+call.
 """
 
 from __future__ import annotations
@@ -10,23 +11,31 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from benchmarks.common import timing
 from benchmarks.common.contract import Parameter, Result, Row, Spread
 from benchmarks.common.machine import peak_rss_mb
-from benchmarks.common.table import print_ratios, print_rows, told
 from benchmarks.common.timing import Clock, Seconds
-from benchmarks.common.vectors import DIM, Points, buckets, clustered, exact, make_items, recall_at_k
+from benchmarks.common.vectors import (
+    DIM,
+    K,
+    Points,
+    buckets,
+    clustered,
+    exact,
+    make_items,
+    recall_at_k,
+)
 from benchmarks.ingest.stores import Kind, Store, faiss_store, hnswlib_store, retriever_store
 from benchmarks.ingest.write_while_searching import Mixed, Round, write_while_searching
-from benchmarks.recall.systems import K
 from twotower.recall.selection import Rows
 from twotower.recall.vectors.policy import EXACT_UP_TO
 
@@ -35,7 +44,7 @@ LOCKED = 64  # items that hnswlib adds while searches wait for it
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
+class Workload:
     """How much is written.
 
     Args:
@@ -51,8 +60,8 @@ class Effort:
     exact_up_to: int = EXACT_UP_TO
 
 
-FULL = Effort(chunk=1_000, durable_chunk=10_000, rounds=10)
-QUICK = Effort(chunk=250, durable_chunk=500, rounds=1, exact_up_to=400)  # so that it builds graphs too
+FULL = Workload(chunk=1_000, durable_chunk=10_000, rounds=10)
+QUICK = Workload(chunk=250, durable_chunk=500, rounds=1, exact_up_to=400)  # so that it builds graphs too
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,48 +71,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Result:
     """Fill every store in memory, then durably, then write while searching."""
-    effort = QUICK if options.quick else FULL
+    workload = QUICK if options.quick else FULL
     size = options.size or (1_000 if options.quick else 100_000)
-    reserve = timing.REPETITIONS * effort.rounds * effort.chunk // 2  # new items of the mixed part
+    reserve = timing.REPETITIONS * workload.rounds * workload.chunk // 2  # new items of the mixed part
     points = clustered(size + reserve, QUERIES, seed=options.seed)
     items = list(make_items(buckets(points.size, options.seed)))
-    ours = retriever_store(points.table, items, exact_up_to=effort.exact_up_to)
+    ours = retriever_store(points.table, items, exact_up_to=workload.exact_up_to)
     hnswlib = partial(hnswlib_store, points.table, items, threads=options.threads, seed=options.seed)
-    kinds = [ours, faiss_store(points.table, items), *_installed(hnswlib)]
-    with TemporaryDirectory(prefix="twotower-ingest-") as folder:
-        plain = measure_fill(kinds, points, size, effort.chunk, Path(folder))
-        durable = measure_fill(kinds, points, size, effort.durable_chunk, Path(folder), durable=True)
-        beside = [ours, *_installed(partial(hnswlib, locked=LOCKED))]  # raw FAISS cannot delete
-        mixed = measure_mixed(beside, points, size, effort, Path(folder), seed=options.seed)
-    rows = [*plain.rows, *durable.rows, *mixed.rows]
-    ratios = plain.ratios | durable.ratios | mixed.ratios
-    # What durability costs us beside a peer that has none, at the chunks that each was filled with.
-    ratios[f"twotower durable / faiss : items_per_s n={size}"] = timing.rate_ratio(
-        durable.seconds["twotower"], plain.seconds["faiss"]
+    kinds = [ours, faiss_store(points.table, items), *_if_installed(hnswlib)]
+    result = Result("ingest", options.seed)
+    with TemporaryDirectory(prefix="twotower-ingest-") as scratch:
+        folder = Path(scratch)
+        plain = measure_fill(result, kinds, points, size, workload.chunk, folder)
+        durable = measure_fill(result, kinds, points, size, workload.durable_chunk, folder, durable=True)
+        beside = [ours, *_if_installed(partial(hnswlib, locked=LOCKED))]  # raw FAISS cannot delete
+        measure_mixed(result, beside, points, size, workload, folder)
+    # The cost of our durability against a peer without any, each with its own chunks.
+    result.ratios[f"twotower durable / faiss : items_per_s n={size}"] = timing.rate_ratio(
+        durable["twotower"], plain["faiss"]
     )
-    print_rows(rows, ("mode",))
-    print_ratios(ratios)
-    return Result("ingest", options.seed, rows, _headline(size, rows, ratios), ratios)
-
-
-def _installed(hnswlib: Callable[[], Kind]) -> list[Kind]:
-    try:
-        return [hnswlib()]
-    except ImportError:
-        print("hnswlib is not installed and left out: pip install hnswlib", file=sys.stderr)
-        return []
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """Rows and ratios of a part of the benchmark, and the seconds of each repetition by system."""
-
-    rows: list[Row]
-    ratios: dict[str, Spread]
-    seconds: dict[str, Seconds]
+    result.headline = _headline(size, result)
+    return result
 
 
 def measure_fill(
+    result: Result,
     kinds: Sequence[Kind],
     points: Points,
     size: int,
@@ -112,17 +104,21 @@ def measure_fill(
     *,
     durable: bool = False,
     clock: Clock = time.perf_counter,
-) -> Measured:
+) -> dict[str, Seconds]:
     """Fill stores from empty, in turns; each must hold every item afterwards, and find them.
 
     Args:
-        kinds: which stores.
+        result: gets the rows and ratios.
+        kinds: of stores.
         points: at least `size` items, and queries.
         size: items to write.
         chunk: items a call.
         folder: for stores that save.
         durable: save after every chunk.
-        clock: seconds since any moment.
+        clock: a monotonic clock, in seconds.
+
+    Returns:
+        Seconds of each repetition by store.
 
     Raises:
         ValueError: a store holds another number of items than was written.
@@ -143,15 +139,13 @@ def measure_fill(
 
     for kind in kinds:
         write(kind, chunk)  # the warm-up
-    seconds = timing.interleaved(
-        {kind.name: partial(write, kind, size) for kind in kinds}, warm_up=0, clock=clock
-    )
+    fill = {kind.name: partial(write, kind, size) for kind in kinds}
+    seconds = timing.interleaved(fill, warm_up=0, clock=clock)
     truth = exact(points.items[:size], points.queries, K)
     queries = range(points.size, len(points.table))
-    # What is saved while writing may have to be paid while searching.
+    # Time that is saved while writing may be lost while searching.
     searches = timing.interleaved_calls({name: store.search for name, store in filled.items()}, queries)
     mode = "durable" if durable else "in memory"
-    rows = []
     for kind in kinds:
         params: dict[str, Parameter] = {"n": size, "dim": DIM, **kind.params, "mode": mode, "chunk": chunk}
         metrics = {
@@ -161,73 +155,60 @@ def measure_fill(
             **timing.percentiles(searches[kind.name]),
             "peak_rss_mb": peak_rss_mb(),  # of the process, with all systems in it
         }
-        rows.append(Row(kind.name, params | ({"durable": kind.durable} if durable else {}), metrics))
-    return Measured(rows, _ratios(f"items_per_s n={size} {mode}", seconds), seconds)
+        result.rows.append(Row(kind.name, params | ({"durable": kind.durable} if durable else {}), metrics))
+    result.ratios |= timing.ratios(f"items_per_s n={size} {mode}", seconds)
+    return seconds
 
 
 def measure_mixed(
-    kinds: Sequence[Kind], points: Points, size: int, effort: Effort, folder: Path, *, seed: int
-) -> Measured:
-    """Upsert and delete in one thread while a second one searches; the number of items stays the same.
-
-    A store that cannot delete is left out.
-    """
-    stores: dict[str, tuple[Kind, Store]] = {}
-    for kind in kinds:
-        store = kind.open(folder / kind.name, False)
-        if store.delete is not None:
-            store.upsert(range(size))
-            store.settle()
-            stores[kind.name] = kind, store
+    result: Result, kinds: Sequence[Kind], points: Points, size: int, workload: Workload, folder: Path
+) -> None:
+    """Upsert and delete in one thread while a second one searches; the number of items stays the same."""
+    stores = {kind.name: kind.open(folder / kind.name, False) for kind in kinds}
+    for store in stores.values():
+        store.upsert(range(size))
+        store.settle()
     queries = range(points.size, len(points.table))
-    idle = {
-        name: timing.interleaved_calls({name: store.search}, queries)[name]
-        for name, (_, store) in stores.items()
+    quiet = {
+        name: timing.interleaved_calls({name: store.search}, queries)[name] for name, store in stores.items()
     }
     done: dict[str, list[Mixed]] = {name: [] for name in stores}
-    schedule = rounds_of(size, effort, seed=seed)
-    for repetition, rounds in enumerate(schedule):
-        names = list(stores)
-        for name in names[repetition % len(names) :] + names[: repetition % len(names)]:
-            store = stores[name][1]
+    repetitions = rounds_of(size, workload, seed=result.seed)
+    for turn, rounds in enumerate(
+        tqdm(repetitions, desc="mixed", unit="repetition", disable=None, leave=False)
+    ):
+        for name in timing.rotated(list(stores), turn):
+            store = stores[name]
             assert store.delete is not None
             done[name].append(
                 write_while_searching(store.upsert, store.delete, store.search, rounds, queries)
             )
-    rows = []
-    for name, (kind, _) in stores.items():
-        params = {"n": size, "dim": DIM, **kind.params, "mode": "mixed", "chunk": effort.chunk}
-        quiet = {
-            f"idle_p{percent}_ms": 1000 * float(np.percentile(idle[name], percent)) for percent in (50, 99)
-        }
-        rows.append(Row(name, params, {**_mixed_metrics(done[name]), **quiet}))
+    for kind in kinds:
+        metrics = _mixed_metrics(done[kind.name])
+        for percent in (50, 99):
+            metrics[f"idle_p{percent}_ms"] = 1000 * float(np.percentile(quiet[kind.name], percent))
+        params = {"n": size, "dim": DIM, **kind.params, "mode": "mixed", "chunk": workload.chunk}
+        result.rows.append(Row(kind.name, params, metrics))
     seconds = {name: np.array([each.write_s for each in mixed]) for name, mixed in done.items()}
-    ratios = _ratios(f"items_per_s n={size} mixed", seconds)
+    result.ratios |= timing.ratios(f"items_per_s n={size} mixed", seconds)
     for percent in (50, 99):
         meanwhile = {
             name: np.array([np.percentile(each.search_s, percent) for each in mixed])
             for name, mixed in done.items()
             if all(each.search_s for each in mixed)
         }
-        ratios |= {
-            f"twotower / {peer} : p{percent}_ms n={size} mixed": timing.time_ratio(
-                meanwhile["twotower"], meanwhile[peer]
-            )
-            for peer in meanwhile
-            if peer != "twotower" and "twotower" in meanwhile
-        }
-    return Measured(rows, ratios, seconds)
+        result.ratios |= timing.ratios(f"p{percent}_ms n={size} mixed", meanwhile, timing.time_ratio)
 
 
-def rounds_of(size: int, effort: Effort, *, seed: int) -> list[list[Round]]:
-    """What each repetition writes: half of a chunk is new, half replaces items; then the oldest are deleted."""
+def rounds_of(size: int, workload: Workload, *, seed: int) -> list[list[Round]]:
+    """The writes of each repetition: half of a chunk is new, half replaces items; then the oldest are deleted."""
     rng = np.random.default_rng(seed + 2)
-    half = effort.chunk // 2
+    half = workload.chunk // 2
     oldest, newest = 0, size
     repetitions = []
     for _ in range(timing.REPETITIONS):
         rounds = []
-        for _ in range(effort.rounds):
+        for _ in range(workload.rounds):
             replaced = rng.choice(np.arange(oldest, newest), half, replace=False).tolist()
             rounds.append(Round([*range(newest, newest + half), *replaced], range(oldest, oldest + half)))
             oldest, newest = oldest + half, newest + half
@@ -235,10 +216,18 @@ def rounds_of(size: int, effort: Effort, *, seed: int) -> list[list[Round]]:
     return repetitions
 
 
+def _if_installed(hnswlib: Callable[[], Kind]) -> list[Kind]:
+    try:
+        return [hnswlib()]
+    except ImportError:
+        print("hnswlib is not installed and left out: pip install hnswlib", file=sys.stderr)
+        return []
+
+
 def _mixed_metrics(mixed: Sequence[Mixed]) -> dict[str, float | Spread]:
     metrics: dict[str, float | Spread] = {
         "items_per_s": Spread.of([each.written / each.write_s for each in mixed]),
-        # Merges of segments come in few repetitions, so a median may not have them; this has all of them.
+        # Segments merge in few repetitions, so a median may miss it; this includes all of them.
         "overall_items_per_s": sum(each.written for each in mixed) / sum(each.write_s for each in mixed),
         "searches": float(sum(len(each.search_s) for each in mixed)),
         "failed_searches": float(sum(each.failed_searches for each in mixed)),
@@ -253,23 +242,17 @@ def _mixed_metrics(mixed: Sequence[Mixed]) -> dict[str, float | Spread]:
 
 def _recall(store: Store, size: int, queries: Sequence[int], truth: Rows) -> float:
     if store.size() != size:
-        raise ValueError(f"The store holds {store.size()} items after {size} were written: it lost some.")
+        raise ValueError(f"the store holds {store.size()} items after {size} were written: it lost some")
     return recall_at_k([store.search(row) for row in queries], truth)
 
 
-def _ratios(measure: str, seconds: Mapping[str, Seconds]) -> dict[str, Spread]:
-    return {
-        f"twotower / {peer} : {measure}": timing.rate_ratio(seconds["twotower"], seconds[peer])
-        for peer in seconds
-        if peer != "twotower"
-    }
-
-
-def _headline(size: int, rows: Sequence[Row], ratios: Mapping[str, Spread]) -> str:
-    durable = told(ratios[f"twotower durable / faiss : items_per_s n={size}"])
-    in_memory = told(ratios[f"twotower / faiss : items_per_s n={size} in memory"])
-    (mixed,) = (row.metrics for row in rows if row.system == "twotower" and row.params["mode"] == "mixed")
+def _headline(size: int, result: Result) -> str:
+    durable = result.ratios[f"twotower durable / faiss : items_per_s n={size}"]
+    in_memory = result.ratios[f"twotower / faiss : items_per_s n={size} in memory"]
+    (mixed,) = (
+        row.metrics for row in result.rows if row.system == "twotower" and row.params["mode"] == "mixed"
+    )
     return (
         f"Durable ingest of {size:,} items runs at {durable} times the rate of raw FAISS in memory (ours in "
-        f"memory too: {in_memory} times), and searches meanwhile returned {mixed['stale_hits']:.0f} deleted items."
+        f"memory too: {in_memory} times), and concurrent searches returned {mixed['stale_hits']:.0f} deleted items."
     )

@@ -12,10 +12,9 @@ from threading import Lock
 import numpy as np
 
 from benchmarks.common.contract import Parameter
-from benchmarks.common.vectors import LookupEncoder
-from benchmarks.recall.systems import K
+from benchmarks.common.vectors import K, LookupEncoder, graph_depths, hnswlib_index
 from twotower import IndexPolicy, Item, Retriever
-from twotower.recall.vectors.graph import CONSTRUCTION_DEPTH, LINKS, SEARCH_DEPTH
+from twotower.recall.vectors.graph import LINKS, new_graph
 from twotower.store.files import sync
 from twotower.types import Vectors
 
@@ -26,9 +25,9 @@ class Store:
 
     Args:
         upsert: writes the items of some rows.
-        delete: removes them; None where the store cannot.
-        save: puts all that was written so far where it survives a loss of power.
-        settle: waits for what goes on after writes.
+        delete: removes them; None if the store cannot.
+        save: makes everything written so far survive a loss of power.
+        settle: waits for background work.
         search: the K nearest items' rows to a row of the table.
         size: number of items.
     """
@@ -47,9 +46,9 @@ class Kind:
 
     Args:
         name: its fixed name.
-        params: what its index is.
+        params: its index.
         durable: how it saves.
-        open: makes an empty one that saves to a folder; the second argument is whether it will have to.
+        open: makes an empty one in a folder; the second argument says whether it will be saved.
     """
 
     name: str
@@ -69,11 +68,11 @@ def retriever_store(table: Vectors, items: Sequence[Item], *, exact_up_to: int) 
 
     def open_store(folder: Path, durable: bool) -> Store:
         shutil.rmtree(folder, ignore_errors=True)
-        encoder = LookupEncoder(table)
+        encoder, policy = LookupEncoder(table), IndexPolicy(exact_up_to=exact_up_to)
         if durable:
-            retriever = Retriever.open(folder, encoder=encoder, index=IndexPolicy(exact_up_to=exact_up_to))
+            retriever = Retriever.open(folder, encoder=encoder, index=policy, hybrid=None)
         else:
-            retriever = Retriever(encoder, index=IndexPolicy(exact_up_to=exact_up_to))
+            retriever = Retriever(encoder, index=policy, hybrid=None)
         return Store(
             upsert=lambda rows: retriever.upsert([items[row] for row in rows], progress=False),
             delete=lambda rows: retriever.delete([items[row].id for row in rows]),
@@ -84,22 +83,20 @@ def retriever_store(table: Vectors, items: Sequence[Item], *, exact_up_to: int) 
         )
 
     # Segments of up to `exact_up_to` items stay flat: less work than a graph when writing, more when searching.
-    params = {"index": f"segments of HNSW{LINKS} or Flat", "exact_up_to": exact_up_to, **_depths()}
+    params = {"index": f"segments of HNSW{LINKS} or Flat", "exact_up_to": exact_up_to, **graph_depths()}
     return Kind("twotower", params, "Retriever.open: each write when its call returns", open_store)
 
 
 def faiss_store(table: Vectors, items: Sequence[Item]) -> Kind:
     """One HNSW graph with the retriever's parameters, and the items' ids in a list; it cannot delete.
 
-    It keeps no items, and does not look whether an id is there already.
+    It keeps no items, and does not check whether an id exists already.
     """
     import faiss
 
     def open_store(folder: Path, durable: bool) -> Store:
         _empty(folder)
-        index = faiss.index_factory(table.shape[1], f"HNSW{LINKS},SQfp16", faiss.METRIC_INNER_PRODUCT)
-        index.hnsw.efConstruction = CONSTRUCTION_DEPTH
-        index.hnsw.efSearch = SEARCH_DEPTH
+        index = new_graph(table.shape[1], "SQfp16")
         ids: list[str] = []
 
         def upsert(rows: Sequence[int]) -> None:
@@ -110,8 +107,7 @@ def faiss_store(table: Vectors, items: Sequence[Item]) -> Kind:
             ids.extend(items[row].id for row in rows)
 
         def save() -> None:
-            _replace(folder / "index", lambda path: faiss.write_index(index, str(path)))
-            _replace(folder / "ids", lambda path: path.write_text(json.dumps(ids), encoding="utf-8"))
+            _save(folder, lambda path: faiss.write_index(index, str(path)), ids)
 
         return Store(
             upsert,
@@ -124,7 +120,7 @@ def faiss_store(table: Vectors, items: Sequence[Item]) -> Kind:
             size=lambda: int(index.ntotal),
         )
 
-    params = {"index": f"HNSW{LINKS}", "dtype": "float16", **_depths()}
+    params = {"index": f"HNSW{LINKS}", "dtype": "float16", **graph_depths()}
     return Kind("faiss", params, "write_index and fsync after each chunk: the whole index anew", open_store)
 
 
@@ -138,17 +134,15 @@ def hnswlib_store(
     Args:
         table: float32 of shape (rows, dim): items, then queries.
         items: the item of each row.
-        threads: that add.
+        threads: number of threads that add.
         seed: of its levels.
-        locked: how many items it adds before it lets searches in; None is as many as a call brings.
+        locked: how many items it adds before it lets searches in; None is all of a call.
     """
-    import hnswlib
+    import hnswlib  # noqa: F401  # so that an installation without it fails here
 
     def open_store(folder: Path, durable: bool) -> Store:
         _empty(folder)
-        index = hnswlib.Index(space="ip", dim=table.shape[1])
-        index.init_index(len(items), M=LINKS, ef_construction=CONSTRUCTION_DEPTH, random_seed=seed)
-        index.set_ef(SEARCH_DEPTH)
+        index = hnswlib_index(table.shape[1], len(items), seed)
         ids = [item.id for item in items]
         deleted: set[int] = set()
         lock = Lock()
@@ -172,19 +166,14 @@ def hnswlib_store(
             return [int(ids[label]) for label in labels[0].tolist()]
 
         def save() -> None:
-            _replace(folder / "index", lambda path: index.save_index(str(path)))
-            _replace(folder / "ids", lambda path: path.write_text(json.dumps(ids), encoding="utf-8"))
+            _save(folder, lambda path: index.save_index(str(path)), ids)
 
         return Store(
             upsert, delete, save, lambda: None, search, size=lambda: int(index.element_count) - len(deleted)
         )
 
-    params = {"index": f"HNSW{LINKS}", "dtype": "float32", "locked": locked, **_depths()}
+    params = {"index": f"HNSW{LINKS}", "dtype": "float32", "locked": locked, **graph_depths()}
     return Kind("hnswlib", params, "save_index and fsync after each chunk: the whole index anew", open_store)
-
-
-def _depths() -> dict[str, Parameter]:
-    return {"ef_construction": CONSTRUCTION_DEPTH, "ef_search": SEARCH_DEPTH}
 
 
 def _empty(folder: Path) -> None:
@@ -192,10 +181,14 @@ def _empty(folder: Path) -> None:
     folder.mkdir(parents=True)
 
 
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file whole or not at all, and onto the disk."""
-    partial = path.with_name(f"{path.name}.partial")
-    write(partial)
-    sync(partial)
-    partial.replace(path)
-    sync(path.parent)
+def _save(folder: Path, write_index: Callable[[Path], object], ids: Sequence[str]) -> None:
+    """Write index and ids, each completely or not at all, and onto the disk."""
+    for name, write in (
+        ("index", write_index),
+        ("ids", lambda path: path.write_text(json.dumps(ids), encoding="utf-8")),
+    ):
+        partial = folder / f"{name}.partial"
+        write(partial)
+        sync(partial)
+        partial.replace(folder / name)
+        sync(folder)

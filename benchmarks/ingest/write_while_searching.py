@@ -1,57 +1,15 @@
-"""Threads that search side by side, and searches beside writes."""
+"""One thread writes while another searches; deleted items that a search still returns are counted."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from threading import Barrier, Event, Thread
+from threading import Event, Thread
 
 from benchmarks.common.timing import Clock
 
-AUDITED = 200  # deleted items that are searched for once more after the last write
-
-
-@contextmanager
-def openmp_threads(threads: int) -> Iterator[None]:
-    """Let FAISS use so many OpenMP threads for a while, in the calling thread: its setting holds for that alone."""
-    import faiss
-
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(threads)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(before)
-
-
-def answer_in_threads(
-    call: Callable[[int], object], inputs: Sequence[int], pool: ThreadPoolExecutor, threads: int
-) -> int:
-    """Answer every input once, in so many threads that start together, with one OpenMP thread in each.
-
-    Args:
-        call: answers one input.
-        inputs: dealt out to the threads in turns.
-        pool: of at least so many workers, all idle.
-        threads: number of threads.
-
-    Returns:
-        How many answers there were; an error in a thread is raised here.
-    """
-    ready = Barrier(threads)
-
-    def answer(share: Sequence[int]) -> int:
-        with openmp_threads(1):
-            ready.wait()  # so that no worker takes two shares
-            for given in share:
-                call(given)
-        return len(share)
-
-    futures = [pool.submit(answer, inputs[place::threads]) for place in range(threads)]
-    return sum(future.result() for future in futures)
+AUDITED = 200  # deleted items that are searched for again after the last write
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +22,12 @@ class Round:
 
 @dataclass(slots=True)
 class Mixed:
-    """What happened while one thread wrote and another searched.
+    """The outcome of writing and searching at the same time.
 
     Args:
         write_s: seconds that all writes took together.
         written: upserts and deletes.
-        search_s: seconds of each search meanwhile that did not fail.
+        search_s: seconds of each concurrent search that did not fail.
         failed_searches: searches that raised.
         stale_hits: hits whose delete had been acknowledged before their search began.
     """
@@ -90,9 +48,9 @@ def write_while_searching(
     *,
     clock: Clock = time.perf_counter,
 ) -> Mixed:
-    """Write in this thread while a second one searches without a pause; then look once more for what was deleted.
+    """Write in this thread while a second one searches without a pause; then search again for deleted items.
 
-    Every other search asks for the item that was deleted last, by its own vector: it would come first if it were
+    Every other search looks for the item that was deleted last, by its own vector: it would come first if it were
     still there.
 
     Args:
@@ -101,7 +59,7 @@ def write_while_searching(
         search: rows of the items nearest to a row of the table.
         rounds: in order.
         queries: rows of the table that are no items; at least one.
-        clock: seconds since any moment.
+        clock: a monotonic clock, in seconds.
     """
     result = Mixed()
     gone: dict[int, float] = {}  # when the delete of a row was acknowledged, the last one last

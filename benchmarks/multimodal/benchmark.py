@@ -9,19 +9,20 @@ from itertools import product
 from typing import TypeAlias
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from benchmarks.common import arguments, models
-from benchmarks.common.contract import Parameter, Result, Row
+from benchmarks.common.contract import Parameter, Result
 from benchmarks.common.data import read_dataset
 from benchmarks.common.quality import (
+    NDCG,
     counting_of,
-    quality,
-    quality_ratio,
-    quality_table,
+    quality_ratios,
+    quality_rows,
     sentence,
     shared_params,
 )
-from benchmarks.multimodal.cached_towers import RememberedImages, RememberedTexts
+from benchmarks.multimodal.cached_towers import CachedPhotos, CachedTexts
 from multimodal import WeightedConcat, WeightedSum
 from twotower import DualEncoder, Item, Retriever
 from twotower.evaluation import bm25_run, evaluate_item_slices, random_run, search_run
@@ -31,7 +32,7 @@ from twotower.presets import IMAGE_WEIGHT, TEXT_WEIGHT
 
 DEPTH = 100
 QUICK_QUERIES, QUICK_ITEMS = 30, 300
-PEERS = ("mean", "bm25")
+OURS, PEERS = ("text", "image", "concat"), ("mean", "bm25")
 Systems: TypeAlias = dict[str, tuple[DualEncoder, dict[str, Parameter]]]
 
 
@@ -47,45 +48,40 @@ def run(options: argparse.Namespace) -> Result:
     """Search under three conditions with every system."""
     limits = {"limit": QUICK_QUERIES, "corpus_limit": QUICK_ITEMS} if options.quick else {}
     data = read_dataset(options.data, options.split, where=options.where, **limits)
-    counting = counting_of(options)
+    counting, seed = counting_of(options), options.seed
     shared = shared_params(data, options) | {
-        "text_model": options.text_model or "all-MiniLM-L6-v2",
+        "text_model": models.text_name(options),
         "image_model": options.image_model or "compact",
     }
     systems = systems_of(options)
-    rows, ratios = [], {}
-    for condition, items in conditions(data.items, options.seed).items():
-        words = data.texts
+    result = Result("multimodal", seed)
+    everything = conditions(data.items, seed)
+    for condition, items in tqdm(everything.items(), unit="condition", disable=None, leave=False):
         runs: dict[str, Run] = {
-            "random": random_run(data.queries, [item.id for item in items], DEPTH, seed=options.seed),
-            "bm25": bm25_run(words, items, DEPTH),
+            "random": random_run(data.queries, [item.id for item in items], DEPTH, seed=seed),
+            "bm25": bm25_run(data.texts, items, DEPTH),
         }
         for name, (encoder, _) in systems.items():
-            retriever = Retriever(encoder)
+            retriever = Retriever(encoder, hybrid=None)
             retriever.upsert(items, on_error="skip")  # one modality alone cannot index what lacks it
             runs[name] = search_run(retriever, data.worded if name == "text" else data.queries, DEPTH)
-        found = []
-        for name, each in runs.items():
-            metrics = quality(each, data.qrels, counting, seed=options.seed)
+        params = {
+            name: {**shared, "condition": condition, **(systems[name][1] if name in systems else {})}
+            for name in runs
+        }
+        for row in quality_rows(runs, params, data.qrels, counting, baseline=PEERS[0], seed=seed):
+            metrics = dict(row.metrics)
             for label in (has_image, has_text):
-                sliced = evaluate_item_slices(each, data.qrels, items, label, ["ndcg@10"], **counting)
-                metrics |= {f"ndcg@10 {part}": means["ndcg@10"] for part, means in sliced.items()}
-            own = systems[name][1] if name in systems else {}
-            found.append(Row(name, shared | {"condition": condition} | own, metrics))
-        print(
-            f"\n{condition}\n\n"
-            + quality_table(found, runs, PEERS[0], data.qrels, counting, seed=options.seed)
+                slices = evaluate_item_slices(runs[row.system], data.qrels, items, label, [NDCG], **counting)
+                metrics |= {f"{NDCG} {part}": means[NDCG] for part, means in slices.items()}
+            result.rows.append(replace(row, metrics=metrics))
+        result.ratios |= quality_ratios(
+            runs, product(OURS, PEERS), data.qrels, counting, note=condition, seed=seed
         )
-        rows += found
-        for name, peer in product(("text", "image", "concat"), PEERS):
-            ratio = quality_ratio(runs[name], runs[peer], data.qrels, counting, seed=options.seed)
-            if ratio is not None:
-                ratios[f"{name} / {peer} : ndcg@10 {condition}"] = ratio
-    # A CLIP that sees little makes the first of them large, so BM25 stands beside it.
-    headline = {
-        name: ratio for name, ratio in ratios.items() if name.startswith("concat") and "complete" in name
-    }
-    return Result("multimodal", options.seed, rows, sentence(headline), ratios)
+    # A CLIP that sees little makes the first of these ratios large, so BM25 stands beside it.
+    names = [name for name in result.ratios if name.startswith("concat") and "complete" in name]
+    result.headline = sentence({name: result.ratios[name] for name in names})
+    return result
 
 
 def systems_of(options: argparse.Namespace) -> Systems:
@@ -93,10 +89,7 @@ def systems_of(options: argparse.Namespace) -> Systems:
 
     "mean" is the peer, the mean of the CLIP model's own text and image vectors; "concat" has our default weights.
     """
-    text, image = (
-        RememberedTexts(models.text_encoder(options)),
-        RememberedImages(models.image_encoder(options)),
-    )
+    text, image = CachedTexts(models.text_encoder(options)), CachedPhotos(models.image_encoder(options))
     weights = {"text_weight": TEXT_WEIGHT, "image_weight": IMAGE_WEIGHT}
     return {
         "text": (DualEncoder(text), {}),
@@ -109,7 +102,7 @@ def systems_of(options: argparse.Namespace) -> Systems:
 def conditions(items: Sequence[Item], seed: int) -> dict[str, list[Item]]:
     """The catalogue as it is, without half of its photos, and without half of its texts.
 
-    Where an item has only one of the two, that stays: an item with neither is no item.
+    An item that has only one of the two keeps it: an item with neither is no item.
     """
     rng = np.random.default_rng(seed)
     chosen = rng.permutation(len(items)) < len(items) // 2  # (n,)

@@ -14,25 +14,17 @@ from pathlib import Path
 import faiss
 import numpy as np
 
-from benchmarks.common.vectors import LookupEncoder, recall_at_k
-from benchmarks.recall.systems import K
-from twotower.presets import Retriever
-
-
-def anonymous_mb() -> float:
-    """The memory that this process holds of its own, in MB (10**6 bytes); what is mapped from files is not in it."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    (kilobytes,) = (line.split()[1] for line in lines if line.startswith("RssAnon:"))
-    return int(kilobytes) * 1024 / 1e6
+from benchmarks.common.machine import held_mb
+from benchmarks.common.vectors import K, LookupEncoder, recall_at_k
+from twotower import Retriever
 
 
 def measure(folder: Path, table_file: Path, truth_file: Path, *, raw: bool) -> dict[str, float]:
     """Open a store, or with `raw` nothing but the FAISS index in it, and search."""
     table, truth = np.load(table_file, mmap_mode="r"), np.load(truth_file)
-    first = len(table) - len(truth)
     faiss.omp_set_num_threads(1)
     search: Callable[[int], Sequence[int]]
-    held, began = anonymous_mb(), time.perf_counter()
+    held, began = held_mb("RssAnon"), time.perf_counter()
     if raw:
         (path,) = folder.glob("generation-*/0.faiss")
         index = faiss.read_index(str(path))
@@ -50,7 +42,7 @@ def measure(folder: Path, table_file: Path, truth_file: Path, *, raw: bool) -> d
             return [int(hit.id) for hit in retriever.search(str(row), K)]
 
     found, seconds = [], []
-    for row in range(first, len(table)):
+    for row in range(len(table) - len(truth), len(table)):
         start = time.perf_counter()
         found.append(search(row))
         seconds.append(time.perf_counter() - start)
@@ -59,7 +51,7 @@ def measure(folder: Path, table_file: Path, truth_file: Path, *, raw: bool) -> d
         "first_search_ms": 1000 * seconds[0],
         "p50_ms": 1000 * float(np.median(seconds)),
         f"recall@{K}": recall_at_k(found, truth),
-        "held_mb": anonymous_mb() - held,
+        "held_mb": held_mb("RssAnon") - held,
         "index_mb": index_bytes / 1e6,
     }
 

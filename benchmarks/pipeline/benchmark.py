@@ -6,22 +6,21 @@ import argparse
 from collections.abc import Mapping
 from functools import partial
 
-from benchmarks.common import arguments, models
-from benchmarks.common.contract import Parameter, Result, Row, Spread
+from benchmarks.common import arguments, models, timing
+from benchmarks.common.contract import Parameter, Result, Row
 from benchmarks.common.data import Dataset, read_dataset
-from benchmarks.common.indexed import add_store, indexed
 from benchmarks.common.machine import peak_rss_mb
-from benchmarks.common.quality import counting_of, quality_ratio
+from benchmarks.common.quality import NDCG, counting_of, quality_ratios
 from benchmarks.common.straight_recipe import StraightRecipe
-from benchmarks.common.timing import interleaved, interleaved_calls, percentiles, rate, rate_ratio, time_ratio
+from benchmarks.common.timing import OURS
 from multimodal.text.normalization import normalize_text
 from rerank import CrossEncoderReranker
-from twotower import Convex, DualEncoder, Retriever
+from twotower import Convex, Retriever
 from twotower.evaluation import evaluate_run, search_run
 from twotower.evaluation.metrics import Run
 
 DEPTH = 100
-OURS, PEER = "twotower", "sentence-transformers"
+PEER = "sentence-transformers"
 EQUAL = 0.002  # of nDCG@10: near-ties between float32 scores may swap two products
 QUICK_QUERIES, QUICK_ITEMS, QUICK_DEPTH = 3, 200, 8
 
@@ -32,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_models(parser, "text", "reranker", "backend", "student")
     arguments.add_device(parser)
     arguments.add_counting(parser)
-    add_store(parser)
+    arguments.add_store(parser)
     parser.add_argument(
         "--lexical-weight",
         type=float,
@@ -49,77 +48,64 @@ def run(options: argparse.Namespace) -> Result:
         options.data, options.split, where=options.where, limit=count, corpus_limit=corpus_limit
     )
     if len(data.worded) < len(data.queries):
-        raise ValueError(f"{data.folder} has a query without words; pass data whose queries are all words.")
+        raise ValueError(
+            f"data '{data.folder}' has a query without words: pass data whose queries all have words"
+        )
     # Our encoders bring texts to one Unicode form; the recipe gets them in it, so that both read the same.
     queries = {query: normalize_text(text) for query, text in data.texts.items()}
     retriever, recipe = build(data, options, depth)
 
-    ours = {OURS: retriever} | quick_twins(retriever, options)
+    ours = {OURS: retriever} | faster_variants(retriever, options)
     runs: dict[str, Run] = {name: search_run(each, data.queries, depth) for name, each in ours.items()}
     runs[PEER] = recipe.run(queries, depth)
     counting = counting_of(options)
     qualities = {
-        name: evaluate_run(found, data.qrels, ["ndcg@10", "judged@10"], **counting)
-        for name, found in runs.items()
+        name: evaluate_run(found, data.qrels, [NDCG, "judged@10"], **counting) for name, found in runs.items()
     }
-    require_equal({name: qualities[name] for name in (OURS, PEER)})
+    require_equal_quality({name: qualities[name] for name in (OURS, PEER)})
 
     words = list(queries.values())
-    single = interleaved_calls(
+    single = timing.interleaved_calls(
         {name: partial(each.search, k=depth) for name, each in ours.items()}
         | {PEER: lambda query: recipe.search(query, depth)},
         words,
         warm_up=2,
     )
-    batch = interleaved(
+    batch = timing.interleaved(
         {name: partial(each.search_batch, words, depth) for name, each in ours.items()}
         | {PEER: lambda: recipe.search_all(words, depth)}
     )
-    shared = {
-        "data": data.folder.name if options.data is not None else "sample shop",
+    shared: dict[str, Parameter] = {
+        "data": "sample shop" if options.data is None else data.folder.name,
         "split": options.split,
         "items": len(data.items),
         "queries": len(words),
         "depth": depth,
-        "text_model": options.text_model or "all-MiniLM-L6-v2",
+        "text_model": models.text_name(options),
         "reranker": options.reranker or "untrained head on the text model: speed only",
         "device": options.device,
     }
-    rows = [
-        Row(
-            name,
-            shared | _reading(name, options),
-            {
-                **qualities[name],
-                "queries_per_s": rate(batch[name], len(words)),
-                **percentiles(single[name]),
-                "peak_rss_mb": peak_rss_mb(),  # of the process, which holds both
-            },
-        )
-        for name in runs
-    ]
-    ratios: dict[str, Spread] = {}
-    for name in ours:
-        ratios[f"{name} / {PEER} : queries_per_s batch"] = rate_ratio(batch[name], batch[PEER])
-        for percent in (50, 95, 99):
-            ratios[f"{name} / {PEER} : p{percent}_ms single"] = time_ratio(
-                single[name], single[PEER], percent
-            )
-        if name != OURS and (lost := quality_ratio(runs[name], runs[PEER], data.qrels, counting)) is not None:
-            ratios[f"{name} / {PEER} : ndcg@10"] = lost
-    for row in rows:
-        print(
-            f"{row.system:<24}" + "  ".join(f"{name} {_number(value)}" for name, value in row.metrics.items())
-        )
-    headline = ratios[f"{OURS} / {PEER} : p50_ms single"]
-    return Result(
-        "pipeline",
-        options.seed,
-        rows,
-        f"{OURS} / {PEER} : p50_ms single: {headline.median:.3f} (spread {headline.min:.3f} to "
-        f"{headline.max:.3f} over {headline.n} repetitions; below 1 is faster) at equal nDCG@10.",
-        ratios,
+    result = Result("pipeline", options.seed)
+    for name in runs:
+        metrics = {
+            **qualities[name],
+            "queries_per_s": timing.rate(batch[name], len(words)),
+            **timing.percentiles(single[name]),
+            "peak_rss_mb": peak_rss_mb(),  # of the process, which holds both systems
+        }
+        result.rows.append(Row(name, shared | _reading(name, options), metrics))
+    result.ratios |= timing.ratios("queries_per_s batch", batch)
+    for percent in (50, 95, 99):
+        compare = partial(timing.time_ratio, percent=percent)
+        result.ratios |= timing.ratios(f"p{percent}_ms single", single, compare)
+    faster = [(name, PEER) for name in ours if name != OURS]
+    result.ratios |= quality_ratios(runs, faster, data.qrels, counting)
+    p50 = result.ratios[f"{OURS} / {PEER} : p50_ms single"]
+    result.headline = (
+        f"{OURS} / {PEER} : p50_ms single: {p50} over {p50.n} repetitions, below 1 is faster, "
+        f"at equal {NDCG}."
     )
+    return result
 
 
 def build(data: Dataset, options: argparse.Namespace, depth: int) -> tuple[Retriever, StraightRecipe]:
@@ -127,7 +113,7 @@ def build(data: Dataset, options: argparse.Namespace, depth: int) -> tuple[Retri
     from sentence_transformers import CrossEncoder, SentenceTransformer
 
     folder = models.cross_encoder_folder(options)
-    retriever = indexed(DualEncoder(models.text_encoder(options)), data, options).using(
+    retriever = models.dense_retriever(data, options).using(
         reranker=CrossEncoderReranker(folder, device=options.device),
         relevance_weight=1.0,  # the recipe orders by the cross-encoder alone
         rerank_depth=depth,
@@ -140,40 +126,36 @@ def build(data: Dataset, options: argparse.Namespace, depth: int) -> tuple[Retri
     return retriever, recipe
 
 
-def quick_twins(retriever: Retriever, options: argparse.Namespace) -> dict[str, Retriever]:
-    """The same with another back end, and as a cascade with a student, where the options name them; not as exact.
+def faster_variants(retriever: Retriever, options: argparse.Namespace) -> dict[str, Retriever]:
+    """The retriever with another back end, and with a student in front, if the options name them; not as exact.
 
     With `--lexical-weight` the cascade begins with hybrid recall: fused scores, then the student, then the model.
     """
-    twins = {}
+    variants = {}
     if options.backend is not None:
-        twins[f"{OURS} {options.backend}"] = retriever.using(reranker=models.reranker(options))
+        variants[f"{OURS} {options.backend}"] = retriever.using(reranker=models.reranker(options))
     if (cascade := models.cascade(options)) is not None:
         hybrid = Convex(options.lexical_weight) if options.lexical_weight else None
-        twins[f"{OURS} cascade"] = retriever.using(reranker=cascade, hybrid=hybrid)
-    return twins
+        variants[f"{OURS} cascade"] = retriever.using(reranker=cascade, hybrid=hybrid)
+    return variants
+
+
+def require_equal_quality(qualities: Mapping[str, Mapping[str, float]]) -> None:
+    """Refuse to compare the speed of systems of different quality.
+
+    Raises:
+        RuntimeError: nDCG@10 differs.
+    """
+    values = {name: each[NDCG] for name, each in qualities.items()}
+    if max(values.values()) - min(values.values()) > EQUAL:
+        raise RuntimeError(f"the systems differ in nDCG@10 ({values}): their speeds cannot be compared")
 
 
 def _reading(system: str, options: argparse.Namespace) -> dict[str, Parameter]:
-    """What a system reads candidates with."""
+    """The parameters of a system's reranking."""
     if system in (OURS, PEER):
         return {"precision": "float32"}
     backend: dict[str, Parameter] = {"backend": options.backend or "torch"}
     if system != f"{OURS} cascade":
         return backend
     return backend | models.cascade_params(options) | {"lexical_weight": options.lexical_weight or 0.0}
-
-
-def require_equal(qualities: Mapping[str, Mapping[str, float]]) -> None:
-    """Refuse to compare the speed of systems of different quality.
-
-    Raises:
-        RuntimeError: nDCG@10 differs.
-    """
-    values = {name: each["ndcg@10"] for name, each in qualities.items()}
-    if max(values.values()) - min(values.values()) > EQUAL:
-        raise RuntimeError(f"The systems differ in nDCG@10 ({values}); their speeds cannot be compared.")
-
-
-def _number(value: float | Spread) -> str:
-    return f"{value.median:.4g}" if isinstance(value, Spread) else f"{value:.4g}"

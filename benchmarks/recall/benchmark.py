@@ -1,9 +1,9 @@
 """Vector search: what the retriever costs over raw FAISS with the same index, beside hnswlib and usearch.
 
 No text is encoded: queries and items look their vectors up. Recall@10 against the exact inner product stands beside
-every time. Filters have nothing to do with the vectors; the first filtered search builds the attribute's column, and
-its time stands in our row "build". Searches of one query use one thread: FAISS's scans would otherwise wake all
-threads for one query, ours and the peer's alike, and wait for each other on a busy machine.
+every time. Filters are independent of the vectors; the first filtered search builds the attribute's column, and its
+time is in our row "build". Searches of one query use one thread: FAISS's scans would otherwise wake all threads for
+one query, ours and the peer's alike, and wait for each other on a busy machine.
 """
 
 from __future__ import annotations
@@ -18,26 +18,29 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm.auto import tqdm
 
 from benchmarks.common import timing
-from benchmarks.common.contract import Parameter, Result, Row, Spread
-from benchmarks.common.machine import peak_rss_mb
-from benchmarks.common.table import print_ratios, print_rows, told
+from benchmarks.common.contract import Metrics, Parameter, Result, Row, Spread
+from benchmarks.common.machine import held_mb, peak_rss_mb
 from benchmarks.common.timing import Clock, Seconds
 from benchmarks.common.vectors import (
     DIM,
     SELECTIVITIES,
+    K,
     Points,
     allowed_rows,
     buckets,
     clustered,
     exact,
-    held_mb,
+    openmp_threads,
     recall_at_k,
 )
-from benchmarks.ingest.write_while_searching import answer_in_threads, openmp_threads
-from benchmarks.recall import systems as peers
-from benchmarks.recall.systems import ALL, K, Share, System
+from benchmarks.recall.ours import build_retriever, index_alone, index_of, whole_retriever
+from benchmarks.recall.peers import hnswlib_graph, usearch_graph
+from benchmarks.recall.raw_faiss import faiss_array, faiss_walk, raw_faiss
+from benchmarks.recall.system import ALL, Share, System
+from benchmarks.recall.threads import answer_in_threads
 from twotower.recall.selection import Rows
 from twotower.recall.vectors.policy import EXACT_UP_TO
 
@@ -53,101 +56,131 @@ class Effort:
         single: of them one by one.
         filtered: of them one by one under each filter.
         exact_up_to: up to so many items the retriever's index is flat.
+        peers: whether hnswlib and usearch build graphs too.
     """
 
     queries: int
     single: int
     filtered: int
     exact_up_to: int = EXACT_UP_TO
-
-
-FULL = Effort(queries=1024, single=500, filtered=30)
-QUICK = Effort(queries=128, single=40, filtered=5, exact_up_to=3_000)  # a graph of 20,000 takes too long
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """Rows and ratios of a part of the benchmark."""
-
-    rows: list[Row]
-    ratios: dict[str, Spread]
+    peers: bool = True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Only the sizes."""
+    """The sizes, and whether to leave out the slow half of building."""
     parser.add_argument(
         "--sizes", type=int, nargs="+", help="numbers of vectors (default: 100000 1000000; quick: 2000 5000)"
+    )
+    parser.add_argument(
+        "--without-peers", action="store_true", help="raw FAISS alone: hnswlib and usearch build no graphs"
     )
 
 
 def run(options: argparse.Namespace) -> Result:
     """Measure every size, the smallest first."""
-    effort = QUICK if options.quick else FULL
+    peers = not options.without_peers
+    if options.quick:  # a graph of more rows takes too long
+        effort = Effort(queries=128, single=40, filtered=5, exact_up_to=3_000, peers=peers)
+    else:
+        effort = Effort(queries=1024, single=500, filtered=30, peers=peers)
     sizes = options.sizes or ([2_000, 5_000] if options.quick else [100_000, 1_000_000])
-    rows: list[Row] = []
-    ratios: dict[str, Spread] = {}
+    result = Result("recall", options.seed)
     for size in sorted(set(sizes)):
-        for measured in measure_size(size, effort, seed=options.seed, threads=options.threads):
-            rows += measured.rows
-            ratios |= measured.ratios
-    print_rows(rows, ("n", "mode"))
-    print_ratios(ratios)
-    return Result("recall", options.seed, rows, _headline(max(sizes), rows, ratios), ratios)
+        measure_size(result, size, effort, threads=options.threads)
+    result.headline = _headline(max(sizes), result)
+    return result
 
 
-def measure_size(size: int, effort: Effort, *, seed: int, threads: int) -> list[Measured]:
+def measure_size(result: Result, size: int, effort: Effort, *, threads: int) -> None:
     """Build every system over the same vectors, then let them take turns at every kind of search."""
-    points = clustered(size, effort.queries, seed=seed)
-    bucket = buckets(size, seed)
-    systems, built = _build(points, bucket, effort, seed=seed, threads=threads)
+    points = clustered(size, effort.queries, seed=result.seed)
+    bucket = buckets(size, result.seed)
+    systems = build_systems(result, points, bucket, effort, threads=threads)
     truth = exact(points.items, points.queries, K)
-    measured = [
-        built,
-        measure_single(systems, truth[: effort.single], size, ALL),
-        measure_batch(systems, truth, size, threads),
-        measure_two_threads(systems, truth, size),
-    ]
+    measure_single(result, systems, truth[: effort.single], size, ALL)
+    measure_batch(result, systems, truth, size, threads)
+    measure_two_threads(result, systems, truth, size)
     for share in SELECTIVITIES:
         filtered = exact(points.items, points.queries[: effort.filtered], K, allowed_rows(bucket, share))
-        measured.append(measure_single(systems, filtered, size, share))
-    return measured
+        measure_single(result, systems, filtered, size, share)
+
+
+def build_systems(
+    result: Result, points: Points, bucket: NDArray[np.int64], effort: Effort, *, threads: int
+) -> list[System]:
+    """Every system; ours first, so that its peak of memory includes no peer, then what shares its index."""
+    params = {"mode": "build", "threads": threads}
+    bar = tqdm(desc=f"building, {points.size:,} vectors", unit="index", disable=None, leave=False)
+    before = held_mb(), time.perf_counter()
+    retriever = build_retriever(points, bucket, effort.exact_up_to)
+    metrics = _cost(*before)
+    bar.update()
+    ours, index = whole_retriever(retriever, points), index_of(retriever)
+    metrics["first_filter_ms"] = _first_filter_ms(ours)
+    result.rows += _rows(
+        [ours], points.size, {**params, "exact_up_to": effort.exact_up_to}, {ours.name: metrics}
+    )
+    systems = [ours, index_alone(index, points, bucket), raw_faiss(index, points, bucket)]
+    systems.append(faiss_array(points, bucket))
+    systems += faiss_walk(index, points, bucket, effort.filtered)
+    if not effort.peers:
+        return systems
+    for build in (
+        partial(hnswlib_graph, points, bucket, threads=threads, seed=result.seed),
+        partial(usearch_graph, points, threads=threads),
+    ):
+        before = held_mb(), time.perf_counter()
+        for system in build():  # none if the peer is not installed
+            systems.append(system)
+            result.rows += _rows([system], points.size, params, {system.name: _cost(*before)})
+            bar.update()
+    return systems
 
 
 def measure_single(
-    systems: Sequence[System], truth: Rows, size: int, share: Share, *, clock: Clock = time.perf_counter
-) -> Measured:
+    result: Result,
+    systems: Sequence[System],
+    truth: Rows,
+    size: int,
+    share: Share,
+    *,
+    clock: Clock = time.perf_counter,
+) -> None:
     """One query a call, under a filter that lets `share` of the items through.
 
     Args:
+        result: gets the rows and ratios.
         systems: those that have such a search take part.
         truth: shape (queries, k), the right answers to the first queries under that filter.
         size: number of items.
         share: in (0, 1]; `ALL` is no filter.
-        clock: seconds since any moment.
+        clock: a monotonic clock, in seconds.
     """
     able = {system.name: system for system in systems if share in system.searches}
     calls = {name: system.searches[share] for name, system in able.items()}
     with openmp_threads(1):
         seconds = timing.interleaved_calls(calls, range(len(truth)), clock=clock)
-    metrics = {
-        name: {**timing.percentiles(seconds[name]), f"recall@{K}": _recall(able[name], call, truth)}
-        for name, call in calls.items()
-    }
+        metrics = {
+            name: {**timing.percentiles(seconds[name]), f"recall@{K}": _recall(able[name], call, truth)}
+            for name, call in calls.items()
+        }
     mode = "single" if share == ALL else f"filtered {100 * share:g}%"
+    result.rows += _rows(able.values(), size, {"mode": mode, "threads": 1}, metrics)
     # A filter is measured with few queries, whose 99th percentile is their maximum.
-    ratios = {
-        name: ratio
-        for percent in ((50, 99) if share == ALL else (50,))
-        for name, ratio in _ratios(
-            f"p{percent}_ms n={size} {mode}", seconds, partial(timing.time_ratio, percent=percent)
-        ).items()
-    }
-    return Measured(_rows(able.values(), size, {"mode": mode, "threads": 1}, metrics), ratios)
+    for percent in (50, 99) if share == ALL else (50,):
+        compare = partial(timing.time_ratio, percent=percent)
+        result.ratios |= _ratios(f"p{percent}_ms n={size} {mode}", seconds, compare)
 
 
 def measure_batch(
-    systems: Sequence[System], truth: Rows, size: int, threads: int, *, clock: Clock = time.perf_counter
-) -> Measured:
+    result: Result,
+    systems: Sequence[System],
+    truth: Rows,
+    size: int,
+    threads: int,
+    *,
+    clock: Clock = time.perf_counter,
+) -> None:
     """Many queries a call; every library may use all threads."""
     able = {system.name: system for system in systems if system.batch is not None}
     parts = [slice(start, min(start + BATCH, len(truth))) for start in range(0, len(truth), BATCH)]
@@ -155,26 +188,28 @@ def measure_batch(
     def all_parts(system: System) -> list[Any]:
         return [system.batch(part) for part in parts]  # type: ignore[misc]  # able ones have it
 
-    seconds = timing.interleaved(
-        {name: partial(all_parts, system) for name, system in able.items()}, clock=clock
-    )
+    calls = {name: partial(all_parts, system) for name, system in able.items()}
+    with openmp_threads(threads):
+        seconds = timing.interleaved(calls, clock=clock)
+        found = {
+            name: [row for answer in call() for row in able[name].rows(answer)]
+            for name, call in calls.items()
+        }
     metrics = {
         name: {
             "queries_per_s": timing.rate(seconds[name], len(truth)),
-            f"recall@{K}": recall_at_k(
-                [row for answer in all_parts(system) for row in system.rows(answer)], truth
-            ),
+            f"recall@{K}": recall_at_k(rows, truth),
         }
-        for name, system in able.items()
+        for name, rows in found.items()
     }
     params = {"mode": "batch", "batch": BATCH, "threads": threads}
-    ratios = _ratios(f"queries_per_s n={size} batch", seconds, timing.rate_ratio)
-    return Measured(_rows(able.values(), size, params, metrics), ratios)
+    result.rows += _rows(able.values(), size, params, metrics)
+    result.ratios |= _ratios(f"queries_per_s n={size} batch", seconds, timing.rate_ratio)
 
 
 def measure_two_threads(
-    systems: Sequence[System], truth: Rows, size: int, *, clock: Clock = time.perf_counter
-) -> Measured:
+    result: Result, systems: Sequence[System], truth: Rows, size: int, *, clock: Clock = time.perf_counter
+) -> None:
     """Two Python threads that send single queries, and one that sends them all; one OpenMP thread in each."""
     able = {system.name: system for system in systems if ALL in system.searches}
     inputs = range(len(truth))
@@ -194,42 +229,16 @@ def measure_two_threads(
         }
         for name, system in able.items()
     }
-    ratios = _ratios(f"queries_per_s n={size} two threads", two, timing.rate_ratio)
-    return Measured(_rows(able.values(), size, {"mode": "two threads", "threads": 2}, metrics), ratios)
-
-
-def _build(
-    points: Points, bucket: NDArray[np.int64], effort: Effort, *, seed: int, threads: int
-) -> tuple[list[System], Measured]:
-    """Every system; ours first, so that its peak of memory has no peer in it, then what shares its index."""
-    params = {"mode": "build", "threads": threads, "exact_up_to": effort.exact_up_to}
-    before = held_mb(), time.perf_counter()
-    retriever = peers.build_retriever(points, bucket, effort.exact_up_to)
-    metrics = _cost(*before)
-    ours, index = peers.twotower(retriever, points), peers.index_of(retriever)
-    metrics |= {"first_filter_ms": _first_filter_ms(ours)}
-    systems = [ours, peers.index_alone(index, points, bucket), peers.raw_faiss(index, points, bucket)]
-    systems.append(peers.faiss_array(points, bucket))
-    systems += peers.faiss_walk(index, points, bucket, effort.filtered)
-    rows = _rows([ours], points.size, params, {ours.name: metrics})
-    del params["exact_up_to"]  # ours alone
-    for build in (
-        partial(peers.hnswlib_graph, points, bucket, threads=threads, seed=seed),
-        partial(peers.usearch_graph, points, threads=threads),
-    ):
-        before = held_mb(), time.perf_counter()
-        for system in build():  # none where the peer is not installed
-            systems.append(system)
-            rows += _rows([system], points.size, params, {system.name: _cost(*before)})
-    return systems, Measured(rows, {})
+    result.rows += _rows(able.values(), size, {"mode": "two threads", "threads": 2}, metrics)
+    result.ratios |= _ratios(f"queries_per_s n={size} two threads", two, timing.rate_ratio)
 
 
 def _cost(held: float, start: float) -> dict[str, float | Spread]:
-    """What building took since memory and clock stood there; the vectors that all share are not in it."""
+    """The cost of building since memory and clock stood there, without the vectors that all systems share."""
     return {
         "build_s": Spread.of([time.perf_counter() - start]),
         "held_mb": held_mb() - held,
-        "peak_rss_mb": peak_rss_mb(),  # of the process, with all that came before
+        "peak_rss_mb": peak_rss_mb(),  # of the process, with everything before
     }
 
 
@@ -246,22 +255,19 @@ def _recall(system: System, call: Callable[[int], Any], truth: Rows) -> float:
 
 
 def _ratios(
-    measure: str, seconds: Mapping[str, Seconds], ratio: Callable[[Seconds, Seconds], Spread]
+    measure: str, seconds: Mapping[str, Seconds], compare: Callable[[Seconds, Seconds], Spread]
 ) -> dict[str, Spread]:
-    pairs = [("twotower", name) for name in seconds if not name.startswith("twotower")]
-    pairs.append(("twotower-index", "faiss"))
+    """The retriever compared with all peers, and its index alone with raw FAISS."""
+    found = timing.ratios(measure, seconds, compare)
     return {
-        f"{ours} / {peer} : {measure}": ratio(seconds[ours], seconds[peer])
-        for ours, peer in pairs
-        if ours in seconds and peer in seconds
+        name: ratio
+        for name, ratio in found.items()
+        if name.startswith(("twotower / ", "twotower-index / faiss :"))
     }
 
 
 def _rows(
-    systems: Iterable[System],
-    size: int,
-    params: Mapping[str, Parameter],
-    metrics: Mapping[str, Mapping[str, float | Spread]],
+    systems: Iterable[System], size: int, params: Mapping[str, Parameter], metrics: Mapping[str, Metrics]
 ) -> list[Row]:
     shared = {"n": size, "dim": DIM, "k": K}
     return [
@@ -269,14 +275,16 @@ def _rows(
     ]
 
 
-def _headline(size: int, rows: Sequence[Row], ratios: Mapping[str, Spread]) -> str:
+def _headline(size: int, result: Result) -> str:
     single = {
-        row.system: row.metrics for row in rows if row.params["n"] == size and row.params["mode"] == "single"
+        row.system: row.metrics
+        for row in result.rows
+        if row.params["n"] == size and row.params["mode"] == "single"
     }
     ours, raw = single["twotower"], single["faiss"]
-    ratio = ratios[f"twotower / faiss : p50_ms n={size} single"]
+    ratio = result.ratios[f"twotower / faiss : p50_ms n={size} single"]
     return (
-        f"At {size:,} vectors and k={K} one search takes {told(ratio)} times raw FAISS's median time on the same "
-        f"index ({ours['p50_ms'].median:.3f} ms against {raw['p50_ms'].median:.3f} ms, "
+        f"At {size:,} vectors and k={K} one search takes {ratio} times raw FAISS's median time on the same index "
+        f"({ours['p50_ms'].median:.3f} ms against {raw['p50_ms'].median:.3f} ms, "
         f"recall@{K} {ours[f'recall@{K}']:.4f} against {raw[f'recall@{K}']:.4f})."
     )

@@ -1,9 +1,9 @@
 """Next-basket recommendation on a shop's interactions: ours beside chance, counts, neighbours, EASE, factorisation.
 
-Models are fitted once on what is before the split; a user's own past is visible up to the moment of prediction.
+Models are fitted once on everything before the split; a user's own past is visible up to the moment of prediction.
 `recent-popularity` and `twotower` also see what others did until then. Every system ranks the whole catalogue. A user
 without a past gets the most popular items from each baseline, and everybody's newest events as a history from
-`twotower`. Where only new items count, `repeat` has nothing to say and is `popularity`.
+`twotower`. If only new items count, `repeat` has nothing to say and is `popularity`.
 """
 
 from __future__ import annotations
@@ -17,15 +17,14 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common import arguments
+from benchmarks.common import arguments, timing
 from benchmarks.common.contract import Result, Row, Spread
-from benchmarks.common.quality import ratio_of_means
-from benchmarks.common.timing import Seconds, interleaved_calls, rate, rate_ratio
+from benchmarks.common.quality import NDCG, ratio_of_means, sentence
+from benchmarks.common.timing import Seconds
 from benchmarks.recommend.folder import Shop, read_shop, shrink
-from benchmarks.recommend.planted import planted_folder
+from benchmarks.recommend.made_up_shop import made_up_folder
 from benchmarks.recommend.systems import System, fit_baselines, index_ours
 from twotower.evaluation.recommendation import (
-    METRICS,
     Past,
     RecommenderEvaluation,
     Task,
@@ -35,10 +34,9 @@ from twotower.evaluation.recommendation import (
 from twotower.evaluation.significance import compare_all, mean_interval
 from twotower.types import Event
 
-METRIC = "ndcg@10"
-FEARED = "repeat all"
-OURS = "twotower decayed"  # the library's own default decays; which of our rows is quoted is not chosen by its score
-TIMED, QUICK_TIMED = 15, 4  # users asked for in each repetition of the timing
+BASELINE = "repeat all"
+OURS = "twotower decayed"  # decay is the library's default; the row for ratios is not chosen by its score
+TIMED, QUICK_TIMED = 15, 4  # users in each repetition of the timing
 QUICK_USERS, QUICK_ITEMS, QUICK_RESAMPLES = 100, 300, 1_000
 RESAMPLES = 10_000
 
@@ -60,18 +58,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Result:
     """Fit, evaluate under both protocols, time, compare."""
-    folder = planted_folder(options.seed) if options.data is None else options.data
+    folder = made_up_folder(options.seed) if options.data is None else options.data
     shop = read_shop(folder, options.split)
     if options.quick:
         shop = shrink(shop, QUICK_USERS, QUICK_ITEMS, options.seed)
     before = time_split(shop.events, shop.start)[0]
-    past = Past(shop.start, before)
-    systems = [*fit_baselines(shop, past, options), *index_ours(shop, options)]
-    print(f"{len(shop.tasks)} users to predict from {shop.start.isoformat()} on, {len(shop.items)} items, "
-          f"{len(before)} events before, seed {options.seed}")  # fmt: skip
-    rows: list[Row] = []
-    ratios: dict[str, Spread] = {}
-    sentences = []
+    systems = [*fit_baselines(shop, Past(shop.start, before), options), *index_ours(shop, options)]
+    result = Result("recommend", options.seed)
+    best = []
     for repeats in (True, False):
         found = {
             system.label: evaluate_recommender(
@@ -80,12 +74,12 @@ def run(options: argparse.Namespace) -> Result:
             for system in systems
         }
         seconds = _time(systems, shop, repeats, options)
-        rows += _print(systems, found, seconds, shop, repeats, options)
-        new_ratios, best = _ratios(systems, found, seconds, repeats, options)
-        ratios |= new_ratios
-        sentences += [_sentence(best, new_ratios[best])] if best else []
-    headline = "; ".join(sentences) + " (95 % bootstrap intervals over users, beside the best baseline)."
-    return Result("recommend", options.seed, rows, headline, ratios)
+        result.rows += _rows(systems, found, seconds, shop, repeats, options)
+        best.append(_add_ratios(result, systems, found, seconds, repeats))
+    result.headline = "Beside the best baseline: " + sentence(
+        {name: result.ratios[name] for name in best if name}
+    )
+    return result
 
 
 def _time(
@@ -95,19 +89,15 @@ def _time(
     past = Past(shop.start, time_split(shop.events, shop.start)[0])
     count = min(QUICK_TIMED if options.quick else TIMED, len(shop.tasks))
     users = [task.user for task in random.Random(options.seed).sample(shop.tasks, count)]
-
-    def excluded(user: str) -> frozenset[str]:
-        return frozenset() if repeats else frozenset(event.item for event in past.of(user))
-
-    asked = [(user, excluded(user)) for user in users]
+    seen = [frozenset() if repeats else frozenset(event.item for event in past.of(user)) for user in users]
     calls = {
         system.label: lambda given, recommend=system.recommend: recommend(given[0], past, 100, given[1])
         for system in systems
     }
-    return interleaved_calls(calls, asked, warm_up=2)
+    return timing.interleaved_calls(calls, list(zip(users, seen, strict=True)), warm_up=2)
 
 
-def _print(
+def _rows(
     systems: Sequence[System],
     found: Mapping[str, RecommenderEvaluation],
     seconds: Mapping[str, Seconds],
@@ -115,81 +105,56 @@ def _print(
     repeats: bool,
     options: argparse.Namespace,
 ) -> list[Row]:
-    """Print one protocol's table, and give its rows."""
+    """One protocol's rows, each tested against the user's own frequencies."""
     resamples = QUICK_RESAMPLES if options.quick else RESAMPLES
-    feared = found[FEARED]
+    baseline = found[BASELINE]
     known = _with_past(shop.events, shop.tasks)
-    compared = compare_all(
-        {label: each.run for label, each in found.items() if label != FEARED},
-        feared.run,
-        feared.qrels,
-        METRIC,
-        resamples=resamples,
-        seed=options.seed,
-    )
-    print(
-        f"\n{'Repeats allowed' if repeats else 'New items only'}: {len(feared.run)} users, "
-        f"{len(known & feared.run.keys())} of them with a past; {len(feared.left_out)} left out: all bought before"
-    )
-    print(f"| system | {METRIC} [95 %] | with a past | {' | '.join(METRICS[1:])} | p, Holm | queries/s |")
-    print("|---" * (len(METRICS) + 4) + "|")
+    others = {label: each.run for label, each in found.items() if label != BASELINE}
+    compared = compare_all(others, baseline.run, baseline.qrels, NDCG, resamples=resamples, seed=options.seed)
     rows = []
     for system in systems:
         each = found[system.label]
-        values = each.users[METRIC]
+        values = each.users[NDCG]
         interval = mean_interval(list(values.values()), resamples=resamples, seed=options.seed)
-        metrics: dict[str, float | Spread] = dict(each.means)
-        metrics |= {f"{METRIC}_low": interval.low, f"{METRIC}_high": interval.high}
+        metrics: dict[str, float | Spread] = {NDCG: interval.mean}
+        metrics |= {f"{NDCG}_low": interval.low, f"{NDCG}_high": interval.high, **each.means}
         if own := [value for user, value in values.items() if user in known]:
-            metrics[f"{METRIC}_with_past"] = float(np.mean(own))
+            metrics[f"{NDCG}_with_past"] = float(np.mean(own))
         if system.label in compared:
             metrics["p_holm_vs_repeat"] = compared[system.label].p_holm
-        speed = rate(seconds[system.label].sum(axis=1), seconds[system.label].shape[1])
-        metrics["queries_per_s"] = speed
-        rows.append(Row(system.name, system.params | {"repeats": repeats}, metrics))
-        cells = [
-            system.label,
-            f"{interval.mean:.4f} [{interval.low:.4f}, {interval.high:.4f}]",
-            f"{metrics.get(f'{METRIC}_with_past', float('nan')):.4f}",
-            *(f"{each.means[name]:.4f}" for name in METRICS[1:]),
-            f"{compared[system.label].p_holm:.2g}" if system.label in compared else "-",
-            f"{speed.median:.0f} ({speed.min:.0f}-{speed.max:.0f})",
-        ]
-        print(f"| {' | '.join(cells)} |")
+        own_seconds = seconds[system.label]
+        metrics["queries_per_s"] = timing.rate(own_seconds.sum(axis=1), own_seconds.shape[1])
+        counted = {"repeats": repeats, "users": len(each.run), "users_left_out": len(each.left_out)}
+        rows.append(Row(system.name, system.params | counted, metrics))
     return rows
 
 
-def _ratios(
+def _add_ratios(
+    result: Result,
     systems: Sequence[System],
     found: Mapping[str, RecommenderEvaluation],
     seconds: Mapping[str, Seconds],
     repeats: bool,
-    options: argparse.Namespace,
-) -> tuple[dict[str, Spread], str]:
-    """Ours over the better row of each peer, and the name of the ratio to the best of all peers."""
+) -> str:
+    """Add ours over the better row of each peer; returns the name of the ratio to the best of all peers."""
     better: dict[str, str] = {}
-    for system in sorted(systems, key=lambda system: found[system.label].means[METRIC]):
+    for system in sorted(systems, key=lambda system: found[system.label].means[NDCG]):
         better[system.name] = system.label
     del better["twotower"]
-    ours = np.array(list(found[OURS].users[METRIC].values()))
-    ratios, best = {}, ""
-    for name, label in sorted(better.items(), key=lambda item: found[item[1]].means[METRIC]):
-        peer = np.array(list(found[label].users[METRIC].values()))
-        ratio = ratio_of_means(ours, peer, seed=options.seed)
-        setting = f"repeats={str(repeats).lower()}"
+    ours = np.array(list(found[OURS].users[NDCG].values()))
+    best, setting = "", f"repeats={str(repeats).lower()}"
+    for name, label in sorted(better.items(), key=lambda item: found[item[1]].means[NDCG]):
+        peer = np.array(list(found[label].users[NDCG].values()))
+        ratio = ratio_of_means(ours, peer, seed=result.seed)
         if ratio is None:
             print(f"no ratio to {name} with {setting}: it finds nothing", file=sys.stderr)
             continue
-        best = f"twotower / {name} : {METRIC} {setting}"
-        ratios[best] = ratio
-        ratios[f"twotower / {name} : queries_per_s {setting}"] = rate_ratio(
+        best = f"twotower / {name} : {NDCG} {setting}"
+        result.ratios[best] = ratio
+        result.ratios[f"twotower / {name} : queries_per_s {setting}"] = timing.rate_ratio(
             seconds[OURS].sum(axis=1), seconds[label].sum(axis=1)
         )
-    return ratios, best
-
-
-def _sentence(name: str, ratio: Spread) -> str:
-    return f"{name} is {ratio.median:.3f} ({ratio.min:.3f}-{ratio.max:.3f}, {ratio.n} users)"
+    return best
 
 
 def _with_past(events: Sequence[Event], tasks: Sequence[Task]) -> set[str]:

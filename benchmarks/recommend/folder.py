@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from twotower.errors import CatalogueError
-from twotower.evaluation.recommendation import Task, next_baskets, time_split
+from twotower.evaluation.recommendation import Task, next_baskets
 from twotower.ingest import read_catalogue
 from twotower.types import Event, Item
 
 COLUMNS = ("user_id", "item_id", "timestamp", "event")
-CUT = 0.8  # of a split's time span, where the folder holds nothing before it
+CUT = 0.8  # of a split's time span, if the folder holds nothing before it
 OTHERS = 3  # users without a task for each with one, in a quick run
 
 
@@ -41,8 +41,8 @@ class Shop:
 def read_shop(folder: Path, split: str) -> Shop:
     """Read a folder.
 
-    The split begins with its first row. Where no other file has an earlier row, it begins after 80 % of its own
-    time span instead, and what is before serves as history.
+    The split begins with its first row. If no other file has an earlier row, it begins after 80 % of its own time
+    span instead, and everything before serves as history.
 
     Args:
         folder: with corpus.jsonl and interactions/.
@@ -55,15 +55,13 @@ def read_shop(folder: Path, split: str) -> Shop:
     if split not in files:
         there = ", ".join(files) or "none"
         raise CatalogueError(
-            f"{folder / 'interactions' / split}.tsv is not a file; the splits there are: {there}."
+            f"file '{folder / 'interactions' / split}.tsv' does not exist: the splits there are: {there}"
         )
     read = {name: _read_events(path) for name, path in files.items()}
-    events = time_split(
-        (event for part in read.values() for event in part), datetime.min.replace(tzinfo=UTC)
-    )[1]
+    events = sorted((event for part in read.values() for event in part), key=lambda event: event.time)
     asked = read[split]
     if not asked:
-        raise CatalogueError(f"{files[split]} has no rows; there is nothing to predict.")
+        raise CatalogueError(f"file '{files[split]}' has no rows: there is nothing to predict")
     start, last = min(event.time for event in asked), max(event.time for event in asked)
     if events[0].time >= start:
         start += CUT * (last - start)
@@ -71,7 +69,7 @@ def read_shop(folder: Path, split: str) -> Shop:
 
 
 def shrink(shop: Shop, users: int, items: int, seed: int) -> Shop:
-    """A smaller shop for a quick run: items sold best before the start, a sample of the tasks and of other users."""
+    """A smaller shop for a quick run: the items sold most before the start, a sample of tasks and of other users."""
     sold = Counter(event.item for event in shop.events if event.time < shop.start)
     kept = {item for item, _ in sold.most_common(items)}
     dice = random.Random(seed)
@@ -92,17 +90,17 @@ def _read_events(path: Path) -> list[Event]:
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
         if missing := [name for name in COLUMNS if name not in (rows.fieldnames or ())]:
-            raise CatalogueError(f"{path}, line 1: the column {missing[0]!r} is missing; add it.")
-        return [_event(row, f"{path}, line {number}") for number, row in enumerate(rows, 2)]
+            raise CatalogueError(f"file '{path}', line 1: the column '{missing[0]}' is missing: add it")
+        return [_event(row, f"file '{path}', line {number}") for number, row in enumerate(rows, 2)]
 
 
 def _event(row: dict[str, str], place: str) -> Event:
     try:
         when = datetime.fromtimestamp(int(row["timestamp"]), UTC)
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, TypeError, OverflowError) as error:
         raise CatalogueError(
-            f"{place}: {row['timestamp']!r} is not a time in unix seconds; repair it."
-        ) from None
+            f"{place}: timestamp must be in unix seconds, got '{row['timestamp']}'"
+        ) from error
     # Every line counts once, whatever its quantity: a wholesaler's thousand pieces are not a thousand wishes.
     return Event(row["user_id"], row["item_id"], row["event"], when)
 

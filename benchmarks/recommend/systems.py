@@ -1,4 +1,4 @@
-"""The rows of the table: every recommender fitted once on what was before the split."""
+"""The rows of the table: every recommender, fitted once on everything before the split."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from importlib.util import find_spec
 
 from benchmarks.common import models
 from benchmarks.common.contract import Parameter
-from benchmarks.recommend import counts, factors, linear, ours
+from benchmarks.recommend import baselines, ours
 from benchmarks.recommend.folder import Shop
 from benchmarks.recommend.memory import Memory, Ranked, Scores, popularity
 from twotower import DualEncoder
@@ -61,26 +61,26 @@ def fit_baselines(shop: Shop, past: Past, options: Namespace) -> Iterator[System
     def system(name: str, scores: Scores, **params: Parameter) -> System:
         return System(name, params, Ranked(items, sold, scores))
 
-    yield system("random", counts.random(len(items), options.seed))
-    yield system("popularity", counts.popular(sold))
-    recent = counts.RecentlyPopular(Memory(rows), RECENT_DAYS)
+    yield system("random", baselines.random(len(items), options.seed))
+    yield system("popularity", baselines.popular(sold))
+    recent = baselines.RecentlyPopular(Memory(rows), RECENT_DAYS)
     yield system("recent-popularity", recent, days=RECENT_DAYS)
     for half_life in (None, options.half_life):
         memory, history = Memory(rows, half_life), history_params(half_life)
         users, matrix = memory.matrix(past)
-        yield system("repeat", counts.repeat(memory), **history)
-        neighbours = linear.from_weights(memory, linear.item_knn(matrix, NEIGHBOURS))
+        yield system("repeat", baselines.repeat(memory), **history)
+        neighbours = baselines.from_weights(memory, baselines.item_knn(matrix, NEIGHBOURS))
         yield system("item-knn", neighbours, **history, neighbours=NEIGHBOURS)
-        weights = linear.from_weights(memory, linear.ease(matrix, REGULARIZATION))
+        weights = baselines.from_weights(memory, baselines.ease(matrix, REGULARIZATION))
         yield system("ease", weights, **history, regularization=REGULARIZATION)
         if find_spec("implicit") is None:
             print("als and bpr are left out: implicit is not installed", file=sys.stderr)
             continue
         solver = {"seed": options.seed, "threads": options.threads}
-        scores = factors.als(memory, matrix, factors=ALS_FACTORS, confidence=ALS_CONFIDENCE, **solver)
+        scores = baselines.als(memory, matrix, factors=ALS_FACTORS, confidence=ALS_CONFIDENCE, **solver)
         yield system("als", scores, **history, factors=ALS_FACTORS, alpha=ALS_CONFIDENCE)
         if half_life is None:  # reads only who bought what, which decay leaves as it is
-            scores = factors.bpr(users, matrix, factors=BPR_FACTORS, seed=options.seed)
+            scores = baselines.bpr(users, matrix, factors=BPR_FACTORS, seed=options.seed)
             yield system("bpr", scores, factors=BPR_FACTORS)
 
 

@@ -1,85 +1,45 @@
-"""Pairs a second of the cross-encoder, beside sentence-transformers and FlashRank over the same weights.
+"""Pairs per second of the cross-encoder, beside sentence-transformers and FlashRank over the same weights.
 
-Two ways for every mix of lengths: all pairs of several queries in one call, and one query with its candidates a call.
-No pair comes twice in a call, so that computing equal pairs only once, as we do, saves nothing here.
+Each mix of lengths has two kinds of calls: all pairs of several queries in one call, and one query with its
+candidates a call. No pair comes twice in a call, so that computing equal pairs only once, as we do, saves nothing
+here.
 
-A student that `distil` made of the reranker has other weights: its rows say what that costs in quality, too.
-Our back ends in bfloat16 and 8-bit integers score a little differently. Their rows say by how much; with --data it is
-measured whether that changes how they order what was judged.
+A student that `distil` made of the reranker has other weights: its rows also say what that costs in quality. Our back
+ends in bfloat16 and 8-bit integers score a little differently; their rows say by how much, and with --data whether
+that changes the order of judged items.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.common import timing
 from benchmarks.common.arguments import add_counting, add_device, add_models
 from benchmarks.common.contract import Parameter, Result, Row, Spread
 from benchmarks.common.data import read_dataset
 from benchmarks.common.equal_work import require_equal_scores
-from benchmarks.common.flops import (
-    Ceiling,
-    bert_flops,
-    ceiling_row,
-    flop_metrics,
-    matmul_ceiling,
-    synchronised,
-)
+from benchmarks.common.flops import Ceiling, bert_flops, matmul_ceiling
 from benchmarks.common.machine import peak_rss_mb
 from benchmarks.common.models import cross_encoder_folder
-from benchmarks.common.table import print_ratios, print_rows, told
-from benchmarks.common.timing import (
-    Clock,
-    interleaved,
-    interleaved_calls,
-    percentiles,
-    rate,
-    rate_ratio,
-    time_ratio,
-)
-from benchmarks.rerank.flashrank import flashrank
-from benchmarks.rerank.judged_only import judged_quality
-from benchmarks.rerank.pairs import Pair, Work, make_works
+from benchmarks.common.timing import OURS, Clock
+from benchmarks.rerank.judged_only import add_judged_quality
+from benchmarks.rerank.pairs import Work, make_works
+from benchmarks.rerank.systems import PEER, System, all_systems, sentence_transformers
 
 if TYPE_CHECKING:
-    from sentence_transformers import CrossEncoder
     from transformers import PretrainedConfig
-
-    from rerank.backends.backend import BackendName
-
-Score: TypeAlias = Callable[[list[Pair]], NDArray[np.float32]]
-OURS = "twotower"
-PEER = "sentence-transformers"
-
-
-@dataclass(frozen=True, slots=True)
-class System:
-    """A cross-encoder to measure.
-
-    Args:
-        score: in [0, 1], of pairs whose queries come one after the other.
-        params: what it runs with.
-        many: whether it takes the pairs of several queries in one call.
-        exact: whether it computes in float32, so that its scores must be equal.
-    """
-
-    score: Score
-    params: Mapping[str, Parameter]
-    many: bool = True
-    exact: bool = True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What `run` reads."""
+    """The options that `run` reads."""
     add_device(parser)
     add_models(parser, "text", "reranker")
     parser.add_argument(
@@ -99,41 +59,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Result:
-    """Measure every mix of lengths, both ways."""
+    """Measure every mix of lengths with both kinds of calls."""
     folder = cross_encoder_folder(options)
-    peer: Any = _sentence_transformers(folder, options.device)
+    peer: Any = sentence_transformers(folder, options.device)
     max_length = int(peer.tokenizer.model_max_length)  # what ours takes too
-    systems = _systems(folder, peer, max_length, options)
+    systems = all_systems(folder, peer, max_length, options)
     ceiling = matmul_ceiling(options.device, peer.dtype, quick=options.quick)
     shared = {"max_length": max_length, "dtype": ceiling.dtype, "device": options.device}
-    rows: list[Row] = []
-    ratios: dict[str, Spread] = {}
+    result = Result("rerank", options.seed)
     for work in make_works(peer.tokenizer, max_length, options):
-        found, compared = measure(systems, work, peer.config, ceiling, shared)
-        rows += found
-        ratios |= compared
+        measure(result, systems, work, peer.config, ceiling, shared)
     if options.data is not None:
         ours = {name: system.score for name, system in systems.items() if name.startswith(OURS)}
-        data = read_dataset(options.data, options.split)
-        found, compared = judged_quality(ours, data, options, shared, reference=OURS)
-        rows += found
-        ratios |= compared
-    rows.append(Row("whole run", {"systems": len(systems)}, {"peak_rss_mb": peak_rss_mb()}))
-    print_rows(rows, ("mix", "way"))
-    print_ratios(ratios)
+        add_judged_quality(result, ours, read_dataset(options.data, options.split), options, shared)
+    result.rows.append(Row("whole run", {"systems": len(systems)}, {"peak_rss_mb": peak_rss_mb()}))
     mixed = [
-        f"{told(ratio)} times {'in float32' if name == OURS else f'by {name.removeprefix(OURS).strip()}'}"
+        f"{ratio} times {'in float32' if name == OURS else f'by {name.removeprefix(OURS).strip()}'}"
         for name in systems
-        if (ratio := ratios.get(f"{name} / {PEER} : pairs_per_s mixed")) is not None
+        if (ratio := result.ratios.get(f"{name} / {PEER} : pairs_per_s mixed")) is not None
     ]
-    headline = (
+    result.headline = (
         f"Over the same weights twotower scores, beside sentence-transformers in float32, {', '.join(mixed)} as many "
         f"pairs of mixed length a second on {options.device}."
     )
-    return Result("rerank", options.seed, rows, headline, ratios)
+    return result
 
 
 def measure(
+    result: Result,
     systems: Mapping[str, System],
     work: Work,
     config: PretrainedConfig,
@@ -141,19 +94,17 @@ def measure(
     shared: Mapping[str, Parameter],
     *,
     clock: Clock = time.perf_counter,
-) -> tuple[list[Row], dict[str, Spread]]:
-    """Time one mix both ways, after a check that all systems score its pairs the same.
+) -> None:
+    """Time one mix with both kinds of calls, after a check that all systems give its pairs the same scores.
 
     Args:
+        result: gets the rows and the ratios of ours to every peer.
         systems: by name; ours start with "twotower".
         work: the pairs.
         config: of the network.
         ceiling: takes its turn among the systems.
         shared: parameters of every row.
-        clock: seconds since any moment.
-
-    Returns:
-        Rows, and ratios of ours over every peer.
+        clock: a monotonic clock, in seconds.
 
     Raises:
         UnequalWorkError: a system scores differently.
@@ -162,97 +113,33 @@ def measure(
     for name, scores in first.items():
         if systems[name].exact:
             require_equal_scores(first[OURS], scores, name)
-    many = {name: system.score for name, system in systems.items() if system.many}
     calls: dict[str, Callable[[], object]] = {
-        name: partial(score, work.batch) for name, score in many.items()
+        name: partial(system.score, work.batch) for name, system in systems.items() if system.many
     }
-    batch = interleaved({**calls, "matmul": ceiling.multiply}, warm_up=0, clock=clock)
-    single = interleaved_calls(
+    batch = timing.interleaved({**calls, "matmul": ceiling.multiply}, warm_up=0, clock=clock)
+    matmul = batch.pop("matmul")
+    single = timing.interleaved_calls(
         {name: system.score for name, system in systems.items()}, work.queries, warm_up=0, clock=clock
     )
-    in_batch = {**shared, "mix": work.mix, "way": "batch", **_sizes(work.batch_lengths)}
-    by_query = {
-        **shared, "mix": work.mix, "way": "per-query", **_sizes(work.query_lengths), "queries": len(work.queries),
-    }  # fmt: skip
+    mix = {**shared, "mix": work.mix}
+    in_batch = {**mix, "way": "batch", **_sizes(work.batch_lengths)}
+    by_query = {**mix, "way": "per-query", **_sizes(work.query_lengths), "queries": len(work.queries)}
     flops = bert_flops(config, work.batch_lengths, labels=1)
-    rows = [ceiling_row(ceiling, batch["matmul"], {"mix": work.mix, "way": "batch"})]
+    result.rows.append(ceiling.row(matmul, {"mix": work.mix, "way": "batch"}))
     for name, system in systems.items():
-        if name in many:
-            speed = rate(batch[name], len(work.batch))
-            used = flop_metrics(batch[name], flops, batch["matmul"], ceiling)
-            apart = {"score_error": float(np.abs(first[name] - first[OURS]).mean())}
-            metrics = {"pairs_per_s": speed, **used, **({} if system.exact else apart)}
-            rows.append(Row(name, {**system.params, **in_batch}, metrics))
-        speed = rate(single[name].sum(axis=1), len(work.query_lengths))
-        rows.append(
-            Row(name, {**system.params, **by_query}, {"pairs_per_s": speed, **percentiles(single[name])})
-        )
-    ratios: dict[str, Spread] = {}
-    for own in (name for name in systems if name.startswith(OURS)):
-        for other in (name for name in systems if not name.startswith(OURS)):
-            if other in many:
-                ratios[f"{own} / {other} : pairs_per_s {work.mix}"] = rate_ratio(batch[own], batch[other])
-            ratios[f"{own} / {other} : p50_ms {work.mix} per-query"] = time_ratio(single[own], single[other])
-    return rows, ratios
+        metrics: dict[str, float | Spread]
+        if name in batch:
+            metrics = {"pairs_per_s": timing.rate(batch[name], len(work.batch))}
+            metrics |= ceiling.shares(flops, batch[name], matmul)
+            if not system.exact:
+                metrics["score_error"] = float(np.abs(first[name] - first[OURS]).mean())
+            result.rows.append(Row(name, {**system.params, **in_batch}, metrics))
+        speed = timing.rate(single[name].sum(axis=1), len(work.query_lengths))
+        metrics = {"pairs_per_s": speed, **timing.percentiles(single[name])}
+        result.rows.append(Row(name, {**system.params, **by_query}, metrics))
+    result.ratios |= timing.ratios(f"pairs_per_s {work.mix}", batch)
+    result.ratios |= timing.ratios(f"p50_ms {work.mix} per-query", single, timing.time_ratio)
 
 
 def _sizes(lengths: NDArray[np.int64]) -> dict[str, Parameter]:
     return {"pairs": len(lengths), "mean_tokens": round(float(lengths.mean()), 1)}
-
-
-def _sentence_transformers(folder: str, device: str) -> CrossEncoder:
-    import torch
-    from sentence_transformers import CrossEncoder
-
-    # On a GPU ours keeps the precision of the files, so the peer does the same.
-    dtype = "auto" if device.startswith("cuda") else torch.float32
-    network: CrossEncoder = CrossEncoder(
-        folder, device=device, local_files_only=True, model_kwargs={"use_safetensors": True, "dtype": dtype}
-    )
-    return network
-
-
-def _systems(
-    folder: str, peer: CrossEncoder, max_length: int, options: argparse.Namespace
-) -> dict[str, System]:
-    """Every system with its defaults; on a GPU the peer also with a batch that suits one."""
-    import torch
-
-    from rerank import CrossEncoderReranker
-    from rerank.backends.network import native_bf16
-    from rerank.batching import suited_batch_tokens
-
-    device = options.device
-    cuda = device.startswith("cuda")
-
-    def ours(backend: BackendName = "torch") -> System:
-        reranker = CrossEncoderReranker(folder, device=device, backend=backend)
-        params: dict[str, Parameter] = {"batch_tokens": suited_batch_tokens(device), "backend": backend}
-        exact = backend in ("torch", "onnx")
-        return System(synchronised(reranker.score, device), params, exact=exact)
-
-    def theirs(batch_size: int) -> System:
-        # Ours brings texts to Unicode form NFKC on top; the seeded ones are in it already.
-        predict = partial(
-            peer.predict, batch_size=batch_size, activation_fn=torch.nn.Sigmoid(), show_progress_bar=False
-        )
-        return System(synchronised(predict, device), {"batch_size": batch_size})
-
-    systems = {OURS: ours(), PEER: theirs(32)}
-    if native_bf16(device):
-        systems[f"{OURS} torch-bf16"] = ours(backend="torch-bf16")
-    if cuda:
-        systems[f"{PEER} batch_size=256"] = theirs(256)
-    if cuda or options.quick:
-        reason = "it runs on CPUs only" if cuda else "exporting its model takes too long for --quick"
-        print(f"flashrank is left out: {reason}.", file=sys.stderr)
-        return systems
-    systems |= {f"{OURS} {backend}": ours(backend=backend) for backend in ("onnx", "onnx-int8")}
-    for student in options.student:
-        reranker = CrossEncoderReranker(student, device=device, backend="onnx-int8", max_length=max_length)
-        name = f"{OURS} student {Path(student).name} onnx-int8"
-        systems[name] = System(reranker.score, {"student": student, "backend": "onnx-int8"}, exact=False)
-    onnx = flashrank(folder, max_length=max_length, threads=options.threads)
-    if onnx is not None:
-        systems["flashrank"] = System(onnx, {"runtime": "onnxruntime"}, many=False)
-    return systems

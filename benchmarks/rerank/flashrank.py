@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.common.scratch import scratch_folder
+from benchmarks.common.machine import scratch_folder
 
 Pair = tuple[str, str]
 # A name that its table has; what lies in the folder of that name is ours, and nothing is downloaded.

@@ -1,68 +1,55 @@
-"""How well cross-encoders order what was judged: whether a faster one is as good."""
+"""How well cross-encoders order judged items: whether a faster one is as good."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
+from itertools import product
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.common.contract import Parameter, Row, Spread
+from benchmarks.common.contract import Parameter, Result
 from benchmarks.common.data import Dataset
-from benchmarks.common.quality import counting_of, quality, quality_ratio
+from benchmarks.common.quality import NDCG, counting_of, quality_ratios, quality_rows
 from twotower.evaluation.metrics import Qrels, Run
 
-QUERIES, LEAST = (
-    300,
-    3,
-)  # the first queries that have so many judged items: with fewer there is little to order
-METRICS = ("ndcg@10", "mrr@10")
+QUERIES, LEAST = 300, 3  # the first queries with so many judged items: fewer leave little to order
 Score: TypeAlias = Callable[[list[tuple[str, str]]], NDArray[np.float32]]
 
 
-def judged_quality(
+def add_judged_quality(
+    result: Result,
     scores: Mapping[str, Score],
     data: Dataset,
     options: argparse.Namespace,
     shared: Mapping[str, Parameter],
-    *,
-    reference: str,
-) -> tuple[list[Row], dict[str, Spread]]:
-    """Rank only the judged items of each query.
+) -> None:
+    """Rank only the judged items of each query, with every system.
 
     Args:
-        scores: of pairs, by system.
+        result: gets the rows and ratios.
+        scores: of pairs, by system; ratios compare the others with the first.
         data: its items, queries and judgements.
         options: how grades count.
         shared: parameters of every row.
-        reference: the system that ratios divide by.
     """
-    words = {item.id: item.words for item in data.items}
-    qrels = {
-        query: grades
-        for query, given in data.qrels.items()
-        if len(grades := {item: grade for item, grade in given.items() if item in words}) >= LEAST
-    }
-    qrels = dict(list(qrels.items())[:QUERIES])
-    runs = {name: _run(score, data, words, qrels) for name, score in scores.items()}
+    qrels = dict(list(data.judged_only(LEAST).items())[:QUERIES])
+    runs = {name: _run(score, data, qrels) for name, score in scores.items()}
+    reference, *others = runs
     counting = counting_of(options)
     params = {**shared, "way": "judged", "queries": len(qrels), "pairs": sum(map(len, qrels.values()))}
-    rows = [
-        Row(name, params, quality(run, qrels, counting, metrics=METRICS, seed=options.seed))
-        for name, run in runs.items()
-    ]
-    ratios = {
-        f"{name} / {reference} : ndcg@10 judged": ratio
-        for name, run in runs.items()
-        if name != reference
-        and (ratio := quality_ratio(run, runs[reference], qrels, counting, seed=options.seed)) is not None
-    }
-    return rows, ratios
+    result.rows += quality_rows(
+        runs, dict.fromkeys(runs, params), qrels, counting, metrics=(NDCG, "mrr@10"), seed=options.seed
+    )
+    result.ratios |= quality_ratios(
+        runs, product(others, [reference]), qrels, counting, note="judged", seed=options.seed
+    )
 
 
-def _run(score: Score, data: Dataset, words: Mapping[str, str], qrels: Qrels) -> Run:
+def _run(score: Score, data: Dataset, qrels: Qrels) -> Run:
+    words = {item.id: item.words for item in data.items}
     asked = [(query, item) for query, grades in qrels.items() for item in grades]
     found = score([(data.queries[query].text, words[item]) for query, item in asked])
     run: dict[str, dict[str, float]] = {}

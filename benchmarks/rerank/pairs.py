@@ -1,4 +1,4 @@
-"""Pairs of query and candidate for the cross-encoder, in three mixes of lengths and two ways of asking."""
+"""Pairs of query and candidate for the cross-encoder, in three mixes of lengths and two kinds of calls."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Pair: TypeAlias = tuple[str, str]
 POOL = 500  # seeded texts to choose from
 TOKENS, CANDIDATES = 8_000, 100
-# A hundred long candidates take half a minute on two busy cores, so the quick run has to do with less.
+# A hundred long candidates take half a minute on two busy cores, so the quick run has fewer.
 QUICK_TOKENS, QUICK_CANDIDATES = 200, 2
 
 
@@ -53,7 +53,7 @@ class Work:
 def make_works(
     tokenizer: PreTrainedTokenizerBase, max_length: int, options: argparse.Namespace
 ) -> list[Work]:
-    """Draw the pairs of every mix, about `--tokens` tokens for either way of asking.
+    """Draw the pairs of every mix, about `--tokens` tokens for either kind of call.
 
     Long texts fill that with few queries, down to one (two of the mixed ones): their percentiles say little.
 
@@ -72,10 +72,10 @@ def make_works(
             asked = draw_texts(words, rng.integers(2, 7, POOL).tolist(), rng)
             texts = draw_texts(words, draw_lengths(mix, POOL, most, rng).tolist(), rng)
         else:
-            asked = list(dict.fromkeys(map(str, data.queries.values())))
+            asked = [text for text in dict.fromkeys(data.texts.values()) if text.strip()]
             texts = item_texts(data.items, mix)
             if not texts:
-                print(f"The mix of {mix} texts is left out: the data has none.", file=sys.stderr)
+                print(f"the mix of {mix} texts is left out: the data has none", file=sys.stderr)
                 continue
         works.append(_work(mix, asked, texts, tokenizer, max_length, options, rng))
     return works

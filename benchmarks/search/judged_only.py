@@ -1,43 +1,43 @@
-"""The view in which nothing is unjudged: only the judged products of each query are ranked."""
+"""Rank only the judged products of each query, so that nothing is unjudged."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from benchmarks.common.contract import Parameter, Row, Spread
+from benchmarks.common.contract import Parameter, Row
 from benchmarks.common.data import Dataset
-from benchmarks.common.quality import ratio_of_means
+from benchmarks.common.quality import NDCG, quality_rows, ratio_of_means
 from twotower import Item, Retriever
-from twotower.evaluation import evaluate_run, mean_interval, query_values, random_run
+from twotower.evaluation import judged_run, query_values, random_run
 from twotower.evaluation.baselines import BM25
-from twotower.evaluation.judgements import judged_run
 from twotower.evaluation.metrics import Counting, Qrels, Run
 
-LEAST = 3  # judged products of a query: with fewer there is little to order
+LEAST = 3  # judged products of a query: fewer leave little to order
 
 
-def judged_runs(
-    retrievers: Mapping[str, Retriever], data: Dataset, *, seed: int
-) -> tuple[dict[str, Run], Qrels]:
-    """Rank only what is judged, by chance, by words and by each retriever.
+def judged_only_rows(
+    retrievers: Mapping[str, Retriever],
+    data: Dataset,
+    counting: Counting,
+    shared: Mapping[str, Parameter],
+    *,
+    seed: int,
+) -> list[Row]:
+    """nDCG@10 of a random order, BM25 and each retriever, and how much of the gap from random to perfect it closes.
 
     Args:
-        retrievers: by name.
+        retrievers: by name, with the data's items.
         data: its queries and judgements.
-        seed: of chance.
-
-    Returns:
-        Runs, and the judgements of the queries in them.
+        counting: as in `evaluate_run`.
+        shared: parameters of every row.
+        seed: of the random order and of the intervals over queries.
     """
-    known = {item.id for item in data.items}
-    judged = {
-        query: {item: grade for item, grade in grades.items() if item in known}
-        for query, grades in data.qrels.items()
-        if query in data.worded
-    }
-    qrels = {query: grades for query, grades in judged.items() if len(grades) >= LEAST}
+    qrels = data.judged_only(LEAST)
+    if not qrels:
+        return []
     runs: dict[str, Run] = {
         "random": {
             query: random_run([query], list(grades), len(grades), seed=seed + number)[query]
@@ -45,53 +45,17 @@ def judged_runs(
         },
         "bm25": _bm25(data.items, data.texts, qrels),
     }
-    for name, retriever in retrievers.items():
-        runs[name] = judged_run(retriever, data.queries, qrels)
-    return runs, qrels
-
-
-def judged_rows(
-    runs: Mapping[str, Run], qrels: Qrels, counting: Counting, shared: Mapping[str, Parameter], *, seed: int
-) -> list[Row]:
-    """nDCG@10 of each, and how much of the way from chance to perfect it goes, with 95 % intervals over queries."""
-    values = {name: query_values(run, qrels, "ndcg@10", **counting) for name, run in runs.items()}
-    missing = 1 - values["random"]
-    rows = []
-    for name, own in values.items():
-        interval = mean_interval(own, seed=seed)
-        metrics: dict[str, float | Spread] = {
-            "ndcg@10": interval.mean,
-            "ndcg@10_low": interval.low,
-            "ndcg@10_high": interval.high,
-            **evaluate_run(runs[name], qrels, ["mrr@10"], **counting),
-        }
-        if (
-            name != "random"
-            and (closed := ratio_of_means(own - values["random"], missing, seed=seed)) is not None
-        ):
-            metrics["gap_closed"] = closed
-        rows.append(Row(name, {**shared, "ranked": "judged only", "queries": len(own)}, metrics))
-    return rows
-
-
-def judged_table(rows: Sequence[Row]) -> str:
-    """A Markdown table of `judged_rows`."""
-    lines = [
-        "| only judged products | ndcg@10 | 95 % interval | of the gap from random to perfect | mrr@10 |",
-        "| --- | --- | --- | --- | --- |",
+    runs |= {name: judged_run(retriever, data.queries, qrels) for name, retriever in retrievers.items()}
+    params = {**shared, "ranked": "judged only", "queries": len(qrels)}
+    rows = quality_rows(
+        runs, dict.fromkeys(runs, params), qrels, counting, metrics=(NDCG, "mrr@10"), seed=seed
+    )
+    values = [query_values(run, qrels, NDCG, **counting) for run in runs.values()]
+    closed = [ratio_of_means(own - values[0], 1 - values[0], seed=seed) for own in values]
+    return [rows[0]] + [
+        row if gap is None else replace(row, metrics={**row.metrics, "gap_closed": gap})
+        for row, gap in zip(rows[1:], closed[1:], strict=True)
     ]
-    for row in rows:
-        found, closed = row.metrics, row.metrics.get("gap_closed")
-        gap = (
-            f"{closed.median:.3f} ({closed.min:.3f} to {closed.max:.3f})"
-            if isinstance(closed, Spread)
-            else ""
-        )
-        lines.append(
-            f"| {row.system} | {found['ndcg@10']:.4f} | {found['ndcg@10_low']:.4f} to "
-            f"{found['ndcg@10_high']:.4f} | {gap} | {found['mrr@10']:.4f} |"
-        )
-    return "\n".join(lines)
 
 
 def _bm25(items: Sequence[Item], queries: Mapping[str, str], qrels: Qrels) -> Run:

@@ -1,4 +1,4 @@
-"""Fine-tuning the text tower: examples a second, and quality after a fixed time, beside sentence-transformers.
+"""Fine-tuning the text tower: examples per second, and quality after a fixed time, beside sentence-transformers.
 
 Speed: both go once through the same pairs, from the same weights, in turns. Quality: each trains alone for the
 same time, one after the other, with the learning rate falling over that time.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,8 +16,12 @@ import numpy as np
 
 from benchmarks.common import arguments, models, timing
 from benchmarks.common.contract import Parameter, Result, Row, Spread
-from benchmarks.common.data import Dataset, read_dataset
+from benchmarks.common.data import read_dataset
+from benchmarks.common.quality import NDCG, counting_of, quality_ratios
+from benchmarks.common.timing import OURS
+from benchmarks.train.data import sampled_corpus, training_pairs
 from benchmarks.train.sentence_transformers_trainer import (
+    PEER,
     TEMPERATURE,
     Pairs,
     Setting,
@@ -25,17 +29,15 @@ from benchmarks.train.sentence_transformers_trainer import (
     peer_trainer,
     synchronize,
 )
-from benchmarks.train.table import METRICS, OURS, PEER, Values, headline, print_table, ratios_of
 from multimodal import TextEncoder, TextFitOptions, TextFitReport
-from multimodal.hub import DEFAULT_TEXT_MODEL
 from multimodal.precision import native_bf16
-from multimodal.text.normalization import normalize_text
 from twotower.evaluation.baselines import bm25_run, random_run
-from twotower.evaluation.metrics import Run, evaluate_queries
+from twotower.evaluation.metrics import Run, evaluate_run
 from twotower.types import Item, Query
 
 EPOCHS = 1000  # more than any budget of time allows
 DEPTH = 100
+METRICS = (NDCG, "judged@10", "recall@100")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,39 +66,31 @@ def run(options: argparse.Namespace) -> Result:
     setting = _setting(options)
     train = read_dataset(options.data, options.split)
     held_out = read_dataset(train.folder, options.eval_split, limit=setting.queries)
-    pairs = training_pairs(train, held_out.queries.values(), options.relevant)
+    queries, qrels = held_out.queries, held_out.qrels
+    pairs = training_pairs(train, held_out.texts.values(), options.relevant)
     items = sampled_corpus(held_out, setting.corpus_size, setting.seed)
     systems = {OURS: models.text_encoder(options)}
     if peer_is_there():
         systems[PEER] = models.text_encoder(options)
     setting = replace(setting, max_length=min(setting.max_length, _network(systems[OURS]).max_seq_length))
     weights = {name: tensor.clone() for name, tensor in _network(systems[OURS]).state_dict().items()}
-    native = native_bf16(setting.device)
     count = min(len(pairs), setting.steps * setting.batch_size)
     some = [pairs[row] for row in np.random.default_rng(setting.seed).permutation(len(pairs))[:count]]
-
-    def values(found: Run) -> dict[str, Values]:
-        """Each metric of each query, shape (queries,)."""
-        per_query = evaluate_queries(
-            found, held_out.qrels, METRICS, relevant=options.relevant, gain=options.gain
-        )
-        return {name: np.array(list(each.values())) for name, each in per_query.items()}
-
-    queries = held_out.queries
-    quality = {
-        "random": values(random_run(queries, [item.id for item in items], DEPTH, seed=setting.seed)),
-        "bm25": values(bm25_run(queries, items, DEPTH)),
-        "untrained": values(retrieve(systems[OURS], queries, items)),
+    runs: dict[str, Run] = {
+        "random": random_run(queries, [item.id for item in items], DEPTH, seed=setting.seed),
+        "bm25": bm25_run(held_out.texts, items, DEPTH),
+        "untrained": retrieve(systems[OURS], queries, items),
     }
+    precisions = ("bf16", "fp32") if native_bf16(setting.device) else ("fp32",)
     speed = {
         precision: measure_speed(systems, weights, some, setting, bf16=precision == "bf16")
-        for precision in (("bf16", "fp32") if native else ("fp32",))
+        for precision in precisions
     }
     costs: dict[str, dict[str, float]] = {}
     for name, encoder in systems.items():
         _network(encoder).load_state_dict(weights)
-        costs[name] = train_for_a_time(name, encoder, pairs, setting, bf16=native)
-        quality[name] = values(retrieve(encoder, queries, items))
+        costs[name] = train_for_a_time(name, encoder, pairs, setting, bf16=precisions[0] == "bf16")
+        runs[name] = retrieve(encoder, queries, items)
 
     params: dict[str, Parameter] = {
         "data": options.data.name if options.data else "sample shop",
@@ -105,7 +99,7 @@ def run(options: argparse.Namespace) -> Result:
         "corpus_sampled_from": len(held_out.items),
         "relevant": options.relevant,
         "gain": options.gain,
-        "text_model": options.text_model or DEFAULT_TEXT_MODEL,
+        "text_model": models.text_name(options),
         "device": setting.device,
     }
     training: dict[str, Parameter] = {
@@ -116,51 +110,37 @@ def run(options: argparse.Namespace) -> Result:
         "max_length": setting.max_length,
         "quality_seconds": setting.seconds,
     }
-    rows = [Row(name, params, _means(quality[name])) for name in ("random", "bm25", "untrained")]
+    counting = counting_of(options)
+    quality = {name: evaluate_run(found, qrels, METRICS, **counting) for name, found in runs.items()}
+    result = Result("train", options.seed)
+    result.rows += [Row(name, params, quality[name]) for name in runs if name not in systems]
     for precision, seconds in speed.items():
+        first = precision == precisions[0]  # the one that quality was measured with
         for name in seconds:
-            metrics: dict[str, float | Spread] = {"examples_per_s": timing.rate(seconds[name], count)}
-            if precision == next(iter(speed)):  # the one that quality was measured with
-                metrics |= _means(quality[name]) | costs[name]
-            rows.append(Row(name, params | training | {"precision": precision}, metrics))
-    ratios = ratios_of(speed, quality, setting.seconds, options.seed) if PEER in systems else {}
-    print_table(rows, ratios)
-    return Result("train", options.seed, rows, headline(rows, ratios, setting.seconds), ratios)
+            metrics: dict[str, float | Spread] = {**quality[name], **costs[name]} if first else {}
+            metrics["examples_per_s"] = timing.rate(seconds[name], count)
+            result.rows.append(Row(name, params | training | {"precision": precision}, metrics))
+        result.ratios |= timing.ratios("examples_per_s" + ("" if first else f" {precision}"), seconds)
+    after = f"after {setting.seconds:g} s"
+    for metric in (NDCG, "recall@100"):  # each system trained once: the interval is over queries
+        result.ratios |= quality_ratios(
+            runs, [(OURS, PEER)], qrels, counting, metric=metric, note=after, seed=options.seed
+        )
+    result.headline = headline(result, after)
+    return result
 
 
-def training_pairs(train: Dataset, held_out: Iterable[str], relevant: int) -> Pairs:
-    """The relevant judgements as texts, without queries that are evaluated on, whatever their ids.
-
-    Args:
-        train: the split to train on.
-        held_out: texts of the evaluated queries.
-        relevant: least grade of a pair.
-
-    Raises:
-        ValueError: there is none.
-    """
-    words = {item.id: normalize_text(item.words) for item in train.items}
-    unseen = {_folded(query) for query in held_out}
-    pairs = [
-        (normalize_text(train.queries[query].text), words[item])
-        for query, grades in train.qrels.items()
-        for item, grade in grades.items()
-        if grade >= relevant and words.get(item) and _folded(train.queries[query].text) not in unseen
-    ]
-    if not pairs:
-        raise ValueError(f"{train.folder} has no judgement of grade {relevant} or more to train on.")
-    return pairs
-
-
-def sampled_corpus(data: Dataset, size: int, seed: int) -> list[Item]:
-    """The judged products and a random sample of the others, `size` in all where there are so many."""
-    judged = {item for grades in data.qrels.values() for item in grades}
-    others = [row for row, item in enumerate(data.items) if item.id not in judged]
-    there = len(data.items) - len(others)
-    count = min(len(others), max(size - there, 0))
-    chosen = set(np.random.default_rng(seed).choice(len(others), count, replace=False).tolist())
-    left_out = {others[place] for place in range(len(others)) if place not in chosen}
-    return [item for row, item in enumerate(data.items) if row not in left_out]
+def headline(result: Result, after: str) -> str:
+    """The sentence with both ratios; without the peer, our speed."""
+    rate = result.ratios.get(f"{OURS} / {PEER} : examples_per_s")
+    if rate is None:
+        own = next(row.metrics["examples_per_s"] for row in result.rows if row.system == OURS)
+        return f"{OURS} trains on {own} examples a second; {PEER}' trainer is not installed."
+    sentence = f"{OURS} trains on {rate} times as many examples a second as {PEER} ({rate.n} repetitions)"
+    quality = result.ratios.get(f"{OURS} / {PEER} : {NDCG} {after}")
+    if quality is None:
+        return f"{sentence}."
+    return f"{sentence}, and its {NDCG} {after} is {quality} times theirs (95 % interval over queries)."
 
 
 def retrieve(encoder: TextEncoder, queries: Mapping[str, Query], items: Sequence[Item]) -> Run:
@@ -289,14 +269,4 @@ def _fit(
 
 
 def _network(encoder: TextEncoder) -> Any:
-    return (
-        encoder._model
-    )  # both systems train the same kind of object, and are evaluated through the same class
-
-
-def _means(found: Mapping[str, Values]) -> dict[str, float | Spread]:
-    return {metric: float(each.mean()) for metric, each in found.items()}
-
-
-def _folded(query: str) -> str:
-    return " ".join(normalize_text(query).casefold().split())
+    return encoder._model  # both systems train such an object, and are evaluated through the same class

@@ -1,5 +1,5 @@
 """Fine-tuning a cross-encoder on graded pairs.
 
-Not by the trainer of sentence-transformers: it needs `datasets` and `accelerate` and tokenizes each pair anew in
-every epoch.
+The trainer of sentence-transformers is not used: it needs `datasets` and `accelerate`, and tokenizes every pair anew
+in every epoch.
 """

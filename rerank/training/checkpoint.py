@@ -1,4 +1,4 @@
-"""A fit that was interrupted, to go on from: one safetensors file with a JSON header, replaced as a whole."""
+"""The state of a fit, from which it resumes: one safetensors file with a JSON header, replaced atomically."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rerank.errors import InputError
-from rerank.training.best import BestWeights
-from rerank.training.report import Evaluation
+from rerank.training.best_weights import BestWeights
+from rerank.training.report import TrainingEvaluation
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
@@ -25,29 +25,29 @@ WEIGHTS, BEST, MOMENTS, RANDOM = "weights.", "best.", "moments.", "random."
 
 @dataclass(slots=True)
 class Progress:
-    """How far a fit is.
+    """How far a fit has got.
 
     Args:
         step: optimizer steps taken.
-        unimproved: looks since the best one.
-        seconds: time until the last look.
-        evaluations: the looks so far.
+        unimproved: evaluations since the best one.
+        seconds: time until the last evaluation.
+        evaluations: those so far.
     """
 
     step: int = 0
     unimproved: int = 0
     seconds: float = 0.0
-    evaluations: list[Evaluation] = field(default_factory=list)
+    evaluations: list[TrainingEvaluation] = field(default_factory=list)
 
     @property
-    def looked_at(self) -> int:
-        """The step of the last look; -1 before the first."""
+    def evaluated_at(self) -> int:
+        """The step of the last evaluation; -1 before the first."""
         return self.evaluations[-1].step if self.evaluations else -1
 
-    def looked(self, look: Evaluation, *, improved: bool, seconds: float) -> None:
-        """There was one more look."""
-        self.evaluations.append(look)
-        self.unimproved = 0 if improved else self.unimproved + (look.step > 0)
+    def add(self, evaluation: TrainingEvaluation, *, improved: bool, seconds: float) -> None:
+        """Record one more evaluation."""
+        self.evaluations.append(evaluation)
+        self.unimproved = 0 if improved else self.unimproved + (evaluation.step > 0)
         self.seconds = seconds
 
 
@@ -55,11 +55,11 @@ class Checkpoint:
     """The state of one fit in a folder.
 
     Args:
-        folder: made when first written; of what it holds only one file is touched.
-        fingerprint: of the fit's data and arguments.
+        folder: created when first written; only one file in it is touched.
+        fingerprint: of the fit's data and options.
 
     Raises:
-        InputError: the folder holds the state of another fit, or no state that can be read.
+        InputError: the folder holds the state of another fit, or a state that cannot be read.
     """
 
     def __init__(self, folder: Path, fingerprint: str) -> None:
@@ -68,21 +68,21 @@ class Checkpoint:
         header = self._header()
         if header is not None and header["fingerprint"] != fingerprint:
             raise InputError(
-                f"{self._path} belongs to a fit of other pairs, another model or other arguments: repeat that "
-                "fit, choose another folder, or delete the file to start anew."
+                f"{self._path} belongs to a fit of other pairs, another model or other options: repeat that fit, "
+                "choose another folder, or delete the file to start anew."
             )
 
     def write(
         self, network: CrossEncoder, optimizer: Optimizer, best: BestWeights, progress: Progress
     ) -> None:
-        """Replace the state by the present one."""
+        """Replace the saved state by the present one."""
         import torch
         from safetensors.torch import save_file
 
         tensors = _named(WEIGHTS, network.state_dict())
         for number, moments in optimizer.state_dict()["state"].items():
             tensors |= _named(f"{MOMENTS}{number}.", moments)
-        if best.weights is not None and best.step != progress.step:  # else the best weights are the present
+        if best.weights is not None and best.step != progress.step:  # else the present weights are the best
             tensors |= _named(BEST, best.weights)
         tensors[f"{RANDOM}cpu"] = torch.get_rng_state()
         if network.device.type == "cuda":
@@ -98,7 +98,7 @@ class Checkpoint:
         scratch.replace(self._path)
 
     def read(self, network: CrossEncoder, optimizer: Optimizer, best: BestWeights) -> Progress | None:
-        """Put the state back into a fit that starts, the random state included; None where there is none."""
+        """Restore the saved state, random state included, at the start of a fit; None if there is none."""
         import torch
         from safetensors.torch import load_file
 
@@ -118,15 +118,15 @@ class Checkpoint:
             torch.cuda.set_rng_state(tensors[f"{RANDOM}cuda"].cpu(), network.device)
 
         found: dict[str, Any] = header["progress"]
-        looks = [Evaluation(**_with_nan(look)) for look in found.pop("evaluations")]
-        for look in looks:
-            if look.step == header["best_step"]:
-                best.resume(look, _under(BEST, tensors) or weights)
-        best.passed(found["step"])
-        return Progress(**found, evaluations=looks)
+        evaluations = [TrainingEvaluation(**_with_nan(each)) for each in found.pop("evaluations")]
+        for each in evaluations:
+            if each.step == header["best_step"]:
+                best.resume(each, _under(BEST, tensors) or weights)
+        best.stepped(found["step"])
+        return Progress(**found, evaluations=evaluations)
 
     def remove(self) -> None:
-        """The fit has ended well; the folder goes, too, if it holds nothing else."""
+        """Delete the state of a fit that is complete, and the folder too if it holds nothing else."""
         self._path.unlink(missing_ok=True)
         with suppress(OSError):
             self._path.parent.rmdir()
@@ -141,13 +141,13 @@ class Checkpoint:
                 header: dict[str, Any] = json.loads(file.metadata()["fit"])
         except (SafetensorError, TypeError, KeyError, ValueError) as error:
             raise InputError(
-                f"{self._path} is no state of a fit ({error}): delete it to start anew."
+                f"{self._path} is not the state of a fit ({error}): delete it to start anew."
             ) from error
         return header
 
 
 def _named(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    # Copied, because safetensors refuses tensors that share memory, as tied weights do.
+    # Copied, because safetensors rejects tensors that share memory, as tied weights do.
     return {
         prefix + name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()
     }
@@ -158,7 +158,7 @@ def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _without_nan(value: Any) -> Any:
-    """The same with None for what JSON has no number for."""
+    """The same, with None for floats that JSON cannot hold."""
     if isinstance(value, dict):
         return {name: _without_nan(part) for name, part in value.items()}
     if isinstance(value, list):
@@ -166,5 +166,5 @@ def _without_nan(value: Any) -> Any:
     return value if not isinstance(value, float) or math.isfinite(value) else None
 
 
-def _with_nan(look: dict[str, Any]) -> dict[str, Any]:
-    return {name: math.nan if value is None else value for name, value in look.items()}
+def _with_nan(evaluation: dict[str, Any]) -> dict[str, Any]:
+    return {name: math.nan if value is None else value for name, value in evaluation.items()}

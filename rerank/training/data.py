@@ -1,4 +1,4 @@
-"""Graded pairs as the loop reads them."""
+"""Graded pairs, split and checked, as the training loop reads them."""
 
 from __future__ import annotations
 
@@ -8,42 +8,43 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rerank.batching import Rows, numbered, split_groups
+from rerank.cross_encoder.batching import Rows
+from rerank.cross_encoder.tokens import EncodedPairs
 from rerank.errors import InputError
-from rerank.tokens import Tokens
+from rerank.groups import group_numbers, split_groups
 from rerank.training.options import FitOptions
 
-LEAST_GROUPS = 30  # to order, for nDCG to choose the best weights: with fewer it is too coarse
+MIN_NDCG_GROUPS = 30  # with fewer held-out groups, mean nDCG is too coarse to choose the best weights by
 
 
 @dataclass(frozen=True, slots=True)
-class Graded:
-    """Tokenized pairs with what they should score.
+class GradedPairs:
+    """Tokenized pairs with their target scores.
 
     Args:
-        tokens: n pairs.
+        encoded: n pairs.
         targets: in [0, 1], shape (n,).
         groups: the number of each pair's group, shape (n,).
     """
 
-    tokens: Tokens
+    encoded: EncodedPairs
     targets: NDArray[np.float32]
     groups: NDArray[np.intp]
 
-    def rows(self, rows: Rows) -> Graded:
-        """These rows alone, in this order."""
-        return Graded(self.tokens.rows(rows), self.targets[rows], self.groups[rows])
+    def rows(self, rows: Rows) -> GradedPairs:
+        """These rows only, in this order."""
+        return GradedPairs(self.encoded.rows(rows), self.targets[rows], self.groups[rows])
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Which pairs to train on, checked to be of use.
+    """Which pairs to train on and which to hold out.
 
     Args:
         targets: of all pairs, shape (n,).
         groups: the number of each pair's group, shape (n,).
         train: rows to train on.
-        held_out: rows to evaluate on; no group of theirs is in `train`.
+        held_out: rows to evaluate on; none of their groups is in `train`.
     """
 
     targets: NDArray[np.float32]
@@ -51,7 +52,7 @@ class Split:
     train: Rows
     held_out: Rows
 
-    def groups_to_order(self) -> int:
+    def ordered_groups(self) -> int:
         """How many held-out groups have more than one grade."""
         ordered = has_order(self.targets[self.held_out], self.groups[self.held_out])
         return len(np.unique(self.groups[self.held_out][ordered]))
@@ -60,46 +61,51 @@ class Split:
 def split(
     grades: Sequence[float] | NDArray[np.floating], groups: Sequence[Hashable], options: FitOptions
 ) -> Split:
-    """Pairs to train on and pairs to evaluate on; where every loss compares, the former without what has no order.
+    """Split pairs into those to train on and those to evaluate on.
+
+    If every loss compares, groups of a single grade are left out of the former, because they have no order to learn.
 
     Raises:
-        InputError: the grades are none or do not match the groups, or there is nothing to learn or to keep by.
+        InputError: the grades are invalid or do not match the groups, or there is nothing to learn from or to choose
+            the best weights by.
     """
-    targets = targets_of(grades, len(groups))
-    numbers = numbered(groups)
+    targets = normalized_grades(grades, len(groups))
+    numbers = group_numbers(groups)
     train, held_out = split_groups(numbers.tolist(), options.held_out, np.random.default_rng(options.seed))
     if len(train) == 0:
-        raise InputError("One query cannot be split: pass pairs of more queries, or held_out=0.")
-    if "pointwise" not in options.loss:
+        raise InputError(
+            "Pairs of a single query cannot be split: pass pairs of more queries, or held_out=0."
+        )
+    if "pointwise" not in options.losses:
         train = train[has_order(targets[train], numbers[train])]
         if len(train) == 0:
             raise InputError(
-                f"No group to train on has pairs of different grades, so loss={options.loss} has nothing to "
-                'order: pass several pairs for each query, or loss="pointwise".'
+                f"No group to train on has pairs of different grades, so loss={options.loss!r} has nothing to order: "
+                'pass several pairs for each query, or loss="pointwise".'
             )
     found = Split(targets, numbers, train, held_out)
-    if options.keep == "ndcg" and found.groups_to_order() == 0:
+    if options.keep == "ndcg" and found.ordered_groups() == 0:
         raise InputError(
-            'No held-out group has pairs of different grades, so keep="ndcg" has nothing to go by: pass more '
+            'No held-out group has pairs of different grades, so keep="ndcg" has nothing to compare: pass more '
             'queries, or keep="loss".'
         )
     return found
 
 
-def targets_of(grades: Sequence[float] | NDArray[np.floating], count: int) -> NDArray[np.float32]:
+def normalized_grades(grades: Sequence[float] | NDArray[np.floating], count: int) -> NDArray[np.float32]:
     """The grades as float32; if any is above 1, all are divided by the highest.
 
     Raises:
-        InputError: there are not `count` grades, or one is negative or no number.
+        InputError: there are not `count` grades, or one is negative or not finite.
     """
     targets = np.asarray(grades, dtype=np.float32)
     if targets.shape != (count,):
-        raise InputError(f"There are {count} pairs but grades of shape {targets.shape}.")
+        raise InputError(f"grades must have one entry for each of {count} pairs, got shape {targets.shape}.")
     if count == 0:
         raise InputError("There are no pairs to learn from.")
     bad = np.flatnonzero(~np.isfinite(targets) | (targets < 0))
     if bad.size:
-        raise InputError(f"Grade {bad[0]} is {targets[bad[0]]:g}: grades are finite numbers, at least 0.")
+        raise InputError(f"Grade {bad[0]} must be a finite number of at least 0, got {targets[bad[0]]:g}.")
     return np.divide(targets, max(1.0, targets.max()), dtype=np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Whether two fits are the same one."""
+"""Whether two fits are the same one, so that the second may resume the first."""
 
 from __future__ import annotations
 
@@ -7,28 +7,31 @@ from dataclasses import fields
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from rerank.training.data import Graded, Split
+from rerank.training.data import GradedPairs, Split
 from rerank.training.options import FitOptions
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
 
-WITHOUT = ("checkpoint", "watch", "progress")  # what does not change the weights
+IGNORED = ("checkpoint", "watch", "progress")  # options that do not change the weights
 
 
-def fingerprint(source: str, network: CrossEncoder, data: Graded, split: Split, options: FitOptions) -> str:
-    """A hash of everything that decides what a fit gives, but for the values of the first weights.
+def fingerprint(
+    name: str, network: CrossEncoder, data: GradedPairs, split: Split, options: FitOptions
+) -> str:
+    """A hash of everything that decides the result of a fit, except the values of the initial weights.
 
-    They are left out because an interrupted fit has changed them; the model's name stands for them.
+    These are left out because an interrupted fit has changed them; the model's name stands for them.
     """
-    arguments = {each.name: getattr(options, each.name) for each in fields(options)}
-    for name in WITHOUT:
-        del arguments[name]
+    values = {field.name: getattr(options, field.name) for field in fields(options)}
+    for ignored in IGNORED:
+        del values[ignored]
+    values["loss"] = options.losses
     if options.adapters is not None:
-        arguments["adapters"] = options.adapters.to_dict()
-    shapes = {name: list(weights.shape) for name, weights in network.named_parameters()}
+        values["adapters"] = options.adapters.to_dict()
+    shapes = {each: list(weights.shape) for each, weights in network.named_parameters()}
     digest = blake2b(digest_size=16)
-    for part in (source, arguments, shapes, dict(data.tokens.columns)):
+    for part in (name, values, shapes, dict(data.encoded.columns)):
         digest.update(json.dumps(part, sort_keys=True, default=_plain).encode("utf-8", "surrogatepass"))
     for column in (data.targets, data.groups, split.train, split.held_out):
         digest.update(column.tobytes())
@@ -36,4 +39,4 @@ def fingerprint(source: str, network: CrossEncoder, data: Graded, split: Split, 
 
 
 def _plain(value: Any) -> Any:
-    return sorted(value) if isinstance(value, set) else str(value)  # the order of a set changes
+    return sorted(value) if isinstance(value, set) else str(value)  # the order of a set varies between runs

@@ -1,19 +1,20 @@
-"""A fit from its arguments to its report."""
+"""A fit, from its options to its report."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rerank.backends.network import native_bf16
-from rerank.errors import InputError
-from rerank.model import Model
-from rerank.tokens import Pair
-from rerank.training.best import BestWeights
+from multimodal.precision import native_bf16
+from rerank.cross_encoder.model import Model
+from rerank.cross_encoder.tokens import Pair
+from rerank.errors import require
+from rerank.training.best_weights import BestWeights
 from rerank.training.checkpoint import Checkpoint
-from rerank.training.data import LEAST_GROUPS, Graded, split
+from rerank.training.data import MIN_NDCG_GROUPS, GradedPairs, split
 from rerank.training.fingerprint import fingerprint
 from rerank.training.loop import train
 from rerank.training.options import FitOptions
@@ -23,28 +24,29 @@ from rerank.training.trainable import trainable
 
 def fit(
     model: Model,
-    source: str,
-    texts: Sequence[Pair],
+    name: str,
+    pairs: Sequence[Pair],
     grades: Sequence[float] | NDArray[np.floating],
-    groups: Sequence[Hashable] | None,
+    groups: Sequence[Hashable],
     options: FitOptions,
     *,
     batch_tokens: int | None,
 ) -> FitReport:
     """Train a model in place; see `CrossEncoderReranker.fit`."""
-    groups = [query for query, _ in texts] if groups is None else groups
-    if len(groups) != len(texts):
-        raise InputError(f"There are {len(texts)} pairs but {len(groups)} groups.")
+    require(
+        len(groups) == len(pairs),
+        f"groups must have one entry for each of {len(pairs)} pairs, got {len(groups)}.",
+    )
     parts = split(grades, groups, options)
-    keep = options.keep or ("ndcg" if parts.groups_to_order() >= LEAST_GROUPS else "loss")
+    criterion = options.keep or ("ndcg" if parts.ordered_groups() >= MIN_NDCG_GROUPS else "loss")
 
     network = model.network().float()
-    data = Graded(model.tokenize(texts), parts.targets, parts.groups)
+    data = GradedPairs(model.tokenize(pairs), parts.targets, parts.groups)
     checkpoint = None
     if options.checkpoint is not None:
-        checkpoint = Checkpoint(options.checkpoint, fingerprint(source, network, data, parts, options))
+        checkpoint = Checkpoint(Path(options.checkpoint), fingerprint(name, network, data, parts, options))
     with trainable(network, options):
-        best = BestWeights(network, keep=keep, start_counts=not model.has_new_head())
+        best = BestWeights(network, criterion=criterion, start_counts=not model.has_new_head())
         try:
             return train(
                 network,
@@ -58,4 +60,4 @@ def fit(
             )
         finally:
             best.restore()
-            model.trained(improved=best.step > 0)
+            model.weights_changed(improved=best.step > 0)

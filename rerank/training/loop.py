@@ -1,4 +1,4 @@
-"""Fine-tuning a cross-encoder: one loop, read from top to bottom."""
+"""The training loop of a cross-encoder, to be read from top to bottom."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rerank.backends.network import forward, predict
-from rerank.batching import Rows, group_batches, shuffled_batches
+from rerank.cross_encoder.batching import Rows
 from rerank.errors import NotFiniteError
-from rerank.training.best import BestWeights
+from rerank.serving.torch import forward, predict
+from rerank.training.batching import group_batches, shuffled_batches
+from rerank.training.best_weights import BestWeights
 from rerank.training.checkpoint import Checkpoint, Progress
-from rerank.training.data import Graded
+from rerank.training.data import GradedPairs
 from rerank.training.held_out import mean_loss, mean_ndcg
 from rerank.training.losses import total
 from rerank.training.options import FitOptions
-from rerank.training.report import Evaluation, FitReport
+from rerank.training.report import FitReport, TrainingEvaluation
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
     from torch.nn import Parameter
     from torch.optim import Optimizer
 
-LOOKS_PER_EPOCH, MOST_LOOKS = 4, 20  # at the held-out pairs
+EVALUATIONS_PER_EPOCH, MAX_EVALUATIONS = 4, 20
 WARMUP = 0.1  # share of the training during which the learning rate rises
 WEIGHT_DECAY = 0.01
 MAX_GRADIENT = 1.0
@@ -32,8 +33,8 @@ MAX_GRADIENT = 1.0
 
 def train(
     network: CrossEncoder,
-    data: Graded,
-    held_out: Graded,
+    data: GradedPairs,
+    held_out: GradedPairs,
     best: BestWeights,
     options: FitOptions,
     *,
@@ -41,9 +42,9 @@ def train(
     bf16: bool,
     checkpoint: Checkpoint | None,
 ) -> FitReport:
-    """Minimise the losses over what of the network needs a gradient; see `CrossEncoderReranker.fit`.
+    """Minimise the losses over the parameters that require gradients; see `CrossEncoderReranker.fit`.
 
-    The caller restores `best`, also after an exception.
+    The caller restores `best`, even after an exception.
     """
     import torch
     from tqdm import tqdm
@@ -51,7 +52,8 @@ def train(
     batches = _batches(data, options)
     device = network.device
     optimizer = _adamw(network, options.learning_rate)
-    between_looks = math.ceil(len(batches) / min(LOOKS_PER_EPOCH * options.epochs, MOST_LOOKS))
+    evaluations = min(EVALUATIONS_PER_EPOCH * options.epochs, MAX_EVALUATIONS)
+    interval = math.ceil(len(batches) / evaluations)
     losses: list[float] = []  # since the last evaluation
 
     with (
@@ -59,50 +61,50 @@ def train(
         tqdm(total=len(batches), desc="fit", unit="step", disable=_disable(options.progress)) as bar,
     ):
         torch.manual_seed(options.seed)  # dropout
-        so_far = (checkpoint and checkpoint.read(network, optimizer, best)) or Progress()
-        started = time.monotonic() - so_far.seconds
-        bar.update(so_far.step)
+        progress = (checkpoint and checkpoint.read(network, optimizer, best)) or Progress()
+        started = time.monotonic() - progress.seconds
+        bar.update(progress.step)
 
         def done(steps: float) -> float:
-            """Share of the training that is over, by steps or by time, whichever is further."""
+            """Share of the training that is complete, by steps or by time, whichever is further."""
             elapsed = time.monotonic() - started
             by_time = 0.0 if options.max_seconds is None else elapsed / options.max_seconds
             return min(1.0, max(steps / len(batches), by_time))
 
         while True:
-            step = so_far.step
+            step = progress.step
             over = step > 0 and done(step) >= 1
-            if (step % between_looks == 0 or over) and so_far.looked_at != step:
-                logits = predict(network, held_out.tokens, batch_tokens, bf16=bf16)
-                look = Evaluation(
+            if (step % interval == 0 or over) and progress.evaluated_at != step:
+                logits = predict(network, held_out.encoded, batch_tokens, bf16=bf16)
+                evaluation = TrainingEvaluation(
                     step,
                     _mean(losses),
-                    mean_loss(options.loss, logits, held_out),
+                    mean_loss(options.losses, logits, held_out),
                     mean_ndcg(logits, held_out),
                 )
                 losses.clear()
-                improved = best.offer(look)
-                so_far.looked(look, improved=improved, seconds=time.monotonic() - started)
+                improved = best.offer(evaluation)
+                progress.add(evaluation, improved=improved, seconds=time.monotonic() - started)
                 bar.set_postfix(
-                    train=f"{look.train_loss:.4f}",
-                    held_out=f"{look.held_out_loss:.4f}",
-                    ndcg=f"{look.held_out_ndcg:.4f}",
+                    train=f"{evaluation.train_loss:.4f}",
+                    held_out=f"{evaluation.held_out_loss:.4f}",
+                    ndcg=f"{evaluation.held_out_ndcg:.4f}",
                 )
                 if checkpoint is not None:
-                    checkpoint.write(network, optimizer, best, so_far)
+                    checkpoint.write(network, optimizer, best, progress)
                 if options.watch is not None:
-                    options.watch(look)
-            stopped_early = len(held_out.targets) > 0 and so_far.unimproved >= options.patience
+                    options.watch(evaluation)
+            stopped_early = len(held_out.targets) > 0 and progress.unimproved >= options.patience
             if stopped_early or over:
                 break
 
             rows = batches[step]  # (b,)
             network.train()
             _set_rate(optimizer, options.learning_rate * schedule(done(step + 0.5)))
-            logits_now = forward(network, data.tokens.batch(rows), bf16=bf16)  # (b,), float32
+            logits_now = forward(network, data.encoded.batch(rows), bf16=bf16)  # (b,), float32
             targets = torch.from_numpy(data.targets[rows]).to(device)
             groups = torch.from_numpy(data.groups[rows]).to(device)
-            loss = total(options.loss, logits_now, targets, groups)
+            loss = total(options.losses, logits_now, targets, groups)
             if not torch.isfinite(loss):
                 raise NotFiniteError(f"The loss of step {step + 1} is not a number: lower learning_rate.")
             optimizer.zero_grad()
@@ -111,39 +113,39 @@ def train(
             optimizer.step()
             losses.append(loss.item())
 
-            so_far.step += 1
-            best.passed(so_far.step)
+            progress.step += 1
+            best.stepped(progress.step)
             bar.update()
     network.eval()
     if checkpoint is not None:
         checkpoint.remove()
     return FitReport(
-        evaluations=tuple(so_far.evaluations),
-        steps=so_far.step,
+        evaluations=tuple(progress.evaluations),
+        steps=progress.step,
         best_step=best.step,
-        kept=best.keep,
+        kept=best.criterion,
         train_pairs=len(data.targets),
         held_out_pairs=len(held_out.targets),
         trained_parameters=sum(weights.numel() for weights in _trained(network)),
         stopped_early=stopped_early,
-        out_of_time=so_far.step < len(batches) and not stopped_early,
+        out_of_time=progress.step < len(batches) and not stopped_early,
         bf16=bf16,
         seconds=time.monotonic() - started,
     )
 
 
 def schedule(done: float) -> float:
-    """Share of the learning rate after a share of the training: up to 1 during `WARMUP`, then down to 0."""
+    """Factor of the learning rate after a share of the training: up to 1 during `WARMUP`, then down to 0."""
     return min(done / WARMUP, (1.0 - done) / (1.0 - WARMUP))
 
 
-def _batches(data: Graded, options: FitOptions) -> list[Rows]:
+def _batches(data: GradedPairs, options: FitOptions) -> list[Rows]:
     """The batches of all epochs; a loss that compares the pairs of a group needs them together."""
     generator = np.random.default_rng(options.seed)
-    rows, lengths, size = np.arange(len(data.targets)), data.tokens.lengths, options.batch_size
+    rows, lengths, size = np.arange(len(data.targets)), data.encoded.lengths, options.batch_size
     batches: list[Rows] = []
     for _ in range(options.epochs):
-        if options.loss == ("pointwise",):
+        if options.losses == ("pointwise",):
             batches += shuffled_batches(rows, lengths, size, generator)
         else:
             batches += group_batches(data.groups, lengths, size, generator)
@@ -151,7 +153,7 @@ def _batches(data: Graded, options: FitOptions) -> list[Rows]:
 
 
 def _adamw(network: CrossEncoder, learning_rate: float) -> Optimizer:
-    """AdamW that leaves biases and normalisation scales (the vectors) undecayed."""
+    """AdamW without weight decay for biases and normalisation scales (the vectors)."""
     import torch
 
     matrices = [weights for weights in _trained(network) if weights.ndim > 1]
@@ -176,4 +178,4 @@ def _mean(values: list[float]) -> float:
 
 
 def _disable(progress: bool | None) -> bool | None:
-    return None if progress is None else not progress  # tqdm's None: only where there is a terminal
+    return None if progress is None else not progress  # None makes tqdm look for a terminal

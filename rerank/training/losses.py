@@ -1,7 +1,7 @@
 """Losses of a batch: logits, targets and group numbers, each of shape (b,), to one number in nats.
 
-All but `pointwise` compare the pairs of a group with one another, so they care neither about a number added to
-all logits of a group nor about a factor of all its targets.
+All but `pointwise` compare the pairs of a group with each other, so they depend neither on a constant added to all
+logits of a group nor on a factor of all its targets.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 LossName = Literal["pointwise", "ranknet", "lambda", "listwise"]
 
-MU = 10.0  # weight of the distance in rank, as in the LambdaLoss paper
+MU = 10.0  # weight of the rank distance, as in the LambdaLoss paper
 
 
 def pointwise(logits: Tensor, targets: Tensor, groups: Tensor) -> Tensor:
@@ -25,9 +25,9 @@ def pointwise(logits: Tensor, targets: Tensor, groups: Tensor) -> Tensor:
 
 
 def ranknet(logits: Tensor, targets: Tensor, groups: Tensor) -> Tensor:
-    """Mean of -log sigmoid(better - worse) over two pairs of a group with different targets.
+    """Mean of -log sigmoid(better - worse) over any two pairs of a group with different targets.
 
-    Burges et al., "Learning to Rank using Gradient Descent", ICML 2005. 0 where there are no such two.
+    Burges et al., "Learning to Rank using Gradient Descent", ICML 2005. 0 if there are no such pairs.
     """
     from torch.nn.functional import softplus
 
@@ -36,10 +36,10 @@ def ranknet(logits: Tensor, targets: Tensor, groups: Tensor) -> Tensor:
 
 
 def lambda_loss(logits: Tensor, targets: Tensor, groups: Tensor) -> Tensor:
-    """`ranknet`, each two weighted by what their order means for nDCG: NDCG-Loss2++, mu = 10.
+    """`ranknet` with each term weighted by the effect of a swap on nDCG: NDCG-Loss2++, mu = 10.
 
     Wang et al., "The LambdaLoss Framework for Ranking Metric Optimization", CIKM 2018, section 4.4. The gain is the
-    target itself, as in the nDCG that is evaluated.
+    target itself, as in the nDCG of the evaluations.
     """
     from torch.nn.functional import softplus
 
@@ -56,7 +56,7 @@ def lambda_loss(logits: Tensor, targets: Tensor, groups: Tensor) -> Tensor:
 
 
 def listwise(logits: Tensor, targets: Tensor, groups: Tensor) -> Tensor:
-    """Cross-entropy of each group's targets, divided by their sum, and the softmax of its logits; mean over groups.
+    """Cross-entropy between a group's targets, divided by their sum, and the softmax of its logits; mean over groups.
 
     Cao et al., "Learning to Rank: From Pairwise Approach to Listwise Approach" (ListNet), ICML 2007. A group
     whose targets are all 0 does not count.
@@ -65,7 +65,7 @@ def listwise(logits: Tensor, targets: Tensor, groups: Tensor) -> Tensor:
     totals = same.to(targets.dtype) @ targets  # of each row's group
     shares = targets / totals.where(totals > 0, 1)
     log_sums = logits.expand_as(same).masked_fill(~same, -float("inf")).logsumexp(1)
-    count = shares.sum().round().clamp(min=1)  # each group that counts has shares of 1 in all
+    count = shares.sum().round().clamp(min=1)  # the shares of each group that counts sum to 1
     return (shares * (log_sums - logits)).sum() / count
 
 
@@ -78,24 +78,24 @@ LOSSES: dict[LossName, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
 
 
 def total(names: Sequence[LossName], logits: Tensor, targets: Tensor, groups: Tensor) -> Tensor:
-    """The sum of some losses."""
+    """The sum of several losses."""
     import torch
 
     return torch.stack([LOSSES[name](logits, targets, groups) for name in names]).sum()
 
 
 def _same(groups: Tensor) -> Tensor:
-    """Whether two rows are of one group, shape (b, b)."""
+    """Whether two rows belong to one group, shape (b, b)."""
     return groups[:, None] == groups
 
 
 def _ordered(targets: Tensor, same: Tensor) -> tuple[Tensor, Tensor]:
-    """The better and the worse row of every two of a group that differ, each of shape (m,)."""
+    """The better and the worse row of any two in a group with different targets, each of shape (m,)."""
     better, worse = (same & (targets[:, None] > targets)).nonzero(as_tuple=True)
     return better, worse
 
 
 def _ranks(values: Tensor, same: Tensor) -> Tensor:
-    """Place of each row in its group, 1 for the highest; of equal values the first row comes first."""
+    """Rank of each row in its group, 1 for the highest; of equal values the first row comes first."""
     places = values.argsort(descending=True, stable=True).argsort()
     return (same & (places <= places[:, None])).sum(1).to(values.dtype)

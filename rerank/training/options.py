@@ -1,15 +1,15 @@
-"""The arguments of a fit, checked."""
+"""The options of a fit, checked."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from rerank.errors import require
 from rerank.training.losses import LossName
-from rerank.training.report import Evaluation, Keep
+from rerank.training.report import Criterion, TrainingEvaluation
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -17,39 +17,74 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitOptions:
-    """How to train; see `CrossEncoderReranker.fit`.
+    """How `CrossEncoderReranker.fit` and `distil` train.
+
+    Args:
+        loss: "pointwise", binary cross-entropy with soft targets, whose scores come close to the grades; or one that
+            compares the pairs of a group and leaves the scale of the scores open: "ranknet" (pairwise), "lambda"
+            (pairwise, weighted for nDCG), "listwise" (softmax over the group). Several are summed.
+        epochs: passes over the pairs.
+        learning_rate: the peak of the schedule.
+        batch_size: maximum pairs of a step. A loss that compares gets whole groups; a larger group is split.
+        held_out: share of the groups to hold out, in [0, 1); 0 trains on all and keeps the last weights.
+        keep: the best weights are those of the highest held-out "ndcg" (nDCG@10, ties broken by the loss) or of the
+            lowest held-out "loss"; None is "ndcg" if at least 30 held-out groups have pairs of different grades, and
+            "loss" otherwise, because the mean over fewer is too coarse.
+        patience: evaluations without improvement after which training stops.
+        max_seconds: time after which training stops; the schedule is shortened to it, and the last evaluation comes
+            on top.
+        bf16: whether to multiply matrices in bfloat16; None does so if the hardware supports it natively.
+        seed: of the split, the order of the pairs and the dropout.
+        frozen_layers: how many of the lower layers stay as they are, and the embeddings with them, which is faster; 0
+            trains everything.
+        adapters: a config of the package `peft`, such as `LoraConfig`: only adapters, pooler and head are
+            trained, and the adapters are merged into the weights at the end.
+        checkpoint: a folder for the state of the training, written at every evaluation (four times the size of the
+            model). The same fit resumes from there, to the same weights. It is deleted when the fit completes.
+        watch: called with every evaluation, to log it elsewhere; an exception it raises ends the training.
+        progress: whether to show a progress bar; None shows one on a terminal only.
 
     Raises:
-        InputError: an argument is out of its range; the message names it.
+        InputError: an option is out of range; the message names it.
     """
 
-    loss: tuple[LossName, ...]
-    epochs: int
-    learning_rate: float
-    batch_size: int
-    held_out: float
-    keep: Keep | None
-    patience: int
-    max_seconds: float | None
-    bf16: bool | None
-    seed: int
-    frozen_layers: int
-    adapters: PeftConfig | None
-    checkpoint: Path | None
-    watch: Callable[[Evaluation], None] | None
-    progress: bool | None
+    loss: LossName | Sequence[LossName] = "pointwise"
+    epochs: int = 1
+    learning_rate: float = 5e-5
+    batch_size: int = 32
+    held_out: float = 0.1
+    keep: Criterion | None = None
+    patience: int = 3
+    max_seconds: float | None = None
+    bf16: bool | None = None
+    seed: int = 0
+    frozen_layers: int = 0
+    adapters: PeftConfig | None = None
+    checkpoint: str | Path | None = None
+    watch: Callable[[TrainingEvaluation], None] | None = None
+    progress: bool | None = None
 
     def __post_init__(self) -> None:
-        names = get_args(LossName)
-        right = set(self.loss) <= set(names) and len(set(self.loss)) == len(self.loss) > 0
-        require(right, f"loss is one of {names} or several different ones, not {self.loss}.")
+        names, losses = get_args(LossName), self.losses
+        valid = set(losses) <= set(names) and len(set(losses)) == len(losses) > 0
+        require(valid, f"loss must be one of {names}, or several different ones, got {self.loss!r}.")
         for name, least in {"epochs": 1, "batch_size": 1, "patience": 1, "frozen_layers": 0}.items():
             value = getattr(self, name)
-            require(value >= least, f"{name} is at least {least}, not {value}.")
-        require(self.learning_rate > 0, f"learning_rate is above 0, not {self.learning_rate}.")
+            require(value >= least, f"{name} must be at least {least}, got {value}.")
+        require(self.learning_rate > 0, f"learning_rate must be above 0, got {self.learning_rate}.")
         in_time = self.max_seconds is None or self.max_seconds > 0
-        require(in_time, f"max_seconds is above 0, not {self.max_seconds}.")
-        require(0 <= self.held_out < 1, f"held_out is a share from 0 to below 1, not {self.held_out}.")
-        require(self.keep in (None, *get_args(Keep)), f"keep is one of {get_args(Keep)}, not {self.keep!r}.")
-        one = self.adapters is None or self.frozen_layers == 0
-        require(one, "adapters leave every layer as it is already: pass them without frozen_layers.")
+        require(in_time, f"max_seconds must be above 0, got {self.max_seconds}.")
+        require(0 <= self.held_out < 1, f"held_out must be at least 0 and below 1, got {self.held_out}.")
+        criteria = get_args(Criterion)
+        require(self.keep in (None, *criteria), f"keep must be one of {criteria}, got {self.keep!r}.")
+        compatible = self.adapters is None or self.frozen_layers == 0
+        require(compatible, "adapters already leave every layer as it is: pass them without frozen_layers.")
+
+    @property
+    def losses(self) -> tuple[LossName, ...]:
+        """The losses that are summed."""
+        return (self.loss,) if isinstance(self.loss, str) else tuple(self.loss)
+
+    def with_given(self, **changes: Any) -> FitOptions:
+        """These options with those changes that are not None."""
+        return replace(self, **{name: value for name, value in changes.items() if value is not None})

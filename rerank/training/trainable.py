@@ -1,4 +1,4 @@
-"""Which part of a network is trained."""
+"""Selects which part of a network is trained."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from rerank.cross_encoder.layers import embeddings, encoder_layers, head
 from rerank.errors import InputError
-from rerank.layers import embeddings, encoder_layers, head
 from rerank.training.options import FitOptions
 
 if TYPE_CHECKING:
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 @contextmanager
 def trainable(network: CrossEncoder, options: FitOptions) -> Iterator[None]:
-    """Within it, only the part that the options choose needs gradients; adapters are merged at its end.
+    """Inside the block, only the part selected by the options requires gradients; adapters are merged at its end.
 
     Raises:
-        InputError: the network has fewer layers than are to be frozen, or no place for the adapters.
-        ModelError: layers are to be frozen and are not found.
+        InputError: the network has fewer layers than are to be frozen, or the adapters do not fit it.
+        ModelError: layers are to be frozen but cannot be found.
     """
     if options.adapters is not None:
         with _adapted(network, options.adapters, options.seed):
@@ -32,7 +32,9 @@ def trainable(network: CrossEncoder, options: FitOptions) -> Iterator[None]:
     if options.frozen_layers:
         _, layers = encoder_layers(network)
         if options.frozen_layers > len(layers):
-            raise InputError(f"frozen_layers is at most {len(layers)} here, not {options.frozen_layers}.")
+            raise InputError(
+                f"frozen_layers must be at most {len(layers)} for this model, got {options.frozen_layers}."
+            )
         for part in (embeddings(network), *layers[: options.frozen_layers]):
             part.requires_grad_(False)
     try:
@@ -48,11 +50,11 @@ def _adapted(network: CrossEncoder, config: PeftConfig, seed: int) -> Iterator[N
 
     model: Any = network[0].model
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        # peft asks transformers for something under its former name
+        # peft uses a deprecated name of transformers
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-        torch.default_generator.manual_seed(seed)  # of the adapters' first weights
+        torch.default_generator.manual_seed(seed)  # for the adapters' initial weights
         try:
-            adapted = get_peft_model(model, copy.deepcopy(config))  # in place; it writes in the config
+            adapted = get_peft_model(model, copy.deepcopy(config))  # in place; it also changes the config
         except ValueError as error:
             network.requires_grad_(True)
             raise InputError(f"The adapters do not fit this model: {error}") from error

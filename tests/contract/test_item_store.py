@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from twotower import Event, Item
@@ -161,7 +161,6 @@ def last(events, newest):
 
 
 @given(events_strategy, events_strategy, users, moments, st.integers(0, 8))
-@settings(max_examples=60, deadline=None)
 def test_histories_are_the_ends_of_sorted_lists(first, second, user, until, newest):
     chronological = sorted(first + second, key=key)
     seen = [event for event in chronological if event.time - EPOCH <= until - EPOCH]
@@ -187,7 +186,6 @@ writes = st.lists(
 
 
 @given(writes)
-@settings(max_examples=40, deadline=None)
 def test_both_catalogs_say_the_same_as_a_dict(writes):
     asked = ["e\u0301", "a", "b", "c", "d", "é", "nobody", "a"]
     with memory() as one, stored() as other:

@@ -1,11 +1,11 @@
-"""A tiny cross-encoder with random weights, and a look at the batches that it reads."""
+"""A tiny cross-encoder with random weights, and the batches that it reads."""
 
 from __future__ import annotations
 
 import pytest
 from shops import WORDS
 
-from rerank.backends import network
+from rerank.serving import torch as backend
 
 
 @pytest.fixture(scope="session")
@@ -47,9 +47,9 @@ def batches(monkeypatch):
     """The masks of all batches that go through a network in torch, each of shape (rows, longest)."""
     seen = []
 
-    def spy(model, batch, forward=network.forward, **options):
+    def spy(model, batch, forward=backend.forward, **options):
         seen.append(batch["attention_mask"])
         return forward(model, batch, **options)
 
-    monkeypatch.setattr(network, "forward", spy)
+    monkeypatch.setattr(backend, "forward", spy)
     return seen

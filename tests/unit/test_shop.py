@@ -37,8 +37,8 @@ def asked_by(text: str, language: str) -> dict[str, str]:
     return asked
 
 
-def test_the_same_seed_gives_the_same_shop_and_the_same_jpeg_bytes(shop: Shop, tmp_path: Path) -> None:
-    again = make_shop(tmp_path)
+def test_the_same_seed_gives_the_same_shop_and_the_same_jpeg_bytes(tmp_path: Path) -> None:
+    shop, again = (make_shop(tmp_path / name, items=100, queries=60) for name in ("one", "again"))
     assert (again.events, again.queries, again.qrels, again.truth) == (
         shop.events,
         shop.queries,

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from multimodal.hub import DEFAULT_TEXT_MODEL, locate
+from multimodal.hub import DEFAULT_TEXT_MODEL
 from multimodal.text.encoder import TextEncoder
-from rerank.card import PACKAGES, Metric, ModelCard, installed_versions
-from rerank.checkpoints import check_replaceable
-from rerank.cross_encoder import CrossEncoderReranker
+from rerank.cross_encoder.checkpoint import check_replaceable
+from rerank.cross_encoder.reranker import CrossEncoderReranker
+from rerank.model_card import PACKAGES, Metric, ModelCard, installed_versions
 from rerank.training.losses import LossName
 from rerank.training.mining import MinedPairs, mine_pairs, normalized
-from rerank.training.report import Evaluation, FitReport
+from rerank.training.options import FitOptions
+from rerank.training.report import FitReport, TrainingEvaluation
 from twotower.commands.watching import Watch, tensorboard, weights_and_biases
 from twotower.errors import JudgementError
 from twotower.evaluation.judgements import METRIC, JudgedReport, measure_judged
@@ -133,7 +134,7 @@ def train_rerank(training: Training, *, today: date, say: Say) -> JudgedReport |
         KeyboardInterrupt: with a message that says how to resume.
     """
     check_replaceable(training.out.expanduser().absolute())
-    base = locate(training.base)
+    reranker = CrossEncoderReranker(training.base, max_length=training.max_length)
     judged = _read(training.data)
     with ExitStack() as closing:
         watches = list(_watches(training, closing))
@@ -142,7 +143,6 @@ def train_rerank(training: Training, *, today: date, say: Say) -> JudgedReport |
             retriever, judged.queries, judged.train, negatives=training.negatives, seed=training.seed
         )
         say(str(mined))
-        reranker = CrossEncoderReranker(base, max_length=training.max_length)
         for line in _told(_fit(reranker, mined, training, watches)):
             say(line)
         # The checkpoint is gone now, so save before measuring.
@@ -190,7 +190,7 @@ def _retriever(training: Training) -> Retriever:
 def _fit(
     reranker: CrossEncoderReranker, mined: MinedPairs, training: Training, watches: list[Watch]
 ) -> FitReport:
-    def watch(evaluation: Evaluation) -> None:
+    def watch(evaluation: TrainingEvaluation) -> None:
         for each in watches:
             each(evaluation)
 
@@ -201,10 +201,12 @@ def _fit(
             groups=mined.groups,
             loss=training.loss,
             epochs=training.epochs,
-            max_seconds=None if training.minutes is None else 60 * training.minutes,
-            seed=training.seed,
-            checkpoint=training.resumes_from,
-            watch=watch,
+            options=FitOptions(
+                max_seconds=None if training.minutes is None else 60 * training.minutes,
+                seed=training.seed,
+                checkpoint=training.resumes_from,
+                watch=watch,
+            ),
         )
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt(

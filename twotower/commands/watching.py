@@ -9,10 +9,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from rerank.training.report import Evaluation
+from rerank.training.report import TrainingEvaluation
 from twotower.errors import needs_extra
 
-Watch: TypeAlias = Callable[[Evaluation], None]
+Watch: TypeAlias = Callable[[TrainingEvaluation], None]
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def tensorboard(folder: Path) -> Iterator[Watch]:
         from torch.utils.tensorboard import SummaryWriter
     with SummaryWriter(str(folder)) as writer:
 
-        def watch(evaluation: Evaluation) -> None:
+        def watch(evaluation: TrainingEvaluation) -> None:
             for name, value in numbers(evaluation).items():
                 writer.add_scalar(name, value, evaluation.step)
             writer.flush()
@@ -45,13 +45,13 @@ def weights_and_biases(project: str, settings: Mapping[str, Any]) -> Iterator[Wa
         wandb = import_module("wandb")  # by name, so that mypy does not need it to be installed
     with wandb.init(project=project, config=dict(settings)) as run:
 
-        def watch(evaluation: Evaluation) -> None:
+        def watch(evaluation: TrainingEvaluation) -> None:
             run.log(numbers(evaluation), step=evaluation.step)
 
         yield watch
 
 
-def numbers(evaluation: Evaluation) -> dict[str, float]:
+def numbers(evaluation: TrainingEvaluation) -> dict[str, float]:
     """The losses of one evaluation by name, without those that were not measured."""
     found = {
         "loss/train": evaluation.train_loss,

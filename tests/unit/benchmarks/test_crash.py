@@ -10,8 +10,8 @@ import pytest
 
 from benchmarks.crash import benchmark as crash
 from benchmarks.crash.check import check
+from benchmarks.crash.contents import Contents, Faults, differences
 from benchmarks.crash.journal import Journal, Operation, event_record, read_journal
-from benchmarks.crash.model import Contents, Faults, differences
 from benchmarks.crash.worker import Worker, open_store, stored
 from twotower import Event, Item
 
@@ -157,14 +157,13 @@ def test_a_journal_that_is_cut_anywhere_tells_what_was_acknowledged(tmp_path):
     assert read_journal(tmp_path / "none") == ([], None)
 
 
-def test_kills_are_survived(tmp_path, capsys):
+def test_kills_are_survived():
     result = crash.run(argparse.Namespace(kills=5, quick=True, seed=5))
     (row,) = result.rows
     assert {row.metrics[name] for name in FAULTS} == {0}
     assert row.metrics["kills"] == 5
     assert row.metrics["operations"] > 5
     assert sum(value for name, value in row.metrics.items() if name.startswith("interrupted_")) == 5
-    assert f"| kills 5, operations {row.metrics['operations']}, lost 0, ghosts 0," in capsys.readouterr().out
     assert result.headline.startswith(
         f"5 kills, {row.metrics['operations']:,} acknowledged operations: 0 lost, 0 gh"
     )
@@ -188,5 +187,5 @@ def test_a_process_that_ends_by_itself_is_an_error(tmp_path):
     (kill,) = crash.planned(tmp_path, 1, seed=1)
     kill.folder.mkdir()
     (kill.folder / "other").write_text("no store")
-    with pytest.raises(RuntimeError, match=r"could not open the store; it is kept in .*store"):
+    with pytest.raises(RuntimeError, match=r"could not open the store: it is kept in .*store"):
         crash.crash([replace(kill, opening=False)])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.common.contract import Result
 from benchmarks.common.equal_work import UnequalWorkError
 from benchmarks.common.flops import Ceiling, counted_flops
 from benchmarks.encode import benchmark as encode
@@ -33,9 +34,11 @@ class Bench:
 
     def measure(self, systems):
         ceiling = Ceiling(self.system("matmul", 0.5).encode, flops=1e9, size=1, dtype="float32")
-        return encode.measure(
-            systems, "peer", 3, "texts_per_s", {"label": "short"}, 1e9, ceiling, clock=lambda: self.now
+        result = Result("encode", 0)
+        encode.measure(
+            result, systems, "peer", 3, "texts_per_s", "short", {}, 1e9, ceiling, clock=lambda: self.now
         )
+        return result.rows, result.ratios
 
 
 def test_known_times_give_known_rates_and_ratios():

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.common.vectors import buckets, clustered, make_items
+from benchmarks.common.contract import Result
+from benchmarks.common.vectors import LookupEncoder, buckets, clustered, make_items
 from benchmarks.ingest import benchmark as ingest
 from benchmarks.ingest.stores import Kind, Store, faiss_store, hnswlib_store, retriever_store
 from benchmarks.ingest.write_while_searching import Round, write_while_searching
@@ -110,18 +111,13 @@ def kinds():
 
 @pytest.mark.parametrize("durable", [False, True])
 def test_every_store_holds_and_finds_what_was_written(tmp_path, durable):
-    measured = ingest.measure_fill(kinds(), POINTS, SIZE, 70, tmp_path, durable=durable)
+    measured = Result("ingest", 0)
+    ingest.measure_fill(measured, kinds(), POINTS, SIZE, 70, tmp_path, durable=durable)
     assert [row.system for row in measured.rows] == ["twotower", "faiss", "hnswlib"]
     assert all(row.metrics["recall@10"] > 0.97 for row in measured.rows)
     if durable:
-        reopened = Retriever.open(tmp_path / "twotower", encoder=_encoder(), read_only=True)
+        reopened = Retriever.open(tmp_path / "twotower", encoder=LookupEncoder(POINTS.table), read_only=True)
         assert len(reopened) == SIZE
-
-
-def _encoder():
-    from benchmarks.common.vectors import LookupEncoder
-
-    return LookupEncoder(POINTS.table)
 
 
 def test_a_store_that_loses_items_is_no_result(tmp_path):
@@ -130,7 +126,9 @@ def test_a_store_that_loses_items_is_no_result(tmp_path):
         return replace(store, upsert=lambda rows: store.upsert(rows[1:]))
 
     with pytest.raises(ValueError, match="holds 295 items after 300"):
-        ingest.measure_fill([Kind("twotower", {}, "", open_store)], POINTS, SIZE, 70, tmp_path)
+        ingest.measure_fill(
+            Result("ingest", 0), [Kind("twotower", {}, "", open_store)], POINTS, SIZE, 70, tmp_path
+        )
 
 
 def test_a_rate_is_items_over_seconds_of_the_whole_fill(tmp_path):
@@ -152,15 +150,16 @@ def test_a_rate_is_items_over_seconds_of_the_whole_fill(tmp_path):
         return store
 
     slow, fast = Kind("twotower", {}, "", open_store(0.01)), Kind("faiss", {}, "", open_store(0.001))
-    plain = ingest.measure_fill([slow, fast], POINTS, SIZE, 100, tmp_path, clock=lambda: now[0])
+    plain, durable = Result("ingest", 0), Result("ingest", 0)
+    ingest.measure_fill(plain, [slow, fast], POINTS, SIZE, 100, tmp_path, clock=lambda: now[0])
     assert plain.rows[0].metrics["items_per_s"].median == pytest.approx(100)
     assert plain.ratios["twotower / faiss : items_per_s n=300 in memory"].median == pytest.approx(0.1)
-    durable = ingest.measure_fill([slow], POINTS, SIZE, 100, tmp_path, durable=True, clock=lambda: now[0])
+    ingest.measure_fill(durable, [slow], POINTS, SIZE, 100, tmp_path, durable=True, clock=lambda: now[0])
     assert durable.rows[0].metrics["items_per_s"].median == pytest.approx(SIZE / (3 + 3 * 0.5))
 
 
 def test_no_row_is_written_after_it_was_deleted():
-    effort = ingest.Effort(chunk=20, durable_chunk=20, rounds=3)
+    effort = ingest.Workload(chunk=20, durable_chunk=20, rounds=3)
     rounds = [each for repetition in ingest.rounds_of(100, effort, seed=0) for each in repetition]
     live, gone = set(range(100)), set()
     for each in rounds:
@@ -172,7 +171,7 @@ def test_no_row_is_written_after_it_was_deleted():
 
 
 def test_the_mixed_part_finds_a_stale_store_and_clears_ours(tmp_path):
-    effort = ingest.Effort(chunk=10, durable_chunk=10, rounds=2)
+    effort = ingest.Workload(chunk=10, durable_chunk=10, rounds=2)
 
     def open_stale(folder, durable):
         store = Exhaustive(broken=True)
@@ -181,7 +180,8 @@ def test_the_mixed_part_finds_a_stale_store_and_clears_ours(tmp_path):
         )
 
     stale = Kind("faiss", {}, "", open_stale)
-    measured = ingest.measure_mixed([kinds()[0], stale], POINTS, SIZE, effort, tmp_path, seed=0)
+    measured = Result("ingest", 0)
+    ingest.measure_mixed(measured, [kinds()[0], stale], POINTS, SIZE, effort, tmp_path)
     found = {row.system: row.metrics["stale_hits"] for row in measured.rows}
     assert found["twotower"] == 0
     assert found["faiss"] > 0

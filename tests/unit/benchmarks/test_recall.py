@@ -6,18 +6,21 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from benchmarks.common.contract import Result
 from benchmarks.common.vectors import (
     SELECTIVITIES,
+    K,
     allowed_rows,
     buckets,
     clustered,
     exact,
     recall_at_k,
 )
-from benchmarks.ingest.write_while_searching import answer_in_threads
 from benchmarks.recall import benchmark as recall
-from benchmarks.recall import systems as vector_systems
-from benchmarks.recall.systems import ALL, WALKED, K, System
+from benchmarks.recall.ours import build_retriever, index_of, whole_retriever
+from benchmarks.recall.raw_faiss import WALKED, raw_faiss
+from benchmarks.recall.system import ALL, System
+from benchmarks.recall.threads import answer_in_threads
 
 SIZE = 3_000
 DIM = 16
@@ -74,8 +77,9 @@ def test_recall_needs_an_answer_to_every_query():
 
 
 def measure(systems, truth, share=ALL, clock=None):
-    measured = recall.measure_single(systems, truth, SIZE, share, **({"clock": clock} if clock else {}))
-    return {row.system: row.metrics for row in measured.rows}, measured.ratios
+    result = Result("recall", 0)
+    recall.measure_single(result, systems, truth, SIZE, share, **({"clock": clock} if clock else {}))
+    return {row.system: row.metrics for row in result.rows}, result.ratios
 
 
 def listed(name, answer):
@@ -126,7 +130,9 @@ def test_a_batch_rate_counts_every_query_once(truth):
         return truth[part]
 
     system = System("twotower", {}, {}, rows=lambda answer: answer.tolist(), batch=search)
-    (row,) = recall.measure_batch([system], truth, SIZE, 1, clock=clock).rows
+    result = Result("recall", 0)
+    recall.measure_batch(result, [system], truth, SIZE, 1, clock=clock)
+    (row,) = result.rows
     assert row.metrics["queries_per_s"].median == pytest.approx(100)
     assert row.metrics["recall@10"] == 1
 
@@ -154,7 +160,7 @@ def test_an_error_in_a_thread_is_not_lost():
 @pytest.mark.parametrize("exact_up_to", [SIZE, SIZE - 1])
 def test_every_system_finds_what_is_nearest_flat_and_by_graph(points, truth, exact_up_to):
     effort = recall.Effort(queries=0, single=0, filtered=len(points.queries), exact_up_to=exact_up_to)
-    systems, _ = recall._build(points, buckets(SIZE, 3), effort, seed=3, threads=1)
+    systems = recall.build_systems(Result("recall", 3), points, buckets(SIZE, 3), effort, threads=1)
     names = {system.name for system in systems}
     assert {"twotower", "twotower-index", "faiss", "faiss-array"} <= names
     assert ("faiss-walk" in names) == (exact_up_to < SIZE)
@@ -172,10 +178,10 @@ def test_every_system_finds_what_is_nearest_flat_and_by_graph(points, truth, exa
 
 
 def test_raw_faiss_searches_the_very_index_of_the_retriever(points):
-    retriever = vector_systems.build_retriever(points, buckets(SIZE, 3), SIZE - 1)
-    index = vector_systems.index_of(retriever)
+    retriever = build_retriever(points, buckets(SIZE, 3), SIZE - 1)
+    index = index_of(retriever)
     assert len(index) == SIZE
-    raw = vector_systems.raw_faiss(index, points, buckets(SIZE, 3))
-    ours = vector_systems.twotower(retriever, points)
+    raw = raw_faiss(index, points, buckets(SIZE, 3))
+    ours = whole_retriever(retriever, points)
     for row in range(len(points.queries)):
         assert raw.rows(raw.searches[ALL](row)) == ours.rows(ours.searches[ALL](row))

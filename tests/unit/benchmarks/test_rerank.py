@@ -7,17 +7,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from benchmarks.common.contract import Result
 from benchmarks.common.data import Dataset
 from benchmarks.common.equal_work import UnequalWorkError
 from benchmarks.common.flops import Ceiling, bert_flops
-from benchmarks.common.models import cross_encoder_folder
 from benchmarks.common.texts import count_tokens, draw_lengths, draw_texts, words_of
 from benchmarks.rerank import benchmark as rerank
 from benchmarks.rerank import flashrank as flashrank_peer
 from benchmarks.rerank import pairs
-from benchmarks.rerank.judged_only import judged_quality
+from benchmarks.rerank.judged_only import add_judged_quality
 from benchmarks.rerank.pairs import Work, make_works
-from rerank.backends.network import native_bf16
+from benchmarks.rerank.systems import System, sentence_transformers
+from multimodal.precision import native_bf16
 from twotower.types import Item, Query
 
 SIZES = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 80}
@@ -25,11 +26,9 @@ PAIRS = [("red mug", "a mug"), ("red mug", "a lamp"), ("wood", "a chair"), ("woo
 
 
 @pytest.fixture(scope="module")
-def network(one_thread, tiny_text_folder):
+def network(one_thread, tiny_cross_encoder):
     """Folder of a tiny cross-encoder with an untrained head, and the peer that opened it."""
-    options = argparse.Namespace(reranker=None, text_model=str(tiny_text_folder), device="cpu")
-    folder = cross_encoder_folder(options)
-    return folder, rerank._sentence_transformers(folder, "cpu")
+    return tiny_cross_encoder, sentence_transformers(tiny_cross_encoder, "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +110,7 @@ class Shop:
             self.now += seconds_a_pair * len(pairs)
             return np.linspace(0.1, 0.9, len(pairs), dtype=np.float32) + np.float32(shift)
 
-        return rerank.System(score, {}, many)
+        return System(score, {}, many)
 
     def multiply(self):
         self.calls.append("matmul")
@@ -121,7 +120,9 @@ class Shop:
         work = Work("mixed", PAIRS, np.full(4, 10), [PAIRS[:2], PAIRS[2:]], np.full(4, 10))
         config = SimpleNamespace(model_type="bert", hidden_size=10, intermediate_size=20, num_hidden_layers=1)
         ceiling = Ceiling(self.multiply, flops=64_000.0, size=1, dtype="float32")
-        return rerank.measure(systems, work, config, ceiling, {}, clock=lambda: self.now)
+        result = Result("rerank", 0)
+        rerank.measure(result, systems, work, config, ceiling, {}, clock=lambda: self.now)
+        return result.rows, result.ratios
 
 
 def test_known_times_give_known_rates_and_ratios():
@@ -173,8 +174,8 @@ def test_a_peer_that_mixes_up_near_equal_scores_is_refused():
     shop = Shop()
     near = np.float32(0.5) + np.arange(4, dtype=np.float32) * np.float32(2e-5)
     systems = {
-        "twotower": rerank.System(lambda pairs: near, {}),
-        "peer": rerank.System(lambda pairs: near[::-1], {}),
+        "twotower": System(lambda pairs: near, {}),
+        "peer": System(lambda pairs: near[::-1], {}),
     }
     with pytest.raises(UnequalWorkError):
         shop.measure(systems)
@@ -220,13 +221,10 @@ def test_quality_is_that_of_the_judged_items_alone():
         assert {query for query, _ in pairs} == {"query one", "query two"}  # the third has too few judgements
         return np.array(["cba".index(text[-1]) for _, text in pairs], dtype=np.float32)
 
-    rows, ratios = judged_quality(
-        {"twotower": right, "twotower other": lambda pairs: -right(pairs)},
-        data,
-        options,
-        {},
-        reference="twotower",
-    )
+    result = Result("rerank", 0)
+    scores = {"twotower": right, "twotower other": lambda pairs: -right(pairs)}
+    add_judged_quality(result, scores, data, options, {})
+    rows, ratios = result.rows, result.ratios
     assert [row.metrics["ndcg@10"] for row in rows] == pytest.approx(
         [1, (1 / np.log2(3) + 2 / np.log2(4)) / (2 + 1 / np.log2(3))]
     )
@@ -237,10 +235,10 @@ def test_quality_is_that_of_the_judged_items_alone():
 
 def test_a_mix_that_the_data_has_no_texts_for_is_left_out(big_tokenizer, monkeypatch, capsys):
     data = SimpleNamespace(
-        queries={str(n): f"abx {n}" for n in range(300)},
+        texts={str(n): f"abx {n}" for n in range(300)},
         items=[Item(str(n), f"aax bbx {n}") for n in range(300)],
     )
     monkeypatch.setattr(pairs, "read_dataset", lambda folder, split: data)
     options = argparse.Namespace(seed=0, quick=True, tokens=None, data="folder", split="dev")
     assert [work.mix for work in make_works(big_tokenizer, 64, options)] == ["short", "mixed"]
-    assert capsys.readouterr().err == "The mix of long texts is left out: the data has none.\n"
+    assert capsys.readouterr().err == "the mix of long texts is left out: the data has none\n"

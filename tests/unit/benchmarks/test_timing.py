@@ -12,6 +12,7 @@ from benchmarks.common.timing import (
     percentiles,
     rate,
     rate_ratio,
+    ratios,
     time_ratio,
 )
 
@@ -129,3 +130,11 @@ def test_percentiles_are_of_the_calls_of_each_repetition():
     assert percentiles(calls)["p99_ms"].max == pytest.approx(5.96)
     assert time_ratio(calls, 2 * calls).median == 0.5
     assert time_ratio(calls, calls[::-1], 95) == Spread(1.25, 0.5, 2, 2)
+
+
+def test_each_of_ours_is_compared_with_every_peer():
+    seconds = {
+        name: np.array([number + 1.0]) for number, name in enumerate(("twotower", "faiss", "twotower-index"))
+    }
+    found = {name: ratio.median for name, ratio in ratios("p50_ms", seconds, time_ratio).items()}
+    assert found == {"twotower / faiss : p50_ms": 0.5, "twotower-index / faiss : p50_ms": 1.5}

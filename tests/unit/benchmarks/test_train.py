@@ -12,8 +12,8 @@ from benchmarks.common import contract, timing
 from benchmarks.common.data import Dataset
 from benchmarks.train import benchmark as train
 from benchmarks.train import sentence_transformers_trainer as trainer_peer
-from benchmarks.train import table as training_table
-from benchmarks.train.sentence_transformers_trainer import Setting
+from benchmarks.train.data import sampled_corpus, training_pairs
+from benchmarks.train.sentence_transformers_trainer import PEER, Setting
 from multimodal import TextEncoder
 from twotower.types import Item, Query
 
@@ -30,7 +30,7 @@ SETTING = Setting(
 @pytest.fixture
 def encoders(tiny_text_folder, tmp_path):
     folder = shutil.copytree(tiny_text_folder, tmp_path / "model")
-    return {name: TextEncoder(folder, device="cpu") for name in (train.OURS, train.PEER)}
+    return {name: TextEncoder(folder, device="cpu") for name in (train.OURS, PEER)}
 
 
 def dataset(queries, qrels, items=None):
@@ -43,25 +43,25 @@ def test_no_evaluated_query_is_trained_on():
         {"1": "Red  mug", "2": "blue lamp", "3": "green"},
         {"1": {"i1": 3}, "2": {"i2": 3, "i3": 1, "gone": 3}, "3": {"i4": 2}},
     )
-    assert train.training_pairs(data, [], 2) == [
+    assert training_pairs(data, [], 2) == [
         ("Red  mug", "item 1"),
         ("blue lamp", "item 2"),
         ("green", "item 4"),
     ]
     # The same words under another id are a leak.
-    assert train.training_pairs(data, ["red mug"], 2) == [("blue lamp", "item 2"), ("green", "item 4")]
+    assert training_pairs(data, ["red mug"], 2) == [("blue lamp", "item 2"), ("green", "item 4")]
     with pytest.raises(ValueError, match="grade 4"):
-        train.training_pairs(data, [], 4)
+        training_pairs(data, [], 4)
 
 
 def test_judged_products_are_always_in_the_corpus():
     data = dataset({"1": "red"}, {"1": {"i7": 0, "i2": 1}})
     for size in (1, 2, 5, 10, 99):
-        ids = [item.id for item in train.sampled_corpus(data, size, seed=0)]
+        ids = [item.id for item in sampled_corpus(data, size, seed=0)]
         assert {"i2", "i7"} <= set(ids)
         assert len(ids) == len(set(ids)) == min(max(size, 2), 10)
         assert ids == sorted(ids)  # the file's order
-    drawn = {tuple(item.id for item in train.sampled_corpus(data, 5, seed)) for seed in range(9)}
+    drawn = {tuple(item.id for item in sampled_corpus(data, 5, seed)) for seed in range(9)}
     assert len(drawn) > 1
 
 
@@ -76,22 +76,14 @@ def test_retrieval_finds_an_item_by_its_own_words(tiny_text_folder, monkeypatch)
     assert found["i1"] == pytest.approx(1, abs=1e-5)
 
 
-def test_ratios_are_rates_and_name_their_setting():
-    speed = {"bf16": {"twotower": np.full(5, 2.0), "sentence-transformers": np.full(5, 6.0)}}
-    speed["fp32"] = {name: seconds * [1, 2][name == "twotower"] for name, seconds in speed["bf16"].items()}
-    quality = {
-        name: {"ndcg@10": np.array(values), "recall@100": np.zeros(2)}
-        for name, values in {"twotower": [0.2, 0.4], "sentence-transformers": [0.4, 0.8]}.items()
+def test_the_headline_has_both_ratios():
+    ratios = {
+        "twotower / sentence-transformers : examples_per_s": contract.Spread(3, 2.5, 3.5, 5),
+        "twotower / sentence-transformers : ndcg@10 after 240 s": contract.Spread(0.5, 0.4, 0.6, 20),
     }
-    ratios = training_table.ratios_of(speed, quality, 240.0, seed=0)
-    assert {name: ratio.median for name, ratio in ratios.items()} == {
-        "twotower / sentence-transformers : examples_per_s": 3.0,
-        "twotower / sentence-transformers : examples_per_s fp32": 1.5,
-        "twotower / sentence-transformers : ndcg@10 after 240 s": pytest.approx(0.5),
-    }
-    sentence = training_table.headline([], ratios, 240.0)
-    assert "3 (3 to 3) times as many examples a second" in sentence
-    assert "ndcg@10 after 240 s is 0.5 (0.5 to 0.5) times theirs" in sentence
+    sentence = train.headline(contract.Result("train", 0, ratios=ratios), "after 240 s")
+    assert "3 (2.5 to 3.5) times as many examples a second" in sentence
+    assert "ndcg@10 after 240 s is 0.5 (0.4 to 0.6) times theirs" in sentence
 
 
 def test_without_the_peer_the_headline_is_our_speed(monkeypatch, capsys):
@@ -99,7 +91,7 @@ def test_without_the_peer_the_headline_is_our_speed(monkeypatch, capsys):
     assert not trainer_peer.peer_is_there()
     assert "install no_such_package" in capsys.readouterr().err
     row = contract.Row("twotower", {}, {"examples_per_s": contract.Spread.of([2.0])})
-    assert "not installed" in training_table.headline([row], {}, 240.0)
+    assert "not installed" in train.headline(contract.Result("train", 0, [row]), "after 240 s")
 
 
 @needs_peer
@@ -138,18 +130,18 @@ def test_without_dropout_and_chance_both_learn_the_same_weights(encoders):
     before = encoders[train.OURS].encode_queries(["red mug"])
     train._fit(encoders[train.OURS], PAIRS, setting, False, epochs=3, max_seconds=None)
     call = trainer_peer.peer_trainer(
-        encoders[train.PEER]._model, PAIRS, setting, bf16=False, epochs=3, sampler="no_duplicates"
+        encoders[PEER]._model, PAIRS, setting, bf16=False, epochs=3, sampler="no_duplicates"
     )
     _, counts = call()
     assert counts == [4, 4, 4]
-    ours, theirs = (encoders[name].encode_queries(["red mug", "abc"]) for name in (train.OURS, train.PEER))
+    ours, theirs = (encoders[name].encode_queries(["red mug", "abc"]) for name in (train.OURS, PEER))
     assert np.abs(ours[0] - before[0]).max() > 0.01
     np.testing.assert_allclose(ours, theirs, atol=2e-4)
 
 
 @needs_peer
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", [train.OURS, train.PEER])
+@pytest.mark.parametrize("name", [train.OURS, PEER])
 def test_a_budget_of_time_ends_the_training_of_either(encoders, name):
     costs = train.train_for_a_time(name, encoders[name], PAIRS, SETTING, bf16=False)
     assert costs["examples"] == 2 * costs["steps"] >= 2

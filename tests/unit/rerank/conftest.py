@@ -9,7 +9,7 @@ WORDS += ["lamp", "door", "window", "pipe", "valve", "tape", "glue", "saw"]
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread():
-    # Many threads on tiny models wait for one another more than they compute.
+    # Threads that share a tiny model spend more time waiting for each other than computing.
     import torch
 
     before = torch.get_num_threads()
@@ -58,12 +58,22 @@ def scorer(tiny_bert):
 
 
 @pytest.fixture(scope="session")
+def with_onnx(scorer, tmp_path_factory):
+    """Folder of the same cross-encoder with its ONNX files; exporting takes seconds, so do not write to it."""
+    from rerank import CrossEncoderReranker
+
+    folder = tmp_path_factory.mktemp("saved") / "model"
+    CrossEncoderReranker(scorer, backend="onnx-int8").save(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def encoder(tiny_bert):
     """Folder of a tiny BERT without a head."""
     return tiny_bert(None)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def texts():
     """Makes pairs of two and four random words."""
 
@@ -74,9 +84,9 @@ def texts():
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def opened():
-    """Opens a model on a device, with dropout, so that a fit depends on the state of chance."""
+    """Opens a model on a device, with dropout, so that a fit depends on the random state."""
     import torch
 
     from rerank import CrossEncoderReranker
@@ -93,20 +103,20 @@ def opened():
 
 @pytest.fixture
 def batches(monkeypatch):
-    """The shapes of all batches that go through a network in torch: rows, longest."""
-    from rerank.backends import network
+    """The masks of all batches that go through a torch network, each of shape (rows, longest)."""
+    from rerank.serving import torch as backend
 
-    shapes = []
+    masks = []
 
-    def spy(model, batch, forward=network.forward, **options):
-        shapes.append(batch["input_ids"].shape)
+    def spy(model, batch, forward=backend.forward, **options):
+        masks.append(batch["attention_mask"])
         return forward(model, batch, **options)
 
-    monkeypatch.setattr(network, "forward", spy)
-    return shapes
+    monkeypatch.setattr(backend, "forward", spy)
+    return masks
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def pairs():
     """60 pairs of random words and very different lengths."""
     generator = np.random.default_rng(3)

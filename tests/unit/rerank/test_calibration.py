@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from rerank import CrossEncoderReranker, InputError, ModelError, expected_calibration_error
+from rerank import CrossEncoderReranker, FitOptions, InputError, ModelError, expected_calibration_error
 from rerank.calibration import TIE_BREAK, Isotonic, Platt, sigmoid
 
 FLOATS = st.floats(-30, 30, width=32)
@@ -187,7 +187,7 @@ def test_fit_forgets_a_calibration(scorer, pairs, graded, tmp_path):
     reranker = CrossEncoderReranker(scorer, device="cpu")
     reranker.calibrate(pairs, graded)
     reranker.save(tmp_path / "model")
-    reranker.fit(pairs, graded, held_out=0, progress=False)
+    reranker.fit(pairs, graded, options=FitOptions(held_out=0, progress=False))
     np.testing.assert_array_equal(reranker.score(pairs), sigmoid(reranker.logits(pairs)))
     reranker.save(tmp_path / "model")
     assert not (tmp_path / "model" / "calibration.json").exists()
@@ -197,7 +197,7 @@ def test_fit_forgets_a_calibration(scorer, pairs, graded, tmp_path):
 def calibrated(scorer, tmp_path_factory):
     folder = tmp_path_factory.mktemp("calibrated") / "model"
     reranker = CrossEncoderReranker(scorer, device="cpu")
-    reranker._model.calibrated(Isotonic((-1.0, 0.0, 2.0), (0.2, 0.2, 0.9)))
+    reranker._model.set_calibration(Isotonic((-1.0, 0.0, 2.0), (0.2, 0.2, 0.9)))
     reranker.save(folder)
     return folder
 
@@ -261,9 +261,9 @@ PAIRS = [(f"query {n % 4}", str(n)) for n in range(8)]
         (PAIRS, [1] * 8, "platt", "All labels are 1"),
         ([(query, "0") for query, _ in PAIRS], [0, 1] * 4, "platt", "All logits are 0"),
         ([("one", document) for _, document in PAIRS], [0, 1] * 4, "platt", "one query"),
-        (PAIRS, [0, 1], "platt", "8 pairs but labels of shape"),
-        (PAIRS, [0, 1, 2, 3] * 2, "platt", "Label 2 is 2"),
-        (PAIRS, [0, float("nan"), 1, 1] * 2, "platt", "Label 1 is nan"),
+        (PAIRS, [0, 1], "platt", "each of 8 pairs"),
+        (PAIRS, [0, 1, 2, 3] * 2, "platt", "Label 2 must be .* got 2"),
+        (PAIRS, [0, float("nan"), 1, 1] * 2, "platt", "Label 1 must be .* got nan"),
         ([], [], "platt", "0 pairs"),
         (PAIRS, [0, 1] * 4, "splines", "'splines'"),
     ],

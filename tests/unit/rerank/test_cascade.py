@@ -9,7 +9,7 @@ from rerank import Cascade, InputError, Stage
 
 
 class Known:
-    """A reranker whose scores are known: a table of texts, read in a time of its own for a call and for a pair."""
+    """A reranker with a table of scores by text, which takes a known time for a call and for each pair."""
 
     def __init__(self, scores, seconds=0.0, clock=None, call=0.0):
         self.scores, self.seconds, self.clock, self.call = scores, seconds, clock, call
@@ -37,10 +37,10 @@ class Clock:
 def test_each_stage_reads_the_best_of_the_one_before():
     texts = ["a", "b", "c", "d", "e"]
     cheap = Known({"a": 0.1, "b": 0.9, "c": 0.5, "d": 0.8, "e": 1.0})
-    dear = Known({"b": 0.2, "d": 0.7})
-    (found,) = Cascade((cheap, 4), (dear, 2)).rerank(["q"], [texts])
+    expensive = Known({"b": 0.2, "d": 0.7})
+    (found,) = Cascade((cheap, 4), (expensive, 2)).rerank(["q"], [texts])
     assert cheap.read == [("q", text) for text in "abcd"]  # "e" lies below its depth
-    assert dear.read == [("q", "b"), ("q", "d")]
+    assert expensive.read == [("q", "b"), ("q", "d")]
     assert [texts[row] for row in found.order] == ["d", "c", "b", "a", "e"]
     np.testing.assert_allclose(found.relevance, [0.1, 0.2, 0.5, 0.7, 0.0], rtol=1e-6)
     assert found.read.tolist() == [True, True, True, True, False]
@@ -51,16 +51,16 @@ def test_each_stage_reads_the_best_of_the_one_before():
     }
 
 
-def test_what_is_kept_is_chosen_by_the_blend_not_by_relevance_alone():
+def test_the_blend_not_relevance_alone_decides_what_the_next_stage_reads():
     prior = np.array([0.0, 0.9, 0.0])
-    cheap, dear = Known({"a": 0.6, "b": 0.5, "c": 0.1}), Known({"b": 0.3})
+    cheap, expensive = Known({"a": 0.6, "b": 0.5, "c": 0.1}), Known({"b": 0.3})
     blend = lambda number, relevance: 0.5 * prior + 0.5 * relevance  # noqa: E731
-    (found,) = Cascade((cheap, None), (dear, 1)).rerank(["q"], [["a", "b", "c"]], blend)
-    assert dear.read == [("q", "b")]
+    (found,) = Cascade((cheap, None), (expensive, 1)).rerank(["q"], [["a", "b", "c"]], blend)
+    assert expensive.read == [("q", "b")]
     np.testing.assert_allclose(found.scores, [0.3, 0.6, 0.05], rtol=1e-6)
 
 
-def test_every_query_has_a_blend_of_its_own():
+def test_the_blend_knows_which_query_it_scores():
     priors = np.array([[0.0, 0.9], [0.9, 0.0]])
     reranker = Known({"a": 0.5, "b": 0.5})
     blend = lambda number, relevance: priors[number] + relevance  # noqa: E731
@@ -113,7 +113,7 @@ def test_a_budget_reads_the_best_first_and_as_many_as_fit():
     assert found.read.all()
 
 
-def test_what_every_call_costs_is_told_from_what_a_pair_costs():
+def test_the_cost_of_a_call_is_estimated_apart_from_the_cost_of_a_pair():
     clock = Clock()
     texts = [f"{number:03}" for number in range(200)]
     reranker = Known(dict.fromkeys(texts, 0.5), seconds=0.0005, clock=clock, call=0.008)
@@ -125,7 +125,7 @@ def test_what_every_call_costs_is_told_from_what_a_pair_costs():
         (found,) = cascade.rerank(["q"], [texts], deadline=started + 0.06)
         assert clock.now - started <= 0.06 + 1e-6
         read.append(np.count_nonzero(found.read))
-    # One call would read 104, two 88. By seconds a pair, those of the last small call would count for all.
+    # A single call would read 104 pairs, two calls 88. An estimate of seconds per pair alone would read far fewer.
     assert min(read[5:]) >= 85
 
 
@@ -145,8 +145,8 @@ def test_a_slow_first_stage_leaves_time_for_the_last():
     clock = Clock()
     texts = [f"{number:03}" for number in range(100)]
     cheap = Known(dict.fromkeys(texts, 0.5), seconds=0.001, clock=clock)
-    dear = Known(dict.fromkeys(texts, 0.5), seconds=0.004, clock=clock)
-    cascade = Cascade((cheap, 100), (dear, 30), clock=clock)
+    expensive = Known(dict.fromkeys(texts, 0.5), seconds=0.004, clock=clock)
+    cascade = Cascade((cheap, 100), (expensive, 30), clock=clock)
     cascade.rerank(["q"], [texts[:4]])
     for _ in range(5):
         started = clock.now
@@ -157,7 +157,7 @@ def test_a_slow_first_stage_leaves_time_for_the_last():
         assert 10 <= read["stage 2"] <= 13
 
 
-def test_the_time_that_opening_a_model_takes_is_not_that_of_reading():
+def test_the_time_to_open_a_model_does_not_count():
     clock = Clock()
     reranker = Known({"a": 0.5, "b": 0.9}, seconds=10.0, clock=clock)
     cascade = Cascade((reranker, None), clock=clock)
@@ -167,7 +167,7 @@ def test_the_time_that_opening_a_model_takes_is_not_that_of_reading():
     assert found.read.all()
 
 
-def test_a_budget_that_suffices_for_nothing_is_kept_and_a_hiccup_is_forgotten():
+def test_a_budget_too_small_for_any_pair_is_kept_and_a_hiccup_is_forgotten():
     clock = Clock()
     reranker = Known({"a": 0.5, "b": 0.9}, seconds=0.001, clock=clock)
     cascade = Cascade((reranker, None), clock=clock)
@@ -181,10 +181,10 @@ def test_a_budget_that_suffices_for_nothing_is_kept_and_a_hiccup_is_forgotten():
         read.append(int(np.count_nonzero(found.read)))
         assert found.order.tolist() in ([0, 1], [1, 0])
     assert read[0] == 0
-    assert sum(read[:30]) >= 1  # it tries again
+    assert sum(read[:30]) >= 1  # it is retried
 
 
-def test_after_its_time_nothing_is_read():
+def test_nothing_is_read_after_the_deadline():
     reranker = Known({"a": 0.5})
     (found,) = Cascade((reranker, None)).rerank(["q"], [["a"]], deadline=time.perf_counter() - 1)
     assert reranker.calls == []
@@ -195,12 +195,12 @@ def test_after_its_time_nothing_is_read():
 @pytest.mark.parametrize(
     ("stages", "message"),
     [
-        ([], "needs a stage"),
-        ([(Known({}), 0)], "'stage 1' reads 0"),
-        ([(Known({}), 10), (Known({}), 20)], "'stage 2' reads 20"),
-        ([(Known({}), 10), (Known({}), None)], "'stage 2' reads None"),
-        ([Stage(Known({}), 10, "x"), Stage(Known({}), 5, "x")], "names of their own"),
-        ([Stage(Known({}), 10, "recall")], "names of their own"),
+        ([], "at least one stage"),
+        ([(Known({}), 0)], "'stage 1' must be at least 1.* got 0"),
+        ([(Known({}), 10), (Known({}), 20)], "'stage 2' must .* got 20"),
+        ([(Known({}), 10), (Known({}), None)], "'stage 2' must .* got None"),
+        ([Stage(Known({}), 10, "x"), Stage(Known({}), 5, "x")], "names must differ"),
+        ([Stage(Known({}), 10, "recall")], "names must differ"),
     ],
 )
 def test_a_cascade_that_makes_no_sense_is_refused(stages, message):
@@ -208,14 +208,14 @@ def test_a_cascade_that_makes_no_sense_is_refused(stages, message):
         Cascade(*stages)
 
 
-def test_a_reranker_that_gives_logits_is_refused():
+def test_a_reranker_that_returns_logits_is_refused():
     with pytest.raises(InputError, match="sigmoid"):
         Cascade((Known({"a": 3.0}), None)).rerank(["q"], [["a"]])
 
 
-def test_rank_stands_alone_on_plain_strings():
-    cheap, dear = Known({"a": 0.25, "b": 0.75, "c": 0.5}), Known({"b": 0.125, "c": 0.875})
-    cascade = Cascade((cheap, 3), (dear, 2))
+def test_rank_needs_nothing_but_strings():
+    cheap, expensive = Known({"a": 0.25, "b": 0.75, "c": 0.5}), Known({"b": 0.125, "c": 0.875})
+    cascade = Cascade((cheap, 3), (expensive, 2))
     assert cascade.rank("q", ["a", "b", "c"]) == [(2, 0.875, "c"), (0, 0.25, "a"), (1, 0.125, "b")]
     assert cascade.rank("q", ["a", "b", "c"], top_k=2, min_score=0.2) == [(2, 0.875, "c"), (0, 0.25, "a")]
     assert cascade.rank("q", ["a", "b", "c"], min_score=0.9) == []

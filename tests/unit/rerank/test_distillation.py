@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from rerank import CrossEncoderReranker, InputError, ModelError, NotFittedError, distil
-from rerank.distillation import _with_layers
+from rerank import CrossEncoderReranker, FitOptions, InputError, ModelError, NotFittedError, distil
+from rerank.training.distillation import _with_layers
 
 
 def test_a_student_scores_as_its_teacher(texts, scorer, tmp_path):
@@ -15,11 +15,16 @@ def test_a_student_scores_as_its_teacher(texts, scorer, tmp_path):
     wanted = teacher.logits(unseen)
     before = {name: value.clone() for name, value in teacher._model.network().state_dict().items()}
     cut = CrossEncoderReranker(scorer, device="cpu")
-    cut._model.replace(_with_layers(teacher._model.network(), 1))
+    cut._model.replace_network(_with_layers(teacher._model.network(), 1))
     untrained = spearmanr(cut.logits(unseen), wanted).statistic
 
     student = distil(
-        teacher, texts(1000, seed=0), layers=1, epochs=5, learning_rate=2e-3, patience=9, bf16=False
+        teacher,
+        texts(1000, seed=0),
+        layers=1,
+        epochs=5,
+        learning_rate=2e-3,
+        options=FitOptions(patience=9, bf16=False),
     )
     learnt = spearmanr(student.logits(unseen), wanted).statistic
     assert learnt > 0.85
@@ -70,7 +75,7 @@ def test_what_cannot_be_distilled_is_named(texts, scorer, encoder):
         distil(CrossEncoderReranker(encoder, device="cpu"), pairs)
     teacher = CrossEncoderReranker(scorer, device="cpu")
     for layers in (0, 3):
-        with pytest.raises(InputError, match="from 1 to the teacher's 2"):
+        with pytest.raises(InputError, match="between 1 and the teacher's 2"):
             distil(teacher, pairs, layers=layers)
     with pytest.raises(InputError, match="no pairs"):
         distil(teacher, [])

@@ -58,8 +58,8 @@ def test_known_weights_are_found_exactly():
         assert (query if each.in_query else document)[each.start : each.end] == each.word
 
 
-def test_the_first_words_of_either_text_are_looked_at():
-    found = Sum().explain("door lamp glue", "red " * 500, most_words=2)
+def test_only_the_first_words_of_each_text_are_examined():
+    found = Sum().explain("door lamp glue", "red " * 500, max_words=2)
     assert [(each.word, each.in_query, each.start) for each in found] == [
         ("red", False, 0),
         ("red", False, 4),
@@ -99,8 +99,8 @@ def test_every_letter_is_in_one_word(text):
 
 @pytest.mark.parametrize(
     ("query", "document", "most", "message"),
-    [("a", None, 5, "Pair 0"), (3, "a", 5, "Pair 0"), ("a", "b", 0, "most_words")],
+    [("a", None, 5, "Pair 0"), (3, "a", 5, "Pair 0"), ("a", "b", 0, "max_words")],
 )
 def test_bad_input_is_named(query, document, most, message):
     with pytest.raises(InputError, match=message):
-        CrossEncoderReranker("no/model").explain(query, document, most_words=most)
+        CrossEncoderReranker("no/model").explain(query, document, max_words=most)

@@ -6,8 +6,15 @@ import numpy as np
 import pytest
 from sklearn.metrics import ndcg_score
 
-from rerank import CrossEncoderReranker, Evaluation, InputError, NotFiniteError, NotFittedError
-from rerank.batching import split_groups
+from rerank import (
+    CrossEncoderReranker,
+    FitOptions,
+    InputError,
+    NotFiniteError,
+    NotFittedError,
+    TrainingEvaluation,
+)
+from rerank.groups import split_groups
 from rerank.training import loop
 from rerank.training.loop import schedule
 
@@ -39,18 +46,24 @@ def test_fit_learns_a_rule(encoder, bf16):
     pairs, grades = rule(1500, seed=0)
     reranker = CrossEncoderReranker(encoder, device="cpu")
     report = reranker.fit(
-        pairs, grades, groups=range(1500), epochs=6, learning_rate=2e-3, patience=20, bf16=bf16
+        pairs,
+        grades,
+        groups=range(1500),
+        epochs=6,
+        learning_rate=4e-3,
+        batch_size=64,
+        options=FitOptions(patience=20, bf16=bf16),
     )
     unseen, wanted = rule(400, seed=1)
     accuracy = np.mean((reranker.score(unseen) > 0.5) == np.array(wanted, dtype=bool))
-    assert accuracy > 0.97  # the rule has no exception; guessing gives 0.5
+    assert accuracy > 0.97  # the rule has no exceptions; guessing gives 0.5
     first, *_, last = report.evaluations
     assert first.step == 0
     assert math.isnan(first.train_loss)
     assert first.held_out_loss > 0.6 > 0.1 > last.held_out_loss
     assert last.train_loss < 0.1
     assert (report.train_pairs, report.held_out_pairs) == (1350, 150)
-    assert report.steps == last.step == 6 * math.ceil(1350 / 32)
+    assert report.steps == last.step == 6 * math.ceil(1350 / 64)
     assert not report.stopped_early
     assert not report.out_of_time
     assert report.bf16 == bf16
@@ -60,12 +73,17 @@ def test_the_best_weights_are_restored_and_training_stops_early(scorer):
     pairs, grades = noise(200)
     reranker = CrossEncoderReranker(scorer, device="cpu")
     report = reranker.fit(
-        pairs, grades, groups=range(200), held_out=0.3, epochs=30, learning_rate=3e-3, patience=2, bf16=False
+        pairs,
+        grades,
+        groups=range(200),
+        epochs=30,
+        learning_rate=3e-3,
+        options=FitOptions(held_out=0.3, patience=2, bf16=False),
     )
     assert report.stopped_early
-    losses = {look.step: look.held_out_loss for look in report.evaluations}
+    losses = {each.step: each.held_out_loss for each in report.evaluations}
     assert losses[report.best_step] == min(losses.values()) < losses[report.steps]
-    assert [look.step for look in report.evaluations][-3] == report.best_step  # patience 2
+    assert [each.step for each in report.evaluations][-3] == report.best_step  # patience 2
     _, held_out = split_groups(range(200), 0.3, np.random.default_rng(0))
     logits = reranker.logits([pairs[row] for row in held_out])
     wanted = grades[held_out]
@@ -86,7 +104,7 @@ def test_two_fits_with_one_seed_are_equal_and_leave_the_random_state_alone(encod
             for module in reranker._model.network().modules():
                 if isinstance(module, torch.nn.Dropout):
                     module.p = 0.2
-            reranker.fit(pairs, grades, groups=range(200), seed=seed)
+            reranker.fit(pairs, grades, groups=range(200), options=FitOptions(seed=seed))
             assert torch.equal(torch.random.get_rng_state(), state)
         return reranker.score(pairs)
 
@@ -109,15 +127,15 @@ def test_grades_above_one_are_divided_by_the_highest(encoder):
 def test_without_held_out_pairs_the_last_weights_stay(encoder):
     pairs, grades = rule(64, seed=0)
     reranker = CrossEncoderReranker(encoder)
-    report = reranker.fit(pairs, grades, held_out=0, epochs=8, patience=1)
+    report = reranker.fit(pairs, grades, epochs=8, options=FitOptions(held_out=0, patience=1))
     assert (report.held_out_pairs, report.best_step, report.steps) == (0, 16, 16)
-    assert all(math.isnan(look.held_out_loss) for look in report.evaluations)
+    assert all(math.isnan(each.held_out_loss) for each in report.evaluations)
     assert reranker.score(pairs).shape == (64,)
 
 
 def test_held_out_pairs_share_no_query_with_the_others(encoder):
     pairs = [(query, text) for query in RULE_WORDS for text in RULE_WORDS[:5]]
-    report = CrossEncoderReranker(encoder).fit(pairs, [0.0, 1.0] * 15, held_out=0.25)
+    report = CrossEncoderReranker(encoder).fit(pairs, [0.0, 1.0] * 15, options=FitOptions(held_out=0.25))
     assert (report.train_pairs, report.held_out_pairs) == (20, 10)  # 2 of 6 queries, with all their pairs
 
 
@@ -144,10 +162,10 @@ def test_an_interrupted_fit_keeps_the_best_weights(encoder, monkeypatch, dies_at
         assert not reranker._model.network().training
 
 
-def test_max_seconds_ends_the_training_with_a_last_look(encoder):
+def test_max_seconds_ends_the_training_with_a_last_evaluation(encoder):
     pairs, grades = rule(500, seed=0)
     report = CrossEncoderReranker(encoder).fit(
-        pairs, grades, groups=range(500), epochs=10_000, max_seconds=0.3
+        pairs, grades, groups=range(500), epochs=10_000, options=FitOptions(max_seconds=0.3)
     )
     assert report.out_of_time
     assert 0.3 <= report.seconds < 5
@@ -159,18 +177,20 @@ def test_a_loss_that_explodes_is_an_error_and_leaves_the_model_usable(scorer):
     reranker = CrossEncoderReranker(scorer, device="cpu")
     before = reranker.score(pairs)
     with pytest.raises(NotFiniteError, match="learning_rate"):
-        reranker.fit(pairs, grades, groups=range(100), epochs=20, learning_rate=1e38, patience=100)
+        reranker.fit(
+            pairs, grades, groups=range(100), epochs=20, learning_rate=1e38, options=FitOptions(patience=100)
+        )
     np.testing.assert_array_equal(reranker.score(pairs), before)
 
 
-def test_progress_is_drawn_when_asked(encoder, capsys):
+def test_a_progress_bar_is_shown_on_request(encoder, capsys):
     pairs, grades = rule(40, seed=0)
     reranker = CrossEncoderReranker(encoder)
     reranker._model.network()
     capsys.readouterr()
     reranker.fit(pairs, grades)
     assert capsys.readouterr() == ("", "")  # no terminal here
-    reranker.fit(pairs, grades, progress=True)
+    reranker.fit(pairs, grades, options=FitOptions(progress=True))
     assert "held_out=" in capsys.readouterr().err
 
 
@@ -202,17 +222,16 @@ def test_fit_learns_to_order_with_every_loss(encoder, loss):
         groups=groups,
         loss=loss,
         epochs=4,
-        learning_rate=3e-3,
-        patience=9,
-        held_out=0.15,
-        bf16=False,
+        learning_rate=4e-3,
+        batch_size=48,
+        options=FitOptions(patience=9, held_out=0.15, bf16=False),
     )
     first, *_, last = report.evaluations
     assert report.kept == "ndcg"  # 30 held-out groups
     assert first.held_out_ndcg < 0.8 < 0.9 < last.held_out_ndcg
     assert last.held_out_loss < first.held_out_loss
-    best = {look.step: look.held_out_ndcg for look in report.evaluations}[report.best_step]
-    assert best == max(look.held_out_ndcg for look in report.evaluations)
+    best = {each.step: each.held_out_ndcg for each in report.evaluations}[report.best_step]
+    assert best == max(each.held_out_ndcg for each in report.evaluations)
     _, held_out = split_groups(groups, 0.15, np.random.default_rng(0))
     scores = reranker.score([pairs[row] for row in held_out]).reshape(-1, 6)
     assert ndcg_score(np.array(grades)[held_out].reshape(-1, 6), scores, k=10) == pytest.approx(
@@ -220,11 +239,12 @@ def test_fit_learns_to_order_with_every_loss(encoder, loss):
     )
 
 
-def test_the_best_weights_may_be_those_of_the_loss(encoder):
+def test_the_best_weights_are_chosen_by_ndcg_only_if_enough_groups_have_an_order(encoder):
     pairs, grades, groups = lists(60, seed=0)
 
     def kept(**options):
-        return CrossEncoderReranker(encoder).fit(pairs, grades, groups=groups, epochs=1, **options).kept
+        reranker = CrossEncoderReranker(encoder)
+        return reranker.fit(pairs, grades, groups=groups, options=FitOptions(**options)).kept
 
     assert kept(held_out=0.5) == "ndcg"  # 30 groups
     assert kept(held_out=0.4) == "loss"  # 24
@@ -232,34 +252,36 @@ def test_the_best_weights_may_be_those_of_the_loss(encoder):
     assert kept(held_out=0.1, keep="ndcg") == "ndcg"
 
 
-def test_of_looks_with_equal_ndcg_the_lower_loss_is_better():
-    first, second = Evaluation(1, 0.5, 0.4, 1.0), Evaluation(2, 0.5, 0.3, 1.0)
-    third = Evaluation(3, 0.5, 0.2, 0.9)
+def test_the_loss_decides_between_evaluations_of_equal_ndcg():
+    first, second = TrainingEvaluation(1, 0.5, 0.4, 1.0), TrainingEvaluation(2, 0.5, 0.3, 1.0)
+    third = TrainingEvaluation(3, 0.5, 0.2, 0.9)
     assert second.key("ndcg") < first.key("ndcg") < third.key("ndcg")
     assert third.key("loss") < second.key("loss")
 
 
-def test_comparing_losses_leave_out_what_has_no_order(encoder):
+def test_comparing_losses_leave_out_groups_without_order(encoder):
     pairs = [(query, text) for query in RULE_WORDS for text in RULE_WORDS[:5]]
     grades = [1.0] * 5 + [0.0, 1.0, 1.0, 0.0, 0.0] * 5
-    report = CrossEncoderReranker(encoder).fit(pairs, grades, held_out=0, loss="ranknet")
+    report = CrossEncoderReranker(encoder).fit(pairs, grades, loss="ranknet", options=FitOptions(held_out=0))
     assert report.train_pairs == 25
 
 
-def test_watch_sees_every_look(encoder):
+def test_watch_is_called_with_every_evaluation(encoder):
     pairs, grades = rule(100, seed=0)
-    looks = []
-    report = CrossEncoderReranker(encoder).fit(pairs, grades, groups=range(100), watch=looks.append)
-    np.testing.assert_equal(looks, list(report.evaluations))
+    seen = []
+    report = CrossEncoderReranker(encoder).fit(
+        pairs, grades, groups=range(100), options=FitOptions(watch=seen.append)
+    )
+    np.testing.assert_equal(seen, list(report.evaluations))
 
 
 @pytest.mark.parametrize(
     ("named", "arguments"),
     [
         ("no pairs", {"pairs": [], "grades": []}),
-        ("grades of shape", {"grades": [1.0]}),
-        ("Grade 1 is -1", {"grades": [1.0, -1.0]}),
-        ("Grade 0 is nan", {"grades": [math.nan, 1.0]}),
+        ("grades must have one entry for each of 2 pairs", {"grades": [1.0]}),
+        ("Grade 1 must be .* got -1", {"grades": [1.0, -1.0]}),
+        ("Grade 0 must be .* got nan", {"grades": [math.nan, 1.0]}),
         ("groups", {"groups": [1]}),
         ("held_out", {"held_out": 1.0}),
         ("held_out=0", {"groups": [1, 1]}),
@@ -279,8 +301,18 @@ def test_watch_sees_every_look(encoder):
 )
 def test_bad_input_is_named(named, arguments):
     good = {"pairs": [("red", "door"), ("blue", "lamp")], "grades": [1.0, 0.0]}
+    own = {"pairs", "grades", "groups", "loss", "epochs", "learning_rate", "batch_size"}
+    options = {name: value for name, value in arguments.items() if name not in own}
+    arguments = {name: value for name, value in arguments.items() if name in own}
     with pytest.raises(InputError, match=named):
-        CrossEncoderReranker("never/opened").fit(**(good | arguments))
+        CrossEncoderReranker("never/opened").fit(**(good | arguments), options=FitOptions(**options))
+
+
+def test_an_argument_of_fit_takes_precedence_over_its_options(encoder):
+    pairs, grades = rule(64, seed=0)
+    options = FitOptions(epochs=3, batch_size=16, held_out=0)
+    report = CrossEncoderReranker(encoder).fit(pairs, grades, epochs=2, options=options)
+    assert report.steps == 2 * 64 / 16
 
 
 def test_a_sentence_encoder_can_be_fitted():

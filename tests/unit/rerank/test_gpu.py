@@ -1,13 +1,15 @@
-"""What a GPU computes is what the CPU computes; skipped where torch finds none."""
+"""A GPU computes what the CPU computes; skipped if torch finds none."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from scipy.stats import spearmanr
 
-from rerank import CrossEncoderReranker, distil
+from rerank import CrossEncoderReranker, FitOptions, distil
 
 if not torch.cuda.is_available():
     pytest.skip("torch finds no CUDA device", allow_module_level=True)
@@ -25,7 +27,7 @@ def test_scores_are_those_of_the_cpu(scorer, pairs, options):
 
 def test_a_gpu_gets_large_batches(scorer, pairs, batches):
     CrossEncoderReranker(scorer, device=DEVICE).score(pairs)
-    assert [rows for rows, _ in batches] == [len(set(pairs))]
+    assert [len(mask) for mask in batches] == [len(set(pairs))]
 
 
 def test_bfloat16_is_within_the_gate(scorer, pairs):
@@ -44,18 +46,19 @@ def test_a_back_end_is_chosen(scorer, pairs):
 
 def test_an_interrupted_fit_goes_on_to_the_same_weights(opened, encoder, pairs, tmp_path):
     grades = np.random.default_rng(0).integers(0, 3, len(pairs))
-    options = {"epochs": 4, "learning_rate": 3e-3, "batch_size": 8, "patience": 99, "held_out": 0}
+    options = FitOptions(epochs=4, learning_rate=3e-3, batch_size=8, patience=99, held_out=0, bf16=False)
 
-    def stop(look):
-        if look.step > 5:
+    def stop(evaluation):
+        if evaluation.step > 5:
             raise KeyboardInterrupt
 
     straight = opened(encoder, DEVICE)
-    straight.fit(pairs, grades, bf16=False, **options)
+    straight.fit(pairs, grades, options=options)
+    stopping = replace(options, checkpoint=tmp_path, watch=stop)
     with pytest.raises(KeyboardInterrupt):
-        opened(encoder, DEVICE).fit(pairs, grades, bf16=False, checkpoint=tmp_path, watch=stop, **options)
+        opened(encoder, DEVICE).fit(pairs, grades, options=stopping)
     resumed = opened(encoder, DEVICE)
-    resumed.fit(pairs, grades, bf16=False, checkpoint=tmp_path, **options)
+    resumed.fit(pairs, grades, options=replace(options, checkpoint=tmp_path))
 
     assert np.ptp(straight.score(pairs)) > 0.1
     np.testing.assert_allclose(resumed.score(pairs), straight.score(pairs), atol=1e-2)
@@ -63,7 +66,9 @@ def test_an_interrupted_fit_goes_on_to_the_same_weights(opened, encoder, pairs, 
 
 def test_a_student_learns_in_bfloat16_and_scores_alike_on_the_cpu(texts, scorer, tmp_path):
     teacher = CrossEncoderReranker(scorer, device=DEVICE)
-    student = distil(teacher, texts(1000, seed=0), layers=1, epochs=5, learning_rate=2e-3, patience=9)
+    student = distil(
+        teacher, texts(1000, seed=0), layers=1, epochs=5, learning_rate=2e-3, options=FitOptions(patience=9)
+    )
     unseen = texts(200, seed=1)
     assert spearmanr(student.logits(unseen), teacher.logits(unseen)).statistic > 0.85
 

@@ -124,11 +124,13 @@ def test_extreme_logits_give_finite_losses_and_gradients():
 
 
 def held_out(groups, targets):
-    from rerank.tokens import Tokens
-    from rerank.training.data import Graded
+    from rerank.cross_encoder.tokens import EncodedPairs
+    from rerank.training.data import GradedPairs
 
-    tokens = Tokens({"input_ids": [[1]] * len(groups)}, {"input_ids": 0}, np.zeros(len(groups), dtype=bool))
-    return Graded(tokens, np.asarray(targets, np.float32), np.asarray(groups))
+    encoded = EncodedPairs(
+        {"input_ids": [[1]] * len(groups)}, {"input_ids": 0}, np.zeros(len(groups), dtype=bool)
+    )
+    return GradedPairs(encoded, np.asarray(targets, np.float32), np.asarray(groups))
 
 
 def test_held_out_ndcg_is_that_of_scikit_learn():

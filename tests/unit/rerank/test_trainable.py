@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from rerank import CrossEncoderReranker, InputError
+from rerank import CrossEncoderReranker, FitOptions, InputError
 
-OPTIONS = {"epochs": 2, "learning_rate": 3e-3, "batch_size": 8, "held_out": 0, "bf16": False}
+OPTIONS = FitOptions(epochs=2, learning_rate=3e-3, batch_size=8, held_out=0, bf16=False)
 
 
 @pytest.fixture
@@ -19,7 +21,7 @@ def weights(reranker):
 
 
 def changed(reranker, before):
-    """The names, below the backbone, of the weights that are other ones now."""
+    """The names, below the backbone, of the weights that have changed."""
     after = weights(reranker)
     assert before.keys() == after.keys()
     return {
@@ -36,7 +38,7 @@ def lora():
 def test_adapters_change_only_what_they_are_for(scorer, pairs, grades, lora, tmp_path):
     reranker = CrossEncoderReranker(scorer, device="cpu")
     before, scores = weights(reranker), reranker.score(pairs)
-    report = reranker.fit(pairs, grades, adapters=lora, **OPTIONS)
+    report = reranker.fit(pairs, grades, options=replace(OPTIONS, adapters=lora))
     attention = {
         f"bert.encoder.layer.{n}.attention.self.{part}.weight" for n in (0, 1) for part in ("query", "value")
     }
@@ -54,21 +56,23 @@ def test_adapters_change_only_what_they_are_for(scorer, pairs, grades, lora, tmp
 def test_adapters_are_merged_after_an_interruption_and_a_resumed_fit_is_the_same(
     scorer, pairs, grades, lora, tmp_path
 ):
-    options = OPTIONS | {"held_out": 0.2, "adapters": lora, "groups": np.arange(60) // 5, "patience": 99}
+    options = replace(OPTIONS, held_out=0.2, adapters=lora, patience=99)
+    groups = np.arange(60) // 5
     whole = CrossEncoderReranker(scorer, device="cpu")
-    whole.fit(pairs, grades, **options)
+    whole.fit(pairs, grades, groups=groups, options=options)
     reranker = CrossEncoderReranker(scorer, device="cpu")
     names = weights(reranker).keys()
 
-    def stop(look):
-        if look.step > 3:
+    def stop(evaluation):
+        if evaluation.step > 3:
             raise KeyboardInterrupt
 
+    stopping = replace(options, checkpoint=tmp_path, watch=stop)
     with pytest.raises(KeyboardInterrupt):
-        reranker.fit(pairs, grades, watch=stop, checkpoint=tmp_path, **options)
+        reranker.fit(pairs, grades, groups=groups, options=stopping)
     assert weights(reranker).keys() == names
     assert reranker.score(pairs).shape == (60,)
-    reranker.fit(pairs, grades, checkpoint=tmp_path, **options)
+    reranker.fit(pairs, grades, groups=groups, options=replace(options, checkpoint=tmp_path))
     assert changed(reranker, weights(whole)) == set()
 
 
@@ -76,7 +80,7 @@ def test_adapters_are_merged_after_an_interruption_and_a_resumed_fit_is_the_same
 def test_frozen_layers_stay_as_they_are(scorer, pairs, grades, frozen):
     reranker = CrossEncoderReranker(scorer, device="cpu")
     before = weights(reranker)
-    report = reranker.fit(pairs, grades, frozen_layers=frozen, **OPTIONS)
+    report = reranker.fit(pairs, grades, options=replace(OPTIONS, frozen_layers=frozen))
     names = changed(reranker, before)
     assert not any("embeddings" in name or "layer.0." in name for name in names)
     assert any("layer.1." in name for name in names) == (frozen == 1)
@@ -89,11 +93,11 @@ def test_what_cannot_be_trained_is_named(scorer, pairs, grades, lora):
     reranker = CrossEncoderReranker(scorer, device="cpu")
     before = weights(reranker)
     with pytest.raises(InputError, match="at most 2"):
-        reranker.fit(pairs, grades, frozen_layers=3, **OPTIONS)
+        reranker.fit(pairs, grades, options=replace(OPTIONS, frozen_layers=3))
     with pytest.raises(InputError, match="without frozen_layers"):
-        reranker.fit(pairs, grades, frozen_layers=1, adapters=lora, **OPTIONS)
+        reranker.fit(pairs, grades, options=replace(OPTIONS, frozen_layers=1, adapters=lora))
     lora.target_modules = {"nowhere"}
     with pytest.raises(InputError, match="do not fit this model"):
-        reranker.fit(pairs, grades, adapters=lora, **OPTIONS)
+        reranker.fit(pairs, grades, options=replace(OPTIONS, adapters=lora))
     assert changed(reranker, before) == set()
     assert all(part.requires_grad for part in reranker._model.network().parameters())

@@ -1,0 +1,70 @@
+"""Pictures of a result file: its ratios, and its quality if it has any."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.report.tables import File, distinguishing, slowness
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def draw(file: File, stem: Path) -> list[Path]:
+    """Draw the ratios on a logarithmic axis and, if there is quality, nDCG@10 by row.
+
+    Args:
+        file: a result.
+        stem: of the pictures' names.
+
+    Returns:
+        The pictures.
+    """
+    pictures = []
+    ratios = {name: ratio for name, ratio in file["ratios"].items() if ratio["min"] > 0}
+    if ratios:
+        figure, axes = _figure(len(ratios), "ours / peer; green is better than the peer")
+        medians = [ratio["median"] for ratio in ratios.values()]
+        ends = [[ratio["median"] - ratio["min"] for ratio in ratios.values()],
+                [ratio["max"] - ratio["median"] for ratio in ratios.values()]]  # fmt: skip
+        colours = [
+            "#cc3311" if slowness(name, ratio["median"]) > 1 else "#228833" for name, ratio in ratios.items()
+        ]
+        axes.errorbar(medians, list(ratios), xerr=ends, fmt="none", ecolor="#888888", capsize=3)
+        axes.scatter(medians, list(ratios), c=colours, zorder=3)
+        axes.set_xscale("log")
+        axes.axvline(1, color="#222222", linewidth=0.8)
+        pictures.append(stem.with_name(f"{stem.name}-ratios.png"))
+        figure.savefig(pictures[-1])
+    graded = [row for row in file["rows"] if "ndcg@10" in row["metrics"]]
+    if graded:
+        figure, axes = _figure(len(graded), "nDCG@10, with 95 % interval where there is one")
+        means = [row["metrics"]["ndcg@10"] for row in graded]
+        axes.barh(range(len(graded)), means, color="#4477aa")
+        for place, metrics in enumerate(row["metrics"] for row in graded):
+            if "ndcg@10_low" in metrics:
+                axes.plot([metrics["ndcg@10_low"], metrics["ndcg@10_high"]], [place] * 2, color="#222222")
+        apart = distinguishing(graded)
+        axes.set_yticks(range(len(graded)), [_label(row, apart) for row in graded])
+        pictures.append(stem.with_name(f"{stem.name}-ndcg.png"))
+        figure.savefig(pictures[-1])
+    return pictures
+
+
+def _figure(lines: int, label: str) -> tuple[Figure, Axes]:
+    from matplotlib.figure import Figure  # without pyplot: no window, no global state
+
+    figure = Figure(figsize=(9, 1.2 + 0.3 * lines), layout="constrained")
+    axes = figure.subplots()
+    axes.invert_yaxis()
+    axes.set_xlabel(label)
+    return figure, axes
+
+
+def _label(row: Mapping[str, Any], apart: list[str]) -> str:
+    return ", ".join(
+        [row["system"], *(f"{name} {row['params'][name]}" for name in apart if name in row["params"])]
+    )

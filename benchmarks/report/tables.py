@@ -1,0 +1,154 @@
+"""Result files as Markdown tables."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+KEYS = {"benchmark", "commit", "versions", "hardware", "seed", "rows", "ratios"}
+LOWER_IS_BETTER = ("_ms", "_mb", "_bytes", "_s")
+RATES = "_per_s"
+File: TypeAlias = Mapping[str, Any]
+
+
+def read(path: Path) -> File:
+    """A result file.
+
+    Raises:
+        ValueError: it is no JSON, or not of the contract.
+    """
+    try:
+        file = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"file '{path}' is not JSON ({error}): run the benchmark again") from None
+    if not isinstance(file, dict) or set(file) != KEYS:
+        raise ValueError(
+            f"file '{path}' is not a benchmark's result: its keys must be {', '.join(sorted(KEYS))}"
+        )
+    return file
+
+
+def machine(file: File) -> str:
+    """What a file was measured on."""
+    hardware = file["hardware"]
+    gpu = f", {hardware['gpu']}" if "gpu" in hardware else ""
+    return (
+        f"commit {file['commit'][:12]}, {hardware.get('processor')}, {hardware.get('cores')} cores, "
+        f"{hardware.get('threads')} threads{gpu}, seed {file['seed']}"
+    )
+
+
+def slowness(name: str, median: float) -> float:
+    """How many times worse than the peer: above 1 is worse, for rates as for times."""
+    metric = name.partition(" : ")[2].split(" ")[0]
+    if metric.endswith(LOWER_IS_BETTER) and not metric.endswith(RATES):
+        return median
+    return math.inf if median == 0 else 1 / median
+
+
+def worst_table(files: Iterable[File], count: int = 3) -> str:
+    """The ratios in which we look worst, over all files."""
+    found = [
+        (slowness(name, ratio["median"]), file["benchmark"], name, value(ratio))
+        for file in files
+        for name, ratio in file["ratios"].items()
+    ]
+    worst = sorted(found, key=lambda entry: -entry[0])[:count]
+    rows = [[benchmark, name, ratio, f"{times:.3g}"] for times, benchmark, name, ratio in worst]
+    return table(["benchmark", "ratio", "median (min to max)", "times worse"], rows)
+
+
+def ratio_table(file: File) -> str:
+    """Every ratio with its spread."""
+    return table(
+        ["ours / peer : metric", "median (min to max)"],
+        [[name, value(ratio)] for name, ratio in file["ratios"].items()],
+    )
+
+
+def row_tables(file: File, metrics: Collection[str] | None = None) -> str:
+    """One table for each kind of rows, which is told by the first metric.
+
+    Args:
+        file: a result.
+        metrics: show only these, and only the parameters that tell rows of one system apart; None is everything, and
+            what all rows share is a line above their table.
+    """
+    kinds: dict[str, list[Mapping[str, Any]]] = {}
+    for row in file["rows"]:
+        kinds.setdefault(next(iter(row["metrics"])), []).append(row)
+    tables = [_row_table(rows, metrics) for rows in kinds.values()]
+    return "\n\n".join(table for table in tables if table)
+
+
+def value(found: float | Mapping[str, float]) -> str:
+    """A number, or a median with its range."""
+    if isinstance(found, Mapping):
+        return f"{found['median']:.4g} ({found['min']:.4g} to {found['max']:.4g})"
+    return f"{found:.4g}"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def distinguishing(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The parameters in which rows of one system differ."""
+    names = dict.fromkeys(name for row in rows for name in row["params"])
+    return [
+        name
+        for name in names
+        if any(
+            row["params"].get(name) != other["params"].get(name)
+            for row in rows
+            for other in rows
+            if row["system"] == other["system"]
+        )
+    ]
+
+
+def _row_table(rows: Sequence[Mapping[str, Any]], wanted: Collection[str] | None) -> str:
+    metrics = _columns(rows) if wanted is None else [name for name in _columns(rows) if name in wanted]
+    if not metrics:
+        return ""
+    shared: dict[str, Any] = {}
+    params = distinguishing(rows)
+    if wanted is None:
+        names = dict.fromkeys(name for row in rows for name in row["params"])
+        shared = {
+            name: rows[0]["params"].get(name)
+            for name in names
+            if all(row["params"].get(name, row) == rows[0]["params"].get(name) for row in rows)
+        }
+        params = [name for name in names if name not in shared]
+    cells = [
+        [
+            row["system"],
+            *(str(row["params"].get(name, "")) for name in params),
+            *(_cell(row["metrics"], name) for name in metrics),
+        ]
+        for row in rows
+    ]
+    above = ", ".join(f"{name} {each}" for name, each in shared.items())
+    return f"{above}\n\n" * bool(above) + table(["system", *params, *metrics], cells)
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """All metrics, but the ends of an interval, which stand in the cell of its mean."""
+    names = dict.fromkeys(name for row in rows for name in row["metrics"])
+    return [
+        name for name in names if name.removesuffix("_low").removesuffix("_high") not in names.keys() - {name}
+    ]
+
+
+def _cell(metrics: Mapping[str, Any], name: str) -> str:
+    if name not in metrics:
+        return ""
+    if f"{name}_low" in metrics:
+        return f"{value(metrics[name])} ({value(metrics[f'{name}_low'])} to {value(metrics[f'{name}_high'])})"
+    return value(metrics[name])

@@ -1,1 +1,0 @@
-"""What computes the network: torch in float32 or bfloat16, ONNX Runtime in float32 or int8, OpenVINO in float32."""

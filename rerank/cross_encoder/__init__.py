@@ -1,0 +1,1 @@
+"""The cross-encoder: its public class, and the model underneath from files to padded batches of token ids."""
