@@ -224,13 +224,13 @@ def _checked(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
 def _load(location: str, device: str | None) -> SentenceTransformer:
     from sentence_transformers import SentenceTransformer
 
-    def load(local_files_only: bool) -> SentenceTransformer:
-        return SentenceTransformer(location, device=device, local_files_only=local_files_only)
+    def load(source: str, local_files_only: bool) -> SentenceTransformer:
+        return SentenceTransformer(source, device=device, local_files_only=local_files_only)
 
     if not Path(location).is_dir():
         return load_from_hub(location, load)
     try:
-        return load(True)
+        return load(location, True)
     except Exception as error:  # a damaged file can make a reader raise anything
         raise ModelNotFoundError(
             f"folder '{location}' holds no model that sentence-transformers can load ({one_line(error)}): "
