@@ -9,8 +9,7 @@ from benchmarks.report import tables
 from benchmarks.report.tables import File
 
 PAGE = Path(__file__).parents[1] / "README.md"
-RESULTS = Path(__file__).parents[1] / "results"
-BLOCK = re.compile(r"(?<=<!-- results: )(\w+)( -->\n).*?(?=<!-- end of results -->)", flags=re.DOTALL)
+MARKED = re.compile(r"(?<=<!-- results: )(\w+)( -->\n).*?(?=<!-- end of results -->)", flags=re.DOTALL)
 STAMPED = re.compile(r"-\d{8}T\d{6}Z$")  # the name of a run without --out, which is nobody's full run
 # The full runs by the name of their file; DATA is a folder of BEIR folders.
 FULL_RUNS = {
@@ -51,7 +50,7 @@ def drawn(page: str, folder: Path) -> str:
         for path in sorted(folder.glob("*.json"))
         if STAMPED.search(path.stem) is None
     }
-    return BLOCK.sub(lambda found: f"{found[1]}{found[2]}\n{_section(found[1], files)}\n\n", page)
+    return MARKED.sub(lambda found: f"{found[1]}{found[2]}\n{_section(found[1], files)}\n\n", page)
 
 
 def _section(benchmark: str, files: dict[str, File]) -> str:
