@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -48,26 +49,41 @@ def locate(model: str | Path) -> str:
     return name
 
 
-def load_from_hub(name: str, load: Callable[[bool], Model]) -> Model:
+def load_from_hub(name: str, load: Callable[[str, bool], Model]) -> Model:
     """Load a hub model, from the local cache if it is there, without asking the hub.
 
     Args:
         name: a hub name, as `locate` returned it.
-        load: loads the model; its argument says whether to use local files only.
+        load: loads the model from a folder or by its hub name, and is told whether to use local files only.
 
     Raises:
         ModelNotFoundError: the model is not cached, and the hub is not reachable or has no usable model of that
             name.
     """
     with suppress(OSError, ValueError):  # not cached, or not completely
-        return load(True)
+        # As a folder: by its name, transformers still asks the hub for adapters, which takes 20 seconds offline.
+        return load(_cached_folder(name), True)
     require_hub(name)
     try:
-        return load(False)
+        return load(name, False)
     except (OSError, ValueError) as error:
         raise ModelNotFoundError(
             f"model '{name}' of the hub cannot be loaded ({one_line(error)}): pass another hub name or a model folder"
         ) from error
+
+
+def _cached_folder(name: str) -> str:
+    """The folder of a hub model in the cache that sentence-transformers uses.
+
+    Raises:
+        OSError: the model is not cached.
+        ValueError: this is not a hub name.
+    """
+    from huggingface_hub import snapshot_download
+
+    return snapshot_download(
+        name, local_files_only=True, cache_dir=os.environ.get("SENTENCE_TRANSFORMERS_HOME")
+    )
 
 
 def was_downloaded(name: str) -> bool:

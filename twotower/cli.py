@@ -69,7 +69,11 @@ def _index(given: Namespace) -> None:
     names = ("text_model", "image_model", "image_weights", "text_weight", "image_weight")
     chosen = {name: value for name in names if (value := getattr(given, name)) is not None}
     report = index(
-        given.catalogue, given.store, EncoderChoice(**chosen).encoder, skip_bad=given.on_bad == "skip"
+        given.catalogue,
+        given.store,
+        EncoderChoice(**chosen).encoder,
+        skip_bad=given.on_bad == "skip",
+        searchable=given.searchable,
     )
     print(*report.lines(), sep="\n")
 

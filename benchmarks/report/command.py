@@ -1,4 +1,4 @@
-"""`python -m benchmarks report`: draw the tables of the page; with FILES, write a report of those instead."""
+"""`python -m benchmarks report`: draw the tables of the pages; with FILES, write a report of those instead."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.common.contract import RESULTS
 from benchmarks.report import tables
-from benchmarks.report.page import PAGE, drawn
+from benchmarks.report.page import FRONT, PAGE, drawn
 from benchmarks.report.pictures import draw
 
 
@@ -29,7 +29,13 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--out", type=Path, default=RESULTS / "report", help="with FILES, folder for report.md and pictures"
     )
-    parser.add_argument("--page", type=Path, default=PAGE, help="the page (default: benchmarks/README.md)")
+    parser.add_argument(
+        "--page",
+        type=Path,
+        nargs="+",
+        default=[PAGE, FRONT],
+        help="pages to draw (default: benchmarks/README.md and README.md)",
+    )
     parser.add_argument(
         "--results",
         type=Path,
@@ -39,24 +45,29 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--check", action="store_true", help="fail if the page and the files differ")
     options = parser.parse_args(argv)
     try:
-        return write_report(options.files, options.out) if options.files else update_page(options)
+        if options.files:
+            return write_report(options.files, options.out)
+        for page in options.page:
+            update_page(page, options.results, check=options.check)
+        return 0
     except (OSError, ValueError) as error:
         print(f"report: {error}", file=sys.stderr)
         return 1
 
 
-def update_page(options: argparse.Namespace) -> int:
-    """Draw the page's tables anew, or with `--check` only compare."""
-    before = options.page.read_text(encoding="utf-8")
-    after = drawn(before, options.results)
-    if options.check and after != before:
-        raise ValueError(
-            f"'{options.page}' differs from the files in '{options.results}': run `python -m benchmarks report`"
-        )
+def update_page(page: Path, results: Path, *, check: bool) -> None:
+    """Draw a page's tables anew, or with `check` only compare.
+
+    Raises:
+        ValueError: with `check`, if they differ.
+    """
+    before = page.read_text(encoding="utf-8")
+    after = drawn(before, results)
+    if check and after != before:
+        raise ValueError(f"'{page}' differs from the files in '{results}': run `python -m benchmarks report`")
     if after != before:
-        options.page.write_text(after, encoding="utf-8")
-    print(options.page)
-    return 0
+        page.write_text(after, encoding="utf-8")
+    print(page)
 
 
 def write_report(paths: Sequence[Path], out: Path) -> int:

@@ -1,4 +1,4 @@
-"""The tables of benchmarks/README.md, drawn from the committed files of full runs."""
+"""The tables of benchmarks/README.md and of the README, drawn from the committed files of full runs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from benchmarks.report import tables
 from benchmarks.report.tables import File
 
 PAGE = Path(__file__).parents[1] / "README.md"
+FRONT = Path(__file__).parents[2] / "README.md"
 MARKED = re.compile(r"(?<=<!-- results: )(\w+)( -->\n).*?(?=<!-- end of results -->)", flags=re.DOTALL)
 STAMPED = re.compile(r"-\d{8}T\d{6}Z$")  # the name of a run without --out, which is nobody's full run
 # The full runs by the name of their file; DATA is a folder of BEIR folders.
@@ -29,6 +30,12 @@ FULL_RUNS = {
     "recommend-online_retail": "recommend --data DATA/online_retail",
     "multimodal-myntra": "multimodal --data DATA/myntra --gain exponential",
     "multimodal-grocery": "multimodal --data DATA/grocery",
+}
+# The catalogues of the README's table, by the file of their full run.
+CATALOGUES = {
+    "search-chorus": "Chorus, electronics",
+    "search-home_depot": "Home Depot, hardware",
+    "search-myntra": "Myntra, fashion",
 }
 # The metrics of rows that come first on the page; of the other benchmarks the ratios do.
 ROWS_FIRST = {
@@ -54,6 +61,8 @@ def drawn(page: str, folder: Path) -> str:
 
 
 def _section(benchmark: str, files: dict[str, File]) -> str:
+    if benchmark == "default":
+        return _default_table(files)
     planned = [name for name, command in FULL_RUNS.items() if command.split()[0] == benchmark]
     own = [name for name, file in files.items() if file["benchmark"] == benchmark]
     parts = [_result(name, files[name]) for name in dict.fromkeys([*planned, *own]) if name in files]
@@ -72,6 +81,24 @@ def _result(name: str, file: File) -> str:
     if not rest:
         return f"{heading}\n\n{first}"
     return f"{heading}\n\n{first}\n\n<details><summary>{title}</summary>\n\n{rest}\n\n</details>"
+
+
+def _default_table(files: dict[str, File]) -> str:
+    """nDCG@10 of the default retriever beside BM25, a row for each catalogue that was measured."""
+    rows = []
+    for name, catalogue in CATALOGUES.items():
+        if name in files:
+            whole = [
+                row for row in files[name]["rows"] if "ranked" not in row["params"]
+            ]  # not the judged alone
+            found = {row["system"]: row["metrics"]["ndcg@10"] for row in whole}
+            change = found["default"] / found["bm25"] - 1
+            rows.append(
+                f"| {catalogue} | {found['bm25']:.3f} | **{found['default']:.3f}** | {100 * change:+.0f} % |"
+            )
+    if not rows:
+        return "Not measured yet."
+    return "\n".join(["| catalogue | BM25 | `default` | change |", "|---|---|---|---|", *rows])
 
 
 def _command(name: str) -> str:

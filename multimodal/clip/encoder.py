@@ -37,6 +37,7 @@ class ClipEncoder:
 
     Raises:
         ModelNotFoundError: the weights are neither on this machine nor on a reachable hub.
+        ValueError: `batch_size` is below 1.
     """
 
     def __init__(
@@ -50,6 +51,8 @@ class ClipEncoder:
         import open_clip
         import torch
 
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         self.architecture, self.pretrained = find_weights(architecture, pretrained)
         self.batch_size = batch_size
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")

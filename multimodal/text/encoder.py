@@ -38,11 +38,14 @@ class TextEncoder:
 
     Raises:
         ModelNotFoundError: the model is neither on this machine nor on a reachable hub.
+        ValueError: `batch_size` is below 1.
     """
 
     def __init__(
         self, model: str | Path = DEFAULT_TEXT_MODEL, *, device: str | None = None, batch_size: int = 64
     ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         location = locate(model)
         # A folder by its absolute path, which outlives os.chdir; a packaged model by its hub name.
         self.name = location if Path(model).expanduser().is_dir() else str(model)
@@ -127,7 +130,7 @@ class TextEncoder:
             self._warned = True
             warnings.warn(
                 f"the text model {self.name} cannot read {len(unreadable):,} of these {len(texts):,} texts, such as "
-                f"'{' '.join(unreadable[0].split())[:40]}': {MULTILINGUAL}",
+                f"'{' '.join(min(unreadable, key=len).split())[:40]}': {MULTILINGUAL}",
                 UnknownTokensWarning,
                 stacklevel=2,
             )
@@ -221,13 +224,13 @@ def _checked(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
 def _load(location: str, device: str | None) -> SentenceTransformer:
     from sentence_transformers import SentenceTransformer
 
-    def load(local_files_only: bool) -> SentenceTransformer:
-        return SentenceTransformer(location, device=device, local_files_only=local_files_only)
+    def load(source: str, local_files_only: bool) -> SentenceTransformer:
+        return SentenceTransformer(source, device=device, local_files_only=local_files_only)
 
     if not Path(location).is_dir():
         return load_from_hub(location, load)
     try:
-        return load(True)
+        return load(location, True)
     except Exception as error:  # a damaged file can make a reader raise anything
         raise ModelNotFoundError(
             f"folder '{location}' holds no model that sentence-transformers can load ({one_line(error)}): "

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import compress
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,7 +31,7 @@ MIN_PIECES = 100  # of two letters or more that a vocabulary needs to read a scr
 MIN_IDEOGRAPHS = 1000  # Han characters that it needs to read Chinese
 IDEOGRAPH_LETTERS = 5  # letters that a Han character counts for, as it is a word or half of one
 _HAN, _LATIN = "CJK", "LATIN"  # as the names of their letters begin in Unicode
-_PIECES = 4096  # decoded in one call
+_PART = 4096  # tokens of the vocabulary that are searched at a time
 
 
 class Readability:
@@ -44,8 +45,13 @@ class Readability:
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self._backend: Tokenizer | None = _backend(tokenizer)
+        self._decode = tokenizer.batch_decode if self._backend is None else self._backend.decode_batch
+        self._size = len(tokenizer) if self._backend is None else self._backend.get_vocab_size()
         self._unknown = _unknown_id(tokenizer)
-        self._read: dict[str, bool] = {_LATIN: True}  # part numbers and brands: not a question of words
+        self._lock = Lock()  # of the search, whose state follows
+        self._searched = 0  # tokens of the vocabulary
+        self._pieces: Counter[str] = Counter()  # of two letters or more, by script
+        self._ideographs: set[str] = set()  # Han characters
 
     def unknown_shares(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """See `TextEncoder.unknown_shares`."""
@@ -69,15 +75,18 @@ class Readability:
     def reads_script(self, script: str) -> bool:
         """Whether the vocabulary has words of a script.
 
-        The first question about a script looks through the vocabulary, which takes up to a second for the largest;
-        the answer is kept.
+        The vocabulary is searched until enough of them are found, each part of it once in all, which takes up to a
+        second for the largest.
 
         Args:
             script: as the names of its letters begin in Unicode, such as "CYRILLIC"; Han is "CJK".
         """
-        if script not in self._read:
-            self._read[script] = self._has_words(script)
-        return self._read[script]
+        if script == _LATIN:  # brands and part numbers: not a question of words
+            return True
+        with self._lock:
+            while not (enough := self._has_enough(script)) and self._searched < self._size:
+                self._search_on()
+            return enough
 
     def _tokens(self, texts: Sequence[str]) -> Iterator[list[int]]:
         """Token numbers of each text, without special tokens and padding."""
@@ -97,24 +106,24 @@ class Readability:
         foreign = sum(count for script, count in letters.items() if count and not self.reads_script(script))
         return foreign / max(letters.total(), 1)
 
-    def _has_words(self, script: str) -> bool:
-        found: set[str] = set()
-        enough = MIN_IDEOGRAPHS if script == _HAN else MIN_PIECES
-        decode = self._tokenizer.batch_decode if self._backend is None else self._backend.decode_batch
-        size = len(self._tokenizer) if self._backend is None else self._backend.get_vocab_size()
-        for start in range(0, size, _PIECES):
-            numbers = [[number] for number in range(start, min(start + _PIECES, size))]
-            for piece in decode(numbers):  # because some vocabularies are of bytes
-                if piece.isascii():
-                    continue
-                letters = [letter for letter in piece if script_of(letter) == script]
-                if script == _HAN:
-                    found.update(letters)
-                elif len(letters) > 1:
-                    found.add(piece)
-            if len(found) >= enough:
-                return True
-        return False
+    def _has_enough(self, script: str) -> bool:
+        """Whether enough words of a script were found so far."""
+        if script == _HAN:
+            return len(self._ideographs) >= MIN_IDEOGRAPHS
+        return self._pieces[script] >= MIN_PIECES
+
+    def _search_on(self) -> None:
+        """Count the words in the next part of the vocabulary."""
+        end = min(self._searched + _PART, self._size)
+        numbers = [[number] for number in range(self._searched, end)]
+        for piece in self._decode(numbers):  # because some vocabularies are of bytes
+            if piece.isascii():
+                continue
+            letters = Counter(filter(None, map(script_of, piece)))
+            self._pieces.update(script for script, count in letters.items() if count > 1)
+            if letters[_HAN]:
+                self._ideographs.update(letter for letter in piece if script_of(letter) == _HAN)
+        self._searched = end
 
 
 @cache

@@ -30,7 +30,7 @@ def open_checkpoint(location: str, device: str | None) -> CrossEncoder:
     if Path(location).is_dir():
         network = _load_folder(Path(location), device)
     else:
-        network = load_from_hub(location, lambda local: _load(location, device, local_files_only=local))
+        network = load_from_hub(location, lambda source, local: _load(source, device, local_files_only=local))
     _check(network, location)
     return network
 

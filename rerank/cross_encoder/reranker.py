@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from multimodal.precision import native_bf16
 from numpy.typing import NDArray
 
 from multimodal.hub import locate
+from multimodal.precision import native_bf16
 from rerank.calibration import CalibrationReport, Labels, Method, calibrate, shares_of
 from rerank.cross_encoder.model import Model
-from rerank.cross_encoder.score_cache import ScoreCache
+from rerank.cross_encoder.scoring import PairScorer
 from rerank.cross_encoder.tokens import Pair, normalized
-from rerank.cross_encoder.truncation import TruncationCounter
-from rerank.errors import NotFiniteError, require
+from rerank.errors import require
 from rerank.explain import MAX_WORDS, WordWeight, word_weights
 from rerank.model_card import ModelCard
 from rerank.ranked import Ranked, check_limits, ranked
@@ -87,8 +85,7 @@ class CrossEncoderReranker:
         self._backend_name: BackendName | Literal["auto"] = backend
         self._model = Model(location, device, max_length, batch_tokens)
         self._batch_tokens = batch_tokens
-        self._cache = ScoreCache(cache_pairs)
-        self._truncations = TruncationCounter()
+        self._scorer = PairScorer(self._model, self.model, cache_pairs)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.model!r})"
@@ -101,7 +98,7 @@ class CrossEncoderReranker:
     @property
     def truncated(self) -> int:
         """How many pairs have been truncated to `max_length` and scored so far; those of `fit` do not count."""
-        return self._truncations.count
+        return self._scorer.truncated
 
     def score(self, pairs: Sequence[Pair], /) -> NDArray[np.float32]:
         """Relevance of each pair: the sigmoid of its logit; after `calibrate`, the probability of being relevant.
@@ -132,15 +129,11 @@ class CrossEncoderReranker:
         texts = normalized(pairs)
         if not texts:
             return np.empty(0, dtype=np.float32)
-        distinct = list(dict.fromkeys(texts))
-        if self.backend == AUTO and len(distinct) >= AUTO_PAIRS:
-            self.choose_backend(distinct[:AUTO_PAIRS])
-        version = self._cache.model_version
-        known = self._cache.get(distinct)
-        fresh = self._compute([pair for pair in distinct if pair not in known])
-        self._cache.put(fresh, version)
-        known |= fresh
-        return np.array([known[pair] for pair in texts], dtype=np.float32)
+        if self.backend == AUTO:
+            distinct = list(dict.fromkeys(texts))
+            if len(distinct) >= AUTO_PAIRS:
+                self.choose_backend(distinct[:AUTO_PAIRS])
+        return self._scorer.logits(texts, self._scoring_backend())
 
     def rank(
         self, query: str, documents: Sequence[str], *, top_k: int | None = None, min_score: float = 0.0
@@ -252,7 +245,7 @@ class CrossEncoderReranker:
         )
         self._backend_name = report.chosen
         self._model.keep_only(report.chosen)
-        self._cache.clear()
+        self._scorer.forget()
         return report
 
     def fit(
@@ -294,14 +287,8 @@ class CrossEncoderReranker:
             ModelError: on first use, the model is not a cross-encoder with one score.
             NotFiniteError: the loss became NaN; lower `learning_rate`.
         """
-        given: dict[str, Any] = {
-            "loss": loss,
-            "epochs": epochs,
-            "learning_rate": learning_rate,
-            "batch_size": batch_size,
-        }
-        options = replace(
-            options or FitOptions(), **{name: value for name, value in given.items() if value is not None}
+        options = (options or FitOptions()).with_given(
+            loss=loss, epochs=epochs, learning_rate=learning_rate, batch_size=batch_size
         )
         texts = normalized(pairs)
         groups = [query for query, _ in texts] if groups is None else groups
@@ -310,7 +297,7 @@ class CrossEncoderReranker:
                 self._model, self.model, texts, grades, groups, options, batch_tokens=self._batch_tokens
             )
         finally:
-            self._cache.clear()
+            self._scorer.forget()
 
     def save(self, folder: str | Path, /, *, card: str | ModelCard | None = None) -> None:
         """Write model, tokenizer, `max_length` and calibration to a folder that `load` reads: safetensors and JSON.
@@ -343,18 +330,8 @@ class CrossEncoderReranker:
         reranker = cls(
             Path(folder), device=device, max_length=max_length, batch_tokens=batch_tokens, backend=backend
         )
-        reranker._model.backend("torch" if backend == AUTO else backend)
+        reranker._model.backend(reranker._scoring_backend())
         return reranker
 
-    def _compute(self, pairs: Sequence[Pair]) -> dict[Pair, float]:
-        """The logits of distinct pairs."""
-        backend = self._model.backend("torch" if self.backend == AUTO else self.backend)
-        if not pairs:
-            return {}
-        encoded = backend.tokenize(pairs)
-        self._truncations.add(encoded, stacklevel=3)
-        logits = backend.logits(encoded)
-        if np.isnan(logits).any():
-            query, document = pairs[int(np.flatnonzero(np.isnan(logits))[0])]
-            raise NotFiniteError(f"{self.model} gave NaN for the pair ({query[:80]!r}, {document[:80]!r}).")
-        return dict(zip(pairs, logits.tolist(), strict=True))
+    def _scoring_backend(self) -> BackendName:
+        return "torch" if self._backend_name == AUTO else self._backend_name

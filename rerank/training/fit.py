@@ -6,9 +6,9 @@ from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 import numpy as np
-from multimodal.precision import native_bf16
 from numpy.typing import NDArray
 
+from multimodal.precision import native_bf16
 from rerank.cross_encoder.model import Model
 from rerank.cross_encoder.tokens import Pair
 from rerank.errors import require

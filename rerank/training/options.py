@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from rerank.errors import require
 from rerank.training.losses import LossName
@@ -84,3 +84,7 @@ class FitOptions:
     def losses(self) -> tuple[LossName, ...]:
         """The losses that are summed."""
         return (self.loss,) if isinstance(self.loss, str) else tuple(self.loss)
+
+    def with_given(self, **changes: Any) -> FitOptions:
+        """These options with those changes that are not None."""
+        return replace(self, **{name: value for name, value in changes.items() if value is not None})

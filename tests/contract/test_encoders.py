@@ -181,6 +181,16 @@ def test_unreadable_words_are_missing_in_a_query_and_count_in_an_item(
     assert by_photo[0] == pytest.approx(by_photo[1], abs=1e-6)
 
 
+def test_a_query_is_readable_where_at_least_half_of_its_vector_comes_from_a_model_that_reads_it(
+    tiny_text_folder, clip_encoder
+) -> None:
+    text = TextEncoder(tiny_text_folder, device="cpu")
+    for weight, readable in ((0.4, True), (0.5, True), (0.6, False)):
+        encoder = DualEncoder(text, clip_encoder, WeightedConcat(text=weight, image=1 - weight))
+        assert encoder.readable(["mug", "马克杯"]).tolist() == [True, readable]
+    assert DualEncoder(text).readable(["mug", "马克杯"]).tolist() == [True, False]
+
+
 def test_unreadable_text_is_encoded_where_there_is_nothing_else(tiny_text_folder) -> None:
     text = TextEncoder(tiny_text_folder, device="cpu")
     with pytest.warns(UnknownTokensWarning):
@@ -247,6 +257,12 @@ def test_a_weight_of_zero_is_zero(text_encoder, clip_encoder, photos, tmp_path) 
     for encoder, item in ((words_only, Item("0", image=photos[0])), (photos_only, Item("0", "mug"))):
         with pytest.raises(ItemError, match="neither words nor a photo that this encoder reads"):
             encoder.encode_items([item])
+
+
+def test_a_batch_of_nothing_is_refused(tiny_text_folder, tiny_clip_folder) -> None:
+    for make in (TextEncoder, lambda folder, **options: ClipEncoder(f"local-dir:{folder}", **options)):
+        with pytest.raises(ValueError, match=r"^batch_size must be at least 1, got 0$"):
+            make(tiny_text_folder if make is TextEncoder else tiny_clip_folder, batch_size=0)
 
 
 def test_image_and_fusion_belong_together(text_encoder, clip_encoder) -> None:

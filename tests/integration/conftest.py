@@ -1,4 +1,4 @@
-"""A tiny cross-encoder with random weights, and a look at the batches that it reads."""
+"""A tiny cross-encoder with random weights, and the batches that it reads."""
 
 from __future__ import annotations
 

@@ -43,8 +43,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shop")
     for name, category, colour in (("shoes", "running shoes", "red"), ("mug", "mug", "blue")):
         draw_photo(category, colour, "plain", np.random.default_rng(1)).save(folder / f"{name}.jpg")
-    catalog = write(folder / "catalog.jsonl", RECORDS)
-    assert main(["index", str(catalog), "--store", str(folder / "store")]) == 0
+    catalogue = write(folder / "catalogue.jsonl", RECORDS)
+    assert main(["index", str(catalogue), "--store", str(folder / "store")]) == 0
     events = write(folder / "events.jsonl", EVENTS)
     assert main(["record", str(events), "--store", str(folder / "store")]) == 0
     return folder
@@ -121,13 +121,13 @@ def test_a_recorded_purchase_changes_the_user_s_results(shop, capsys):
 
 def test_indexing_again_changes_nothing_then_only_what_changed(shop, tmp_path, capsys):
     store = str(tmp_path / "store")
-    catalog = write(tmp_path / "catalog.jsonl", [RECORDS[1], RECORDS[3]])
-    assert main(["index", str(catalog), "--store", store]) == 0
+    catalogue = write(tmp_path / "catalogue.jsonl", [RECORDS[1], RECORDS[3]])
+    assert main(["index", str(catalogue), "--store", store]) == 0
     assert "2 indexed, 0 unchanged, 0 skipped" in capsys.readouterr().out
-    write(catalog, [RECORDS[1] | {"price": 99.0}])
-    assert main(["index", str(catalog), "--store", store]) == 0
+    write(catalogue, [RECORDS[1] | {"price": 99.0}])
+    assert main(["index", str(catalogue), "--store", store]) == 0
     assert "1 indexed, 0 unchanged" in capsys.readouterr().out
-    assert main(["index", str(catalog), "--store", store]) == 0
+    assert main(["index", str(catalogue), "--store", store]) == 0
     assert "0 indexed, 1 unchanged" in capsys.readouterr().out
     retriever = Retriever.open(store, read_only=True)
     assert retriever.get("bag").attributes["price"] == 99.0
@@ -143,8 +143,8 @@ BAD = [
 
 
 def test_a_bad_row_stops_before_anything_is_written(tmp_path, capsys):
-    catalog = write(tmp_path / "catalog.jsonl", BAD)
-    assert main(["index", str(catalog), "--store", str(tmp_path / "store")]) == 1
+    catalogue = write(tmp_path / "catalogue.jsonl", BAD)
+    assert main(["index", str(catalogue), "--store", str(tmp_path / "store")]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
     (line,) = captured.err.splitlines()
@@ -155,8 +155,8 @@ def test_a_bad_row_stops_before_anything_is_written(tmp_path, capsys):
 
 def test_bad_rows_are_skipped_with_their_reasons(tmp_path, capsys):
     (tmp_path / "broken.jpg").write_bytes(b"no photo")
-    catalog = write(tmp_path / "catalog.jsonl", BAD)
-    assert main(["index", str(catalog), "--store", str(tmp_path / "store"), "--on-bad", "skip"]) == 0
+    catalogue = write(tmp_path / "catalogue.jsonl", BAD)
+    assert main(["index", str(catalogue), "--store", str(tmp_path / "store"), "--on-bad", "skip"]) == 0
     summary, *reasons = capsys.readouterr().out.splitlines()
     assert summary == "1 indexed, 0 unchanged, 3 skipped"
     assert [
@@ -170,8 +170,8 @@ def test_bad_rows_are_skipped_with_their_reasons(tmp_path, capsys):
 
 
 def test_an_interrupted_index_keeps_what_was_saved_and_goes_on(tmp_path, capsys, monkeypatch):
-    catalog = write(tmp_path / "catalog.jsonl", [RECORDS[1], RECORDS[3], {"id": "c", "title": "Lamp"}])
-    arguments = ["index", str(catalog), "--store", str(tmp_path / "store")]
+    catalogue = write(tmp_path / "catalogue.jsonl", [RECORDS[1], RECORDS[3], {"id": "c", "title": "Lamp"}])
+    arguments = ["index", str(catalogue), "--store", str(tmp_path / "store")]
     monkeypatch.setattr(index_command, "ITEMS_PER_WRITE", 1)
     upsert, calls = Retriever.upsert, []
 
@@ -190,8 +190,26 @@ def test_an_interrupted_index_keeps_what_was_saved_and_goes_on(tmp_path, capsys,
     assert "1 indexed, 2 unchanged" in capsys.readouterr().out
 
 
+def test_searchable_attributes_are_found_by_their_words(shop, tmp_path, capsys):
+    catalogue, store = str(shop / "catalogue.jsonl"), str(tmp_path / "store")
+    assert main(["index", catalogue, "--store", store, "--searchable", "brand", "colour"]) == 0
+    with Retriever.open(store, read_only=True) as retriever:
+        assert retriever.text_of(retriever.get("bag")) == "Brown leather handbag\nBolt"
+    assert main(["index", catalogue, "--store", store]) == 0  # the store knows
+    capsys.readouterr()
+    assert main(["index", catalogue, "--store", store, "--searchable", "price"]) == 1
+    assert "searchable=['brand', 'colour']" in capsys.readouterr().err
+
+
 def test_another_encoder_is_refused(shop, tmp_path, capsys):
-    arguments = ["index", str(shop / "catalog.jsonl"), "--store", str(shop / "store"), "--text-weight", "0.5"]
+    arguments = [
+        "index",
+        str(shop / "catalogue.jsonl"),
+        "--store",
+        str(shop / "store"),
+        "--text-weight",
+        "0.5",
+    ]
     assert main(arguments) == 1
     assert "another encoder" in capsys.readouterr().err
 
@@ -253,8 +271,8 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_pipe_gets_no_bars_and_a_warning_is_one_line(tmp_path):
-    catalog = write(tmp_path / "catalog.jsonl", [{"id": "a", "title": "红色跑步鞋"}])
-    done = run("index", str(catalog), "--store", str(tmp_path / "store"))
+    catalogue = write(tmp_path / "catalogue.jsonl", [{"id": "a", "title": "红色跑步鞋"}])
+    done = run("index", str(catalogue), "--store", str(tmp_path / "store"))
     assert (done.returncode, done.stdout) == (0, "1 indexed, 0 unchanged, 0 skipped\n")
     (line,) = done.stderr.splitlines()
     assert line.startswith("twotower: warning: the text model")
@@ -276,8 +294,10 @@ def test_a_reader_who_leaves_is_no_error(shop):
 
 
 def test_ctrl_c_in_a_real_process_is_one_line(tmp_path):
-    catalog = write(tmp_path / "catalog.jsonl", [{"id": f"{n}", "title": f"mug {n}"} for n in range(5000)])
-    command = [sys.executable, "-m", "twotower", "index", str(catalog), "--store", str(tmp_path / "store")]
+    catalogue = write(
+        tmp_path / "catalogue.jsonl", [{"id": f"{n}", "title": f"mug {n}"} for n in range(5000)]
+    )
+    command = [sys.executable, "-m", "twotower", "index", str(catalogue), "--store", str(tmp_path / "store")]
     process = subprocess.Popen(
         command,
         stderr=subprocess.PIPE,
@@ -300,12 +320,12 @@ def test_ctrl_c_in_a_real_process_is_one_line(tmp_path):
 
 def test_calibrate_measures_each_kind_of_query(shop, tmp_path, capsys):
     with Retriever.open(tmp_path / "store", index=IndexPolicy(exact_up_to=2)) as retriever:
-        retriever.upsert(read_catalogue(shop / "catalog.jsonl"))
+        retriever.upsert(read_catalogue(shop / "catalogue.jsonl"))
     (tmp_path / "mug.jpg").write_bytes((shop / "mug.jpg").read_bytes())
     asked = [{"_id": "1", "text": "mug"}, {"_id": "2", "text": "shoe"}]
     write(tmp_path / "queries.jsonl", [*asked, {"_id": "3", "text": "", "metadata": {"image": "mug.jpg"}}])
     assert main(["calibrate", str(tmp_path), "--store", str(tmp_path / "store")]) == 0
-    told = ["    recall@10 1.000 for 2 words", "    recall@10 1.000 for 1 photo"]
-    assert capsys.readouterr().out.splitlines()[2:4] == told
+    lines = ["    recall@10 1.000 for 2 words", "    recall@10 1.000 for 1 photo"]
+    assert capsys.readouterr().out.splitlines()[2:4] == lines
     assert main(["stats", "--store", str(tmp_path / "store")]) == 0
-    assert capsys.readouterr().out.splitlines()[2:4] == told
+    assert capsys.readouterr().out.splitlines()[2:4] == lines

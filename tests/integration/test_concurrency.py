@@ -52,7 +52,7 @@ def _hasty_threads():
 
 
 @pytest.mark.usefixtures("_hasty_threads")
-@pytest.mark.parametrize("seconds", [1.5, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seconds", [1.5, pytest.param(10, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("durable", [False, True], ids=["memory", "store"])
 def test_readers_beside_a_writer_see_whole_states(tmp_path, durable, seconds):
     """Each write replaces every item by one of the other colour: a search that sees both has read a torn state."""

@@ -12,6 +12,7 @@ from PIL import Image
 
 from multimodal import ClipEncoder, ImageError, ModelNotFoundError
 from multimodal.clip.weights import find_weights
+from twotower import Item
 
 SIZE = 32  # the tiny model's, see conftest
 WORDS = ["a red mug", "blue lamp", "绿色 椅子", "a long text " * 40, ""]
@@ -234,3 +235,12 @@ def test_an_unreachable_hub_is_asked_once(monkeypatch, tmp_path, architecture, t
         "pass a weights file, 'local-dir:folder' or ClipEncoder.compact()"
     )
     assert asked == [repository]
+
+
+def test_the_beginning_of_a_long_text_is_read(clip_encoder):
+    """open_clip#604: CLIP cuts at 77 tokens. So does `encode_texts`, as documented; titles come first."""
+    item = Item("1", title="red steel mug", text="lamp " * 40)  # this CLIP reads 14 words
+    read = f"red steel mug {'lamp ' * 11}"
+    vectors = clip_encoder.encode_texts([item.words, read, f"{read} chair", "lamp " * 40])
+    np.testing.assert_allclose(vectors[[0, 2]], vectors[[1, 1]], atol=1e-6)
+    assert vectors[0] @ vectors[3] < 0.999

@@ -166,3 +166,24 @@ def test_a_sum_that_cancels_out_names_its_row() -> None:
     image = np.stack([text[0], -text[1]])
     with pytest.raises(ValueError, match="row 1 has text and image vectors that cancel out"):
         WeightedSum().fuse(text, image, mask(True, True), mask(True, True))
+
+
+@pytest.mark.parametrize("method", [WeightedConcat, WeightedSum])
+def test_weights_are_renormalised_over_the_modalities_present(method):
+    """Marqo: the mean of the parts that are there, weights not renormalised, a norm of 0 unguarded."""
+    text, image = np.eye(2, 4, dtype=np.float32)
+    both, neither = np.array([True, True, False]), np.array([True, False, True])
+    fused = method(text=3, image=1).fuse(np.tile(text, (3, 1)), np.tile(image, (3, 1)), both, neither)
+    share = 0.75 * text + 0.25 * image
+    expected = [share / np.linalg.norm(share), text, image]
+    if method is WeightedConcat:
+        expected = [[*(np.sqrt(w) * text), *(np.sqrt(v) * image)] for w, v in ((0.75, 0.25), (1, 0), (0, 1))]
+    np.testing.assert_allclose(fused, expected, atol=1e-6)
+    one, no = np.array([True]), np.array([False])
+    with pytest.raises(ValueError, match="row 0 has neither text nor image"):
+        method().fuse(text[None], image[None], no, no)
+    with pytest.raises(ValueError, match="row 0 has neither"):
+        method(text=1, image=0).fuse(text[None], image[None], no, one)
+    if method is WeightedSum:
+        with pytest.raises(ValueError, match="cancel out"):
+            method().fuse(text[None], -text[None], one, one)

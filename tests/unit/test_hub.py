@@ -60,16 +60,34 @@ def test_the_packaged_model_is_found_in_its_package_unless_a_folder_has_its_name
     assert locate(DEFAULT_TEXT_MODEL) == str(home / DEFAULT_TEXT_MODEL)
 
 
-def test_a_cached_model_is_loaded_without_asking_the_hub(hub) -> None:
-    assert load_from_hub("owner/name", lambda local: ("loaded", local)) == ("loaded", True)
+@pytest.fixture
+def cached(tmp_path, monkeypatch) -> Path:
+    """The folder of the hub model owner/name in the local cache."""
+    monkeypatch.setenv("SENTENCE_TRANSFORMERS_HOME", str(tmp_path))
+    repository = tmp_path / "models--owner--name"
+    folder = repository / "snapshots" / ("0" * 40)
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("0" * 40)
+    return folder
+
+
+def test_a_cached_model_is_loaded_as_a_folder_without_asking_the_hub(hub, cached) -> None:
+    assert load_from_hub("owner/name", lambda *given: given) == (str(cached), True)
     assert hub == []
 
 
+def test_a_model_that_is_not_cached_is_never_loaded_from_local_files(hub) -> None:
+    assert load_from_hub("owner/name", lambda *given: given) == ("owner/name", False)
+    assert hub == ["owner/name"]
+
+
 @pytest.mark.parametrize("missing", [OSError, ValueError])
-def test_a_model_that_is_not_cached_is_downloaded_after_one_question(hub, missing) -> None:
-    def load(local_files_only: bool) -> str:
+def test_an_incompletely_cached_model_is_downloaded_after_one_question(hub, cached, missing) -> None:
+    def load(source: str, local_files_only: bool) -> str:
         if local_files_only:
-            raise missing("not cached")
+            raise missing("a file is not cached")
         assert hub == ["owner/name"]
         return "downloaded"
 
@@ -78,7 +96,7 @@ def test_a_model_that_is_not_cached_is_downloaded_after_one_question(hub, missin
 
 
 def test_a_hub_model_that_cannot_be_loaded_is_named_in_one_sentence(hub) -> None:
-    def load(local_files_only: bool) -> None:
+    def load(source: str, local_files_only: bool) -> None:
         raise OSError("no file named\n  model.safetensors")
 
     with pytest.raises(

@@ -153,15 +153,28 @@ def test_a_tokenizer_written_in_python_is_asked_too(tmp_path) -> None:
     assert asked.readable([]).shape == (0,)
 
 
-def test_the_vocabulary_is_searched_once_a_script(minilm, monkeypatch) -> None:
-    asked = Readability(minilm._model.tokenizer)
-    assert not asked.readable(["кот", "운동화"]).any()
+def test_each_part_of_the_vocabulary_is_searched_once_and_only_as_far_as_needed(monkeypatch) -> None:
+    words = [first + second for first in CYRILLIC for second in CYRILLIC][:MIN_PIECES]
+    asked = Readability(
+        wordpiece([*SPELLING, *words, *"αβγδε", *("##" + letter for letter in "αβγδεζηθικλμνξ")])
+    )
+    monkeypatch.setattr(readability, "_PART", 60)
+    searched = []
 
-    def fail(self: Readability, script: str) -> bool:
-        raise AssertionError(f"searched again for {script}")
+    def decode(numbers: list[list[int]], real=asked._decode) -> list[str]:
+        searched.extend(number for [number] in numbers)
+        return real(numbers)
 
-    monkeypatch.setattr(readability.Readability, "_has_words", fail)
-    assert not asked.readable(["дом", "운동"]).any()
+    monkeypatch.setattr(asked, "_decode", decode)
+    assert asked.readable(["mug", "12", "WH-1000XM4"]).tolist() == [False, False, False]  # unknown here
+    assert searched == []
+    for _ in range(2):
+        assert asked.readable(["кот"]).tolist() == [True]
+        assert searched == list(range(180))  # the last of the 1 + 64 + 100 tokens lies in the third part
+    for _ in range(2):
+        assert asked.readable(["ααα"]).tolist() == [False]
+        assert asked.readable(["кот"]).tolist() == [True]
+        assert searched == list(range(asked._size))
 
 
 def test_the_warning_names_a_text_of_letters_that_are_all_known(minilm, monkeypatch) -> None:

@@ -91,13 +91,13 @@ def test_texts_that_are_not_readable_are_warned_of_once(tiny_text_folder) -> Non
     encoder = TextEncoder(tiny_text_folder, device="cpu")
     # Half is enough.
     assert encoder.readable(["red mug", "red unheardof", ""]).tolist() == [True, True, False]
-    # Known of all tokens: 2 of 2, 1 of 3, 0 of 1, 0 of 0. The empty text is not readable but no reason to warn.
-    texts = ["red mug", "red  unheardof\nwords", "unheardof", ""]
+    # Known of all tokens: 2 of 2, 0 of 7, 0 of 2, 0 of 0. The shortest is quoted; the empty one is no reason to warn.
+    texts = ["red mug", "a long text that is unheardof too", "unheardof\n words", ""]
     with pytest.warns(UnknownTokensWarning) as caught:
         assert encoder.readable(texts).tolist() == [True, False, False, False]
     (warning,) = caught
     assert str(warning.message) == (
-        f"the text model {tiny_text_folder} cannot read 2 of these 4 texts, such as 'red unheardof words': "
+        f"the text model {tiny_text_folder} cannot read 2 of these 4 texts, such as 'unheardof words': "
         f"{MULTILINGUAL}"
     )
     assert warning.filename == __file__

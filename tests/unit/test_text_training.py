@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from scipy.special import logsumexp
 
 from multimodal import TextEncoder, TextFitOptions
 from multimodal.losses import in_batch_loss
@@ -313,3 +314,26 @@ def test_an_argument_of_fit_overrides_the_options(encoder):
     options = TextFitOptions(epochs=9, batch_size=5, bf16=False)
     assert encoder.fit(RULE, epochs=2, options=options).steps == 2
     assert encoder.fit(RULE, batch_size=1, options=replace(options, epochs=1)).steps == 5
+
+
+@pytest.mark.parametrize("temperature", [0.05, 1.0])
+def test_the_temperature_divides_cosines_once_and_nothing_is_subtracted(
+    tiny_text_folder, tmp_path, temperature
+):
+    """torch-rechub: log Q is subtracted before dividing by the temperature, so it counts 1/T times.
+
+    No training here has a log Q that could be scaled: what keeps a popular document from being everybody's negative
+    is a mask, and the rest is the plain softmax.
+    """
+    folder = shutil.copytree(tiny_text_folder, tmp_path / "model")
+    for path in folder.rglob("config.json"):  # no dropout, so that the loss of the first step is known
+        path.write_text(path.read_text().replace('dropout_prob": 0.1', 'dropout_prob": 0.0'))
+    encoder = TextEncoder(folder, device="cpu")
+    queries, documents = ["red", "blue", "green", "mug"], ["steel", "steel", "wood", "paper table"]
+    logits = encoder.encode_queries(queries) @ encoder.encode_documents(documents).T / temperature
+    logits[0, 1] = logits[1, 0] = -np.inf  # steel answers both
+    pairs = list(zip(queries, documents, strict=True))
+    report = encoder.fit(
+        pairs, batch_size=4, options=TextFitOptions(temperature=temperature, bf16=False, progress=False)
+    )
+    assert report.losses == pytest.approx([np.mean(logsumexp(logits, axis=1) - np.diag(logits))], rel=1e-4)

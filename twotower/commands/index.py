@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +73,12 @@ class IndexReport:
 
 
 def index(
-    catalogue: Path, store: Path, make_encoder: Callable[[], Encoder], *, skip_bad: bool = False
+    catalogue: Path,
+    store: Path,
+    make_encoder: Callable[[], Encoder],
+    *,
+    skip_bad: bool = False,
+    searchable: Sequence[str] | None = None,
 ) -> IndexReport:
     """Bring a store up to date with a catalogue; items that only the store has stay.
 
@@ -85,18 +90,19 @@ def index(
         store: a store, or a new or empty folder.
         make_encoder: called once the catalogue has been checked; for an existing store, its own encoder.
         skip_bad: leave out rows and items that cannot be indexed instead of stopping at the first.
+        searchable: names of attributes that people type, for a new store; None is none, or those of the store.
 
     Raises:
         CatalogueError: the catalogue cannot be read.
         ItemError: an item cannot be indexed (without `skip_bad`).
-        StoreError: the store cannot be used, or was made with another encoder.
+        StoreError: the store cannot be used, or was made with another encoder or other searchable attributes.
     """
     bad_rows: list[CatalogueError] = []
     bad_items: list[BadItem] = []
     rows = read_catalogue(catalogue, bad=bad_rows if skip_bad else None)
     items = check_items(rows, bad_items if skip_bad else None)
     indexed = 0
-    with _open(store, make_encoder()) as retriever:
+    with _open(store, make_encoder(), searchable) as retriever:
         fresh = [item for item in items if not _is_indexed(retriever, item)]
         for start in range(0, len(fresh), ITEMS_PER_WRITE):
             report = retriever.upsert(
@@ -108,10 +114,10 @@ def index(
     return IndexReport(indexed, len(items) - len(fresh), tuple(reasons))
 
 
-def _open(store: Path, encoder: Encoder) -> Retriever:
-    if is_store(store):
-        return Retriever.open(store, encoder=encoder)
-    return Retriever.open(store, encoder=encoder, decay=presets.default_decay())
+def _open(store: Path, encoder: Encoder, searchable: Sequence[str] | None) -> Retriever:
+    settings: presets.Settings = {} if searchable is None else {"searchable": searchable}
+    decay = None if is_store(store) else presets.default_decay()
+    return Retriever.open(store, encoder=encoder, decay=decay, **settings)
 
 
 def _is_indexed(retriever: Retriever, item: Item) -> bool:

@@ -91,6 +91,12 @@ def _add_index(commands: Commands) -> None:
     index.add_argument(
         "--on-bad", choices=("stop", "skip"), default="stop", help="what to do with bad items (default: stop)"
     )
+    index.add_argument(
+        "--searchable",
+        nargs="+",
+        metavar="ATTRIBUTE",
+        help="attributes that people type, beside title and text, such as brand",
+    )
     index.add_argument("--text-model", metavar="MODEL", help="hub name or folder (default: all-MiniLM-L6-v2)")
     index.add_argument(
         "--image-model", metavar="ARCH", help="open_clip architecture (default: the compact model)"

@@ -1,4 +1,4 @@
-"""The demo's page: one HTML file with everything in it, photos too, so that it works without a network."""
+"""The demo's page: one HTML file that holds everything, photos too, so that it works without a network."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ NAMES = {"en": "English", "zh": "Chinese"}
 PARTS = {
     "text": "text",
     "image": "image",
+    "lexical": "BM25",
     "relevance": "relevance",
     "user": "history",
-    "lost": "taken by age",
+    "lost": "lost to age",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A test query, its hits, and what the judge says of every product."""
+    """A test query, its hits, and the grades of all products."""
 
     text: str
     language: str
@@ -41,7 +42,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """A user, what they looked at last, and what they are recommended."""
+    """A user, what they viewed last, and what they are recommended."""
 
     user: str
     history: Sequence[Item]
@@ -75,44 +76,46 @@ def render(show: Showcase) -> str:
 </head>
 <body>
 <h1>One shop, every stage</h1>
-<p class="soft">{show.items} made-up products with drawn photos and titles in English, Chinese or both; shoppers with
-histories; queries with judgements. Learned from: the train queries. Measured on: the test queries.</p>
+<p class="soft">{show.items} made-up products with drawn photos and titles in English, Chinese or both, shoppers
+with histories, and queries with judgements. Everything is fitted on the train queries and measured on the test
+queries.</p>
 
-<h2>What each stage brings</h2>
+<h2>What each stage adds</h2>
 {_chart(show.table)}
 {_table(show.table)}
-<p class="soft">The judge gives 3 for a product that grants every wish and came out within a year, 2 if it is
-older, 1 if the category and some wishes are right. nDCG@10 uses these grades with linear gain; MRR@10 and HR@10
-count grade {RELEVANT} and above.</p>
+<p class="soft">A product is judged 3 if it meets every wish and came out within the last year, 2 if it is older,
+and 1 if the category and some of the wishes are right. nDCG@10 uses these grades with linear gain; MRR@10 and HR@10
+count grade {RELEVANT} and above as relevant.</p>
 
 <h2>Searches</h2>
-<p>The first test queries of either language, not picked by hand, answered by all stages together.</p>
+<p>The first test queries in each language, not picked by hand, answered by all stages together.</p>
 {_key()}
 {"".join(map(_answer, show.answers))}
 
 <h2>Search by a photo</h2>
 <div class="asked"><img src="{_data_uri(show.photo)}" alt="a green striped backpack">
-<p>A drawing of a green striped backpack that is not in the shop. No words, so nothing is reranked.</p></div>
+<p>A drawing of a green striped backpack that is not in the shop. Without words, nothing is reranked.</p></div>
 {_cards(map(_hit, show.like_photo))}
 
 <h2>Recommended for {escape(recommended.user)}</h2>
-<h3>Looked at last</h3>
+<h3>Viewed last</h3>
 {_cards(_card(item, "") for item in recommended.history)}
 <h3>Recommended now</h3>
 {_cards(map(_hit, recommended.hits))}
 
 <h2>What does not work here</h2>
 <ul>
-<li>The text model, all-MiniLM-L6-v2, knows almost no Chinese. Chinese queries of which it cannot read half are
-answered by the photos alone, and the reranker, which has the same tokenizer, is not asked about them. A shop with
-Chinese shoppers needs a multilingual model.</li>
-<li>The compact image model was trained on drawings of the same generator, made with other seeds. It says nothing
-about real photos: those need a real CLIP.</li>
-<li>The judgements are by construction: a rule that knows what is true of every product. Real shoppers are less
-orderly, so the numbers show that the stages work together, not how well they would do in your shop.</li>
-<li>The reranker reads words only. Where a title leaves out the colour, only the photo can tell.</li>
-<li>Decay is tuned to be gentle, because the judge prefers new products only among equals: any stronger, and new
-products that grant half of the wishes pass old ones that grant all.</li>
+<li>The text model, all-MiniLM-L6-v2, knows almost no Chinese. Chinese queries are answered by the photos and BM25,
+and the reranker, which has the same tokenizer, does not score them. A shop with Chinese shoppers needs a
+multilingual model.</li>
+<li>The compact image model was trained on drawings by the same generator, with other seeds. It says nothing about
+real photos: those need a real CLIP.</li>
+<li>The judgements follow a rule that knows what is true of every product. Real shoppers are less orderly, so the
+numbers show that the stages work together, not how well they would do in your shop.</li>
+<li>Queries mostly use other words than titles do, so BM25 adds less here than in a real catalogue.</li>
+<li>The reranker reads text only. Where the text leaves out the colour, only the photo can tell.</li>
+<li>Decay is gentle, because the judge prefers new products only among equals: any stronger, and new products that
+meet half of the wishes would pass old ones that meet all.</li>
 </ul>
 </body>
 </html>
@@ -140,7 +143,7 @@ def _cells(tag: str, values: Sequence[str]) -> str:
 
 
 def _chart(table: Table) -> str:
-    """nDCG@10 as horizontal bars, one group a stage, one bar a language."""
+    """nDCG@10 as horizontal bars, one group per stage, one bar per language."""
     left, width, bar, gap = 170, 700, 13, 16
     shapes, y = [], 8
     for stage, languages in table.items():

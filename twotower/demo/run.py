@@ -47,14 +47,14 @@ def run_demo(folder: Path, *, say: Callable[[str], None], items: int = 640, quer
     say("Making the shop ...")
     shop = make_shop(folder, items=items, queries=queries)
     test = [query for query in shop.queries if query.split == "test"]
-    say(f"Indexing {len(shop.items)} products by words, by photos and by both ...")
+    say(f"Indexing {len(shop.items)} products by text, by photos and by both ...")
     words, photos = TextEncoder(), ClipEncoder.compact()
     retrievers = recall_stages(shop, words, photos)
     say("Fine-tuning a cross-encoder on the judgements of the train queries ...")
-    fused = retrievers["fused"]
-    reranker = CachingReranker(fit_reranker(shop, Searcher(fused, words, shop)))
-    retrievers["reranked"] = fused.using(reranker=reranker)
-    retrievers["reranked with decay"] = final = fused.using(reranker=reranker, decay=DECAY)
+    hybrid = retrievers["hybrid"]
+    reranker = CachingReranker(fit_reranker(shop, Searcher(hybrid, words, shop)))
+    retrievers["reranked"] = hybrid.using(reranker=reranker)
+    retrievers["reranked with decay"] = final = hybrid.using(reranker=reranker, decay=DECAY)
     say(f"Searching with {len(test)} test queries at every stage ...")
     runs = {name: Searcher(each, words, shop).run(test) for name, each in retrievers.items()}
     runs = {"random": random_run(shop, test)} | runs

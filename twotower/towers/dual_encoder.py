@@ -95,7 +95,12 @@ class DualEncoder:
         return self._fuse(text, _encode(len(items), self._image.dim, (photos, self._image.encode_images)))
 
     def readable(self, texts: Sequence[str]) -> NDArray[np.bool_]:
-        """Which texts the text model can read, shape (n,)."""
+        """Whether at least half of a query vector comes from a model that reads the text, shape (n,).
+
+        An image model's text tower counts as reading everything, since it cannot tell.
+        """
+        if self._fusion is not None and self._sees and self._fusion.image >= self._fusion.text:
+            return np.ones(len(texts), dtype=np.bool_)
         return self._text.readable(texts)
 
     def encode_image_queries(self, queries: Sequence[Query]) -> Vectors:

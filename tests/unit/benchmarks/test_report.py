@@ -12,7 +12,7 @@ import pytest
 from benchmarks.__main__ import BENCHMARKS
 from benchmarks.common.contract import Result, Row, Spread, write
 from benchmarks.report import command as report
-from benchmarks.report.page import FULL_RUNS, MARKED, PAGE
+from benchmarks.report.page import FRONT, FULL_RUNS, MARKED, PAGE
 from benchmarks.report.tables import slowness
 
 ROOT = Path(__file__).parents[3]
@@ -135,3 +135,24 @@ def test_a_page_is_drawn_and_checked_against_its_files(page, tmp_path, capsys):
     changed["ratios"]["twotower / peer : p50_ms short"]["median"] = 0.26
     (tmp_path / "rerank.json").write_text(json.dumps(changed))
     assert report.main([*page, "--check"]) == 1
+
+
+def test_the_readme_shows_the_default_beside_bm25_for_every_catalogue_that_was_measured(tmp_path):
+    rows = [
+        {"system": name, "params": {}, "metrics": {"ndcg@10": value}}
+        for name, value in (("bm25", 0.5), ("default", 0.55))
+    ]
+    rows.append({"system": "bm25", "params": {"ranked": "judged only"}, "metrics": {"ndcg@10": 0.9}})
+    file = {
+        "benchmark": "search", "commit": "", "versions": {}, "hardware": {}, "seed": 0, "rows": rows, "ratios": {},
+    }  # fmt: skip
+    page = tmp_path / "front.md"
+    page.write_text("<!-- results: default -->\n<!-- end of results -->")
+    arguments = ["--page", str(page), "--results", str(tmp_path)]
+    assert report.main(arguments) == 0
+    assert "Not measured yet." in page.read_text()
+    (tmp_path / "search-myntra.json").write_text(json.dumps(file))
+    assert report.main(arguments) == 0
+    assert "| Myntra, fashion | 0.500 | **0.550** | +10 % |" in page.read_text()
+    assert "Chorus" not in page.read_text()
+    assert FRONT.read_text(encoding="utf-8").count("<!-- results: default -->") == 1

@@ -103,17 +103,17 @@ def opened():
 
 @pytest.fixture
 def batches(monkeypatch):
-    """The shapes (rows, longest) of all batches that go through a torch network."""
+    """The masks of all batches that go through a torch network, each of shape (rows, longest)."""
     from rerank.serving import torch as backend
 
-    shapes = []
+    masks = []
 
     def spy(model, batch, forward=backend.forward, **options):
-        shapes.append(batch["input_ids"].shape)
+        masks.append(batch["attention_mask"])
         return forward(model, batch, **options)
 
     monkeypatch.setattr(backend, "forward", spy)
-    return shapes
+    return masks
 
 
 @pytest.fixture(scope="session")

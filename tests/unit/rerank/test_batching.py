@@ -3,7 +3,9 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from shops import random_texts
 
+from rerank import CrossEncoderReranker
 from rerank.cross_encoder.batching import token_batches
 from rerank.groups import split_groups
 from rerank.training.batching import group_batches, shuffled_batches
@@ -81,3 +83,26 @@ def test_group_batches_are_random_yet_of_similar_length():
     assert all(len(batch) == 32 for batch in batches)
     again = group_batches(groups, lengths, 32, generator)
     assert {tuple(sorted(batch)) for batch in again}.isdisjoint(tuple(sorted(batch)) for batch in batches)
+
+
+def test_rows_of_a_batch_are_of_similar_length_in_tokens_not_characters(scorer, batches):
+    """sentence-transformers#2570, rocketride-server#2197: sorted by characters, batches are mostly padding."""
+    chinese = "红色运动鞋跑步机电灯泡门窗管锯木"
+    texts = []
+    for n in range(16):  # twelve characters each: one token, or twelve
+        texts += [f"unknown{n:05d}", (chinese[n:] + chinese[:n])[:12]]
+    reranker = CrossEncoderReranker(scorer, device="cpu", batch_tokens=16 * 5)
+    reranker.score([("red", text) for text in texts])
+    assert [mask.shape for mask in batches] == [(16, 5), *[(5, 16)] * 3, (1, 16)]
+    assert all(mask.all() for mask in batches)  # no padding at all
+
+
+def test_the_largest_batch_does_not_grow_with_the_number_of_candidates(scorer, batches):
+    """FlashRank: all candidates form one padded batch."""
+    texts = random_texts(400)
+    for number in (10, 100, 400):
+        batches.clear()
+        CrossEncoderReranker(scorer, device="cpu", batch_tokens=500).rank("red", texts[:number])
+        assert sum(len(mask) for mask in batches) == number
+        assert max(mask.size for mask in batches) <= 500
+    assert sum(mask.sum() for mask in batches) > 0.9 * sum(mask.size for mask in batches)

@@ -70,6 +70,12 @@ def test_a_cached_hub_model_needs_no_hub(scorer, no_hub, tmp_path, monkeypatch):
     (cached / "refs").mkdir()
     (cached / "refs" / "main").write_text("0" * 40)
     monkeypatch.setenv("SENTENCE_TRANSFORMERS_HOME", str(tmp_path))
+
+    def getaddrinfo(host, *_, **__):
+        no_hub.append(host)
+        raise OSError("no network")
+
+    monkeypatch.setattr("socket.getaddrinfo", getaddrinfo)
     np.testing.assert_array_equal(
         CrossEncoderReranker("owner/name").score(PAIR), CrossEncoderReranker(scorer).score(PAIR)
     )

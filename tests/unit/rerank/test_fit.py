@@ -50,7 +50,8 @@ def test_fit_learns_a_rule(encoder, bf16):
         grades,
         groups=range(1500),
         epochs=6,
-        learning_rate=2e-3,
+        learning_rate=4e-3,
+        batch_size=64,
         options=FitOptions(patience=20, bf16=bf16),
     )
     unseen, wanted = rule(400, seed=1)
@@ -62,7 +63,7 @@ def test_fit_learns_a_rule(encoder, bf16):
     assert first.held_out_loss > 0.6 > 0.1 > last.held_out_loss
     assert last.train_loss < 0.1
     assert (report.train_pairs, report.held_out_pairs) == (1350, 150)
-    assert report.steps == last.step == 6 * math.ceil(1350 / 32)
+    assert report.steps == last.step == 6 * math.ceil(1350 / 64)
     assert not report.stopped_early
     assert not report.out_of_time
     assert report.bf16 == bf16
@@ -221,7 +222,8 @@ def test_fit_learns_to_order_with_every_loss(encoder, loss):
         groups=groups,
         loss=loss,
         epochs=4,
-        learning_rate=3e-3,
+        learning_rate=4e-3,
+        batch_size=48,
         options=FitOptions(patience=9, held_out=0.15, bf16=False),
     )
     first, *_, last = report.evaluations

@@ -9,6 +9,8 @@ import pytest
 from fakes import HashEncoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shops import WORDS
+from shops import shop as indexed
 
 from rerank import InputError, mine_pairs
 from rerank.training import mining as module
@@ -228,3 +230,28 @@ def test_judgements_without_their_query_or_their_items_are_named():
         mine_pairs(Recording(shop(3)), {"q": "x"}, {"q": {"p0": 1}}, ranks=(10, 10))
     queries, qrels = {"q": "x", "photo": " "}, {"q": {"p0": 1}, "photo": {"p1": 1}}
     assert mine_pairs(Recording(shop(3)), queries, qrels).queries == 1  # a reranker reads words
+
+
+def test_mining_searches_in_blocks_and_pads_nothing(monkeypatch):
+    """sentence-transformers#3816, #3832, #3872, #3887: all similarities in one matrix; rows padded with -1."""
+    items = [Item(f"{first} {second}", f"{first} {second}") for first in WORDS for second in WORDS]
+    retriever = indexed(items)
+    blocks = []
+
+    def spy(self, queries, k, search=Retriever.search_batch):
+        hits = search(self, queries, k)
+        blocks.append((len(queries), max(map(len, hits))))
+        return hits
+
+    monkeypatch.setattr(Retriever, "search_batch", spy)
+    queries = {str(n): f"{WORDS[n % 12]} {WORDS[n // 12 % 12]}" for n in range(130)}
+    qrels = {query: {words: 1} for query, words in queries.items()}
+    mined = mine_pairs(retriever, queries, qrels, negatives=3, ranks=(5, 20), random=0)
+    assert blocks == [(64, 20), (64, 20), (2, 20)]  # hits of one block, never queries x items
+    assert (mined.judged, mined.near) == (130, 390)
+    assert not {pair for pair, grade in zip(mined.pairs, mined.grades, strict=True) if grade == 0} & {
+        (words, words) for words in queries.values()
+    }
+    few = mine_pairs(retriever, queries, qrels, negatives=200, ranks=(0, 150), random=0)
+    assert few.near == 130 * 143  # all items but the relevant one, each once
+    assert {text for _, text in few.pairs} == {item.id for item in items}
