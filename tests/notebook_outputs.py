@@ -1,10 +1,9 @@
 """Whether a notebook's committed outputs are what its code gives.
 
 One rule: the words of an output must be the same, in the same order, and numbers may differ by 0.05 or 10 %, since
-models compute a little differently on other processors. Pictures must have the same size in pixels. Two tags of
-cells make exceptions: of a "timed" one, which measures time, numbers are not compared; of a "trained" one, which
-shows what a model learned on this machine, only the kinds of its outputs are compared, and test_notebook.py checks what
-they must say.
+models compute a little differently on other processors. Pictures must have the same size in pixels. Two tags of cells
+make exceptions: numbers of a "timed" cell, which measures time, are not compared; of a "trained" cell, which shows
+what a model learned on this machine, only the kinds of outputs are compared, and test_notebook.py checks the rest.
 """
 
 from __future__ import annotations

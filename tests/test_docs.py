@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from examples.draw_query_flow import drawing
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -38,6 +40,25 @@ def test_python_of_the_readme_runs(tmp_path, monkeypatch):
     namespace: dict[str, object] = {}
     for block in code:
         exec(compile(block, "README.md", "exec"), namespace)
+
+
+def test_every_picture_and_file_that_the_readme_links_to_exists():
+    links = re.findall(r"\]\(([^)#:]+)\)", README)
+    assert len(links) >= 8
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_drawing_of_the_query_flow_is_what_its_script_draws():
+    picture = ROOT / "examples" / "images" / "query_flow.svg"
+    assert picture.read_text(encoding="utf-8") == drawing()
+    words = re.findall(r'class="name"[^>]*>([^<]+)<', picture.read_text(encoding="utf-8"))
+    assert words == [
+        "query", "encode", "dense recall", "lexical recall", "fusion", "decay", "rerank", "blend",
+    ]  # fmt: skip
+
+
+def test_the_demo_s_picture_is_small():
+    assert (ROOT / "examples" / "images" / "demo.png").stat().st_size < 200_000
 
 
 def test_every_command_of_the_readme_exists():

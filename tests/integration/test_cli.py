@@ -325,7 +325,7 @@ def test_calibrate_measures_each_kind_of_query(shop, tmp_path, capsys):
     asked = [{"_id": "1", "text": "mug"}, {"_id": "2", "text": "shoe"}]
     write(tmp_path / "queries.jsonl", [*asked, {"_id": "3", "text": "", "metadata": {"image": "mug.jpg"}}])
     assert main(["calibrate", str(tmp_path), "--store", str(tmp_path / "store")]) == 0
-    told = ["    recall@10 1.000 for 2 words", "    recall@10 1.000 for 1 photo"]
-    assert capsys.readouterr().out.splitlines()[2:4] == told
+    lines = ["    recall@10 1.000 for 2 words", "    recall@10 1.000 for 1 photo"]
+    assert capsys.readouterr().out.splitlines()[2:4] == lines
     assert main(["stats", "--store", str(tmp_path / "store")]) == 0
-    assert capsys.readouterr().out.splitlines()[2:4] == told
+    assert capsys.readouterr().out.splitlines()[2:4] == lines

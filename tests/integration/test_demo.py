@@ -53,9 +53,11 @@ of_the_whole = pytest.mark.parametrize("demo", [WHOLE], indirect=True)
 
 
 def run_small(folder: Path) -> str:
-    """What is printed for a quarter of the shop."""
+    """What is printed for a quarter of the shop, without anything that only an extra installs."""
     printed: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
+        for extra in ("bm25s", "matplotlib", "peft", "ir_measures"):
+            patch.setitem(sys.modules, extra, None)
         patch.setattr(run, "fit_reranker", lambda shop, recall: OverlapReranker())
         run.run_demo(folder, say=printed.append, items=160, queries=120)
     return "\n".join(printed)

@@ -70,7 +70,7 @@ def test_verify_names_what_is_damaged(store, capsys):
     assert "items.sqlite" in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_compact_drops_what_is_dead(store, capsys):
+def test_compact_removes_deleted_and_replaced_items(store, capsys):
     with Retriever.open(store, encoder=HashEncoder()):
         assert main(["compact", "--store", str(store)]) == 1
         assert "open for writing elsewhere" in capsys.readouterr().err
@@ -99,7 +99,7 @@ def test_export_writes_a_catalogue_that_reads_back(store, capsys):
 
 
 @pytest.mark.parametrize("command", ["stats", "verify", "compact", "export"])
-def test_there_is_no_store(tmp_path, capsys, command):
+def test_a_folder_without_a_store_is_named(tmp_path, capsys, command):
     more = [str(tmp_path / "out.jsonl")] if command == "export" else []
     assert main([command, *more, "--store", str(tmp_path / "nothing")]) == 1
     (line,) = capsys.readouterr().err.splitlines()

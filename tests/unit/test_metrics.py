@@ -103,7 +103,7 @@ def test_a_broken_metric_is_caught(broken):
         require_trec_eval_s_numbers(broken, seed=0, relevant=1)
 
 
-def test_ndcg_by_hand():
+def test_ndcg_discounts_gains_by_the_logarithm_of_the_rank():
     # c, x, a: only the third gains. The ideal begins a, d, b.
     ranked = ("c", "x", "a", "d")
     assert one("ndcg@3", *ranked) == pytest.approx((3 / 2) / (3 + 2 / LOG3 + 1 / 2))
@@ -131,7 +131,7 @@ def test_ndcg_equals_scikit_learn(seed, gain):
         assert one(f"ndcg@{k}", *ranked, grades=grades, gain=gain) == pytest.approx(expected)
 
 
-def test_precision_recall_f1_hits_by_hand():
+def test_precision_recall_f1_mrr_map_and_hits_follow_their_formulas():
     ranked = ("c", "b", "x", "a")  # relevant from grade 1: a, b, d
     assert one("precision@4", *ranked) == 2 / 4
     assert one("recall@4", *ranked) == pytest.approx(2 / 3)
@@ -152,7 +152,7 @@ def test_f1_is_of_each_query_not_of_the_means():
     assert evaluate_queries(run, qrels, ["f1@2"])["f1@2"] == pytest.approx(expected)
 
 
-def test_two_views_of_unjudged_documents():
+def test_unjudged_documents_count_as_irrelevant_or_are_removed():
     ranked = ("x", "a", "y", "d", "c")
     assert one("judged@4", *ranked) == 2 / 4
     assert one("judged@10", *ranked) == 3 / 5
@@ -185,7 +185,7 @@ def test_scores_that_single_precision_cannot_tell_apart_stay_apart():
 @pytest.mark.parametrize(
     "name", ["recall", "precision", "ndcg@0", "ndcg@-1", "ndcg@ten", "dcg@10", "hr", "@5"]
 )
-def test_unknown_metric_is_named(name):
+def test_an_unknown_metric_is_named(name):
     with pytest.raises(ValueError, match=f"unknown metric '{name}'"):
         evaluate_run({}, {"q": {"a": 1}}, [name])
 

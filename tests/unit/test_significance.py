@@ -62,7 +62,7 @@ def test_pairing_finds_what_the_spread_of_queries_hides():
     assert stats.ttest_ind(ours, theirs).pvalue > 0.5
 
 
-def test_ratio_interval_by_construction():
+def test_a_ratio_of_paired_queries_has_a_narrow_interval():
     theirs = np.random.default_rng(3).uniform(0.1, 1, 60)
     found = ratio_interval(1.2 * theirs, theirs)
     assert (found.mean, found.low, found.high) == pytest.approx((1.2, 1.2, 1.2))
@@ -96,13 +96,13 @@ def test_an_interval_of_a_ratio_lies_within_the_range_of_the_single_ratios(pairs
         assert ratios.min() <= end <= ratios.max()
 
 
-def test_holm_by_hand():
+def test_holm_s_correction_multiplies_sorted_p_values_and_never_decreases():
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.5, 0.9]) == [1, 1]
     assert holm([]) == []
 
 
-def test_one_call_on_two_runs_and_on_several():
+def test_compare_all_corrects_for_the_number_of_runs():
     rng = np.random.default_rng(4)
     qrels = {f"q{n}": {"a": 1} for n in range(30)}
 

@@ -121,7 +121,7 @@ def _time_problem(value: object) -> str:
 def _number_problem(value: object) -> str:
     if not isinstance(value, int | float):
         return f"use a number, not {type(value).__name__}"
-    if not abs(value) <= sys.float_info.max:  # false for NaN, too
+    if not abs(value) <= sys.float_info.max:  # also false for NaN
         reason = value if isinstance(value, float) else "an integer beyond the floats"
         return f"{reason} is not a finite number: leave it out or repair it"
     return ""
