@@ -9,7 +9,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from twotower.recall.segment import SECONDS_A_DAY, extremes
+from twotower.recall.segment import SECONDS_A_DAY, newest_or_unknown
 from twotower.recall.selection import Rows, Selection
 from twotower.recall.snapshot import Snapshot
 from twotower.types import Decay, DecayByAttribute
@@ -43,7 +43,7 @@ class Freshness:
     def upper_bound(self, snapshot: Snapshot, allowed: Sequence[Selection]) -> float:
         """No allowed row has a larger factor: that of the newest row, whichever value of an attribute it has."""
         bounds = [
-            part.extreme_days if chosen is part.alive else extremes(part.segment.days[chosen.rows])
+            part.newest_days if chosen is part.alive else newest_or_unknown(part.segment.days[chosen.rows])
             for part, chosen in zip(snapshot.parts, allowed, strict=True)
         ]
         ages = self.now - np.concatenate(bounds)
