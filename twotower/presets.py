@@ -37,7 +37,7 @@ class Settings(TypedDict, total=False):
     rerank_depth: int | None
     hybrid: HybridFusion | None
     index: IndexPolicy | None
-    searchable: Sequence[str]
+    searchable: Sequence[str] | None
 
 
 class Retriever(BaseRetriever):
@@ -50,7 +50,7 @@ class Retriever(BaseRetriever):
         cls,
         *,
         reranker: types.Reranker | types.ListwiseReranker | None = None,
-        searchable: Sequence[str] = (),
+        searchable: Sequence[str] | None = None,
     ) -> Self:
         """Put together the usual parts, the same with and without a network.
 
@@ -109,7 +109,7 @@ class Retriever(BaseRetriever):
                 description = cls(encoder, None, decay, **settings)._settings()
                 store = StoreFolder.create(folder, description)
                 on_error.callback(store.close)
-            text_of = ItemText.of(settings.pop("searchable", ()))
+            text_of = ItemText.of(settings.pop("searchable", None))
             corpus = PersistentCorpus(store, encoder.dim, settings.pop("index", None), text_of)
             retriever = cls(encoder, reranker, decay, corpus=corpus, **settings)
             on_error.pop_all()
@@ -134,8 +134,8 @@ def default_encoder() -> DualEncoder:
 
 
 def default_decay() -> Decay:
-    """A score loses at most a fifth, half of that within 90 days."""
-    return Decay.half_life(days=90, weight=0.2)
+    """A score loses at most a twentieth, half of that within 90 days: the fresher of equals comes first."""
+    return Decay.half_life(days=90, weight=0.05)
 
 
 def _reopened(
@@ -159,7 +159,8 @@ def _reopened(
     described_decay = kept.pop("decay")
     if decay is None and described_decay is not None:
         decay = decay_from(_buildable(described_decay, "decay", folder))
-    if list(given.get("searchable", kept["searchable"])) != kept["searchable"]:
+    searchable = given.get("searchable")
+    if searchable is not None and list(ItemText.of(searchable).attributes) != kept["searchable"]:
         raise StoreError(
             f"store '{folder}' was made with searchable={kept['searchable']}: leave the argument out, or index anew"
         )
@@ -167,7 +168,7 @@ def _reopened(
     kept["index"] = IndexPolicy.from_description(kept["index"])
     if "hybrid" not in given and kept["hybrid"] is not None:
         kept["hybrid"] = hybrid_fusion_from(_buildable(kept["hybrid"], "hybrid", folder))
-    settings: Settings = {**kept, **given}  # type: ignore[typeddict-item]  # as `BaseRetriever` described them
+    settings: Settings = {**kept, **given, "searchable": kept["searchable"]}  # type: ignore[typeddict-item]  # as `BaseRetriever` described them
     return encoder, decay, settings
 
 

@@ -19,7 +19,7 @@ from twotower.corpus.write_checks import check_events, check_items
 from twotower.errors import QueryError
 from twotower.recall.vectors.policy import IndexPolicy
 from twotower.search.hits import Hits
-from twotower.search.hybrid import HybridFusion
+from twotower.search.hybrid import DEFAULT_FUSION, HybridFusion
 from twotower.search.query_encoding import EncodedQueries, QueryEncoder
 from twotower.search.ranking import NO_HITS, Ranking
 from twotower.search.request import SearchRequest, deadline_in, present
@@ -71,12 +71,13 @@ class BaseRetriever:
         relevance_weight: share of the reranker's relevance beside recall's similarity, in [0, 1].
         rerank_depth: how many candidates are recalled for the reranker (k where that is more), at least 1; None is
             what a cascade reads at most, 100 for any other reranker.
-        hybrid: how a query's words find items besides its vector, such as `ReciprocalRank()` or `Convex(0.5)`; None
-            recalls by vectors alone.
+        hybrid: how a query's words find items besides its vector, such as `Convex(0.6)`, the default, or
+            `ReciprocalRank()`; None recalls by vectors alone.
         index: what the index of vectors of a new corpus has to achieve, in recall and in memory; it is chosen
             accordingly. None is `IndexPolicy()`.
-        searchable: names of attributes that people type, such as ("brand", "colour"), for a new corpus: their values
-            join title and description for the words' channel, the encoder and the reranker.
+        searchable: names of attributes that people type, for a new corpus: their values are read with title and
+            description, by the lexical channel, the encoder and the reranker. None is `DEFAULT_SEARCHABLE`: brand,
+            category and colour; () is none.
 
     Raises:
         ValueError: a parameter is out of its range, or `index` or `searchable` come with a corpus.
@@ -93,13 +94,13 @@ class BaseRetriever:
         user_weight: float = 0.3,
         relevance_weight: float = 0.7,
         rerank_depth: int | None = None,
-        hybrid: HybridFusion | None = None,
+        hybrid: HybridFusion | None = DEFAULT_FUSION,
         index: IndexPolicy | None = None,
-        searchable: Sequence[str] = (),
+        searchable: Sequence[str] | None = None,
     ) -> None:
         if corpus is None:
             corpus = Corpus.in_memory(encoder.dim, index, ItemText.of(searchable))
-        elif index is not None or searchable:
+        elif index is not None or searchable is not None:
             raise ValueError("index and searchable belong to a new corpus: pass them, or a corpus, not both")
         self._corpus = corpus
         self._queries = QueryEncoder(encoder, user_tower or UserTower(), user_weight)

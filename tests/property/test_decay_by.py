@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from rerank import Decay, DecayBy
 from twotower import Event, Item, Retriever, UserTower
+from twotower.corpus.item_text import ItemText
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -81,7 +82,9 @@ def by_hand(items, query, decay):
     encoder = HashEncoder()
     towards = encoder.encode_queries([query])[0].astype(np.float64)
     scores = {}
-    for item, vector in zip(items, encoder.encode_items(items).astype(np.float64), strict=True):
+    for item, vector in zip(
+        items, encoder.encode_items(list(map(ItemText().extended, items))).astype(np.float64), strict=True
+    ):
         score = towards @ vector / np.linalg.norm(towards) / np.linalg.norm(vector)
         age = np.nan if item.time is None else (NOW - item.time) / DAY
         scores[item.id] = score * curve_of(item, decay).factor(np.array([age]))[0] if score > 0 else score
@@ -91,7 +94,7 @@ def by_hand(items, query, decay):
 @given(rows, rows, st.sampled_from(["red shoes", "bag", "blue lamp"]), decays)
 def test_equals_scoring_every_item_by_hand(rows, later, query, decay):
     """Over two writes, of which the second replaces items, after a delete, and with a filter."""
-    retriever = Retriever(HashEncoder(), decay=decay)
+    retriever = Retriever(HashEncoder(), decay=decay, hybrid=None)
     retriever.upsert(made(rows))
     retriever.upsert(made(later))
     retriever.delete(["i0"])
@@ -114,7 +117,9 @@ def test_a_lasting_item_far_down_is_not_lost():
     ]
     items.append(Item("hammer", "30", time=NOW - 300 * DAY, attributes={"category": ["diy", "tools"]}))
     fast, slow = Decay.half_life(14, weight=0.5), Decay.half_life(3650, weight=0.5)
-    retriever = Retriever(PlaneEncoder(), decay=DecayBy("category", {"tools": slow}, default=fast))
+    retriever = Retriever(
+        PlaneEncoder(), hybrid=None, decay=DecayBy("category", {"tools": slow}, default=fast)
+    )
     retriever.upsert(items)
     best = retriever.search("0", k=1, now=NOW)[0]
     assert best.id == "hammer"
@@ -148,7 +153,7 @@ def test_a_store_brings_it_back():
         Item(f"i{n}", "red bag", time=NOW - 50 * DAY, attributes={"category": category})
         for n, category in enumerate(["tools", 5, "5", "fashion"])
     ]
-    retriever = Retriever(HashEncoder(), decay=decay)
+    retriever = Retriever(HashEncoder(), decay=decay, hybrid=None)
     retriever.upsert(items)
     with tempfile.TemporaryDirectory() as folder:
         retriever.save(folder)
@@ -164,7 +169,11 @@ def test_the_decay_of_items_and_the_half_life_of_events_do_not_meet():
 
     def answers(decay, half_life):
         retriever = Retriever(
-            PlaneEncoder(), decay=decay, user_tower=UserTower(half_life=half_life), user_weight=0.5
+            PlaneEncoder(),
+            decay=decay,
+            hybrid=None,
+            user_tower=UserTower(half_life=half_life),
+            user_weight=0.5,
         )
         retriever.upsert([Item(str(n), str(n), time=NOW - n * DAY) for n in range(0, 80, 10)])
         retriever.record([Event("u", "0", "view", NOW - 90 * DAY), Event("u", "70", "view", NOW)])

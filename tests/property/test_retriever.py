@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from rerank import Decay
 from twotower import Event, IndexPolicy, Item, Retriever
+from twotower.corpus.item_text import ItemText
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 WORDS = ["red", "blue", "running", "shoes", "bag", "lamp", "wool", "跑步鞋", "红色"]
@@ -48,7 +49,7 @@ def made(rows, shift=timedelta(0)):
 
 
 def filled(rows, decay=None, reranker=None, **settings_):
-    retriever = Retriever(HashEncoder(), reranker, decay, **settings_)
+    retriever = Retriever(HashEncoder(), reranker, decay, **{"hybrid": None, **settings_})
     retriever.upsert(made(rows))
     return retriever
 
@@ -85,7 +86,10 @@ def test_equals_scoring_every_item_by_hand(rows, query, brand, price, decay):
 
     expected = {}
     for item in filter(matches, made(rows)):
-        score = float(unit(encoder.encode_queries([query])[0]) @ unit(encoder.encode_items([item])[0]))
+        score = float(
+            unit(encoder.encode_queries([query])[0])
+            @ unit(encoder.encode_items([ItemText().extended(item)])[0])
+        )
         if decay is not None and score > 0:
             age = np.nan if item.time is None else (NOW - item.time) / timedelta(days=1)
             score *= float(decay.factor(np.array([age]))[0])
@@ -134,7 +138,7 @@ def test_decay_of_weight_0_changes_nothing(rows, query):
 @given(items_strategy, titles, decays, st.integers(-3000, 3000))
 def test_moving_now_and_all_stamps_together_changes_nothing(rows, query, decay, days):
     shift = timedelta(days=days)
-    moved = Retriever(HashEncoder(), decay=decay)
+    moved = Retriever(HashEncoder(), decay=decay, hybrid=None)
     moved.upsert(made(rows, shift))
     here = filled(rows, decay).search(query, k=30, now=NOW)
     there = moved.search(query, k=30, now=NOW + shift)
@@ -176,7 +180,7 @@ class Changes(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         # A graph from 12 rows on, so that both kinds of index and their merges take part.
-        self.retriever = Retriever(HashEncoder(), index=IndexPolicy(exact_up_to=12))
+        self.retriever = Retriever(HashEncoder(), hybrid=None, index=IndexPolicy(exact_up_to=12))
         self.model: dict[str, Item] = {}
 
     @rule(

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from rerank import Decay
 from twotower import IndexPolicy, Item, Retriever
+from twotower.corpus.item_text import ItemText
 from twotower.evaluation.baselines import BM25
-from twotower.recall.bm25 import CollectionStatistics, Postings
+from twotower.recall.bm25 import K1, B, CollectionStatistics, Postings
 from twotower.recall.tokenizer import words_of
 from twotower.search.hybrid import Convex, ReciprocalRank
 
@@ -32,7 +33,7 @@ def scores(parts, query):
 @given(texts, st.lists(st.sampled_from(WORDS), min_size=1, max_size=3).map(" ".join), st.data())
 def test_segments_score_as_one_index_of_bm25s(corpus, query, data):
     """The oracle is bm25s over the whole corpus; the corpus is cut in two, and put together again."""
-    found, rows = BM25(corpus).search(query, len(corpus))
+    found, rows = BM25(corpus, k1=K1, b=B).search(query, len(corpus))
     expected = np.zeros(len(corpus), dtype=np.float32)
     expected[rows] = found
     cut = data.draw(st.integers(0, len(corpus)))
@@ -58,6 +59,9 @@ ITEMS = [
     Item("shoe", "红色运动鞋", attributes={"brand": "Acme"}),
     *(Item(f"thing-{n}", f"Thing number {n} of many") for n in range(60)),
 ]
+
+
+TEXTS = [ItemText()(item) for item in ITEMS]
 
 
 def retriever(hybrid, **settings):
@@ -93,10 +97,8 @@ def test_reciprocal_rank_is_the_formula():
 def test_convex_is_the_formula_over_all_items():
     made = retriever(Convex(0.25, depth=len(ITEMS)))
     similarity = {hit.id: hit.score for hit in made.using(hybrid=None).search("red toner", k=len(ITEMS))}
-    bound = CollectionStatistics.of(
-        [Postings.of([item.words for item in ITEMS])], words_of("red toner")
-    ).upper_bound(["toner"])
-    found, rows = BM25([item.words for item in ITEMS]).search("red toner", len(ITEMS))
+    bound = CollectionStatistics.of([Postings.of(TEXTS)], words_of("red toner")).upper_bound(["toner"])
+    found, rows = BM25(TEXTS, k1=K1, b=B).search("red toner", len(ITEMS))
     words = {ITEMS[row].id: score / bound for row, score in zip(rows, found, strict=True)}
     hits = made.search("red toner", k=len(ITEMS))
     assert len(hits) == len(ITEMS)

@@ -120,7 +120,7 @@ def tight(points, tmp_path_factory):
     """A store whose index must be small: written in pieces, with rows replaced and deleted, closed."""
     folder = tmp_path_factory.mktemp("tight") / "store"
     policy = IndexPolicy(recall=0.97, memory_bytes=TIGHT, exact_up_to=1_000)
-    with Retriever.open(folder, encoder=LookupEncoder(points.table), index=policy) as retriever:
+    with Retriever.open(folder, encoder=LookupEncoder(points.table), hybrid=None, index=policy) as retriever:
         for start in range(0, SIZE, 4_000):
             retriever.upsert(items_of(range(start, start + 4_000)), progress=False)
         retriever.maintenance.settle()
@@ -132,7 +132,7 @@ def tight(points, tmp_path_factory):
 
 
 def opened(folder, points, **options):
-    return Retriever.open(folder, encoder=LookupEncoder(points.table), **options)
+    return Retriever.open(folder, encoder=LookupEncoder(points.table), hybrid=None, **options)
 
 
 def check_answers(retriever, points):
@@ -230,7 +230,7 @@ def test_another_policy_makes_another_index(points, tight, tmp_path):
 
 
 def test_an_empty_query_cannot_calibrate():
-    retriever = Retriever(LookupEncoder(np.eye(3, dtype=np.float32)))
+    retriever = Retriever(LookupEncoder(np.eye(3, dtype=np.float32)), hybrid=None)
     with pytest.raises(QueryError, match="to calibrate with is empty"):
         retriever.maintenance.calibrate(["0", " "])
 

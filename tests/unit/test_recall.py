@@ -30,7 +30,10 @@ def test_a_fresh_item_far_down_is_not_lost(exact_up_to):
     items = [Item(f"old-{n}", str(0.01 * n), time=NOW - 1000 * DAY) for n in range(2_000)]
     items.append(Item("fresh", "30", time=NOW))
     retriever = Retriever(
-        PlaneEncoder(), decay=Decay.half_life(30, weight=0.5), index=IndexPolicy(exact_up_to=exact_up_to)
+        PlaneEncoder(),
+        decay=Decay.half_life(30, weight=0.5),
+        hybrid=None,
+        index=IndexPolicy(exact_up_to=exact_up_to),
     )
     retriever.upsert(items)
     best = retriever.search("0", k=1, now=NOW)[0]
@@ -41,14 +44,14 @@ def test_a_fresh_item_far_down_is_not_lost(exact_up_to):
 
 def test_a_negative_similarity_is_not_raised_by_age():
     items = [Item("old", "120", time=NOW - 900 * DAY), Item("new", "120", time=NOW)]
-    retriever = Retriever(PlaneEncoder(), decay=Decay.half_life(30, weight=1.0))
+    retriever = Retriever(PlaneEncoder(), hybrid=None, decay=Decay.half_life(30, weight=1.0))
     retriever.upsert(items)
     scores = {hit.id: hit.score for hit in retriever.search("0", now=NOW)}
     assert scores["old"] == scores["new"] == pytest.approx(np.cos(np.radians(120)), abs=1e-6)
 
 
 def test_a_user_pulls_the_query_and_explain_says_how_much():
-    retriever = Retriever(PlaneEncoder(), user_weight=0.25)
+    retriever = Retriever(PlaneEncoder(), hybrid=None, user_weight=0.25)
     retriever.upsert([Item("left", "-30"), Item("right", "30"), Item("seen", "90")])
     retriever.record([Event("u", "seen", "purchase", NOW - DAY)])
     assert retriever.search("0", now=NOW)[0].explain.keys() == {"similarity"}
@@ -65,7 +68,7 @@ def test_a_user_pulls_the_query_and_explain_says_how_much():
 
 def test_events_after_now_are_invisible():
     """The planted leak: an event one second ahead must change nothing."""
-    retriever = Retriever(PlaneEncoder())
+    retriever = Retriever(PlaneEncoder(), hybrid=None)
     retriever.upsert([Item(str(angle), str(angle)) for angle in range(0, 90, 10)])
     retriever.record([Event("u", "0", "purchase", NOW)])
     before = (retriever.recommend("u", now=NOW), retriever.search("45", user="u", now=NOW))
@@ -75,7 +78,7 @@ def test_events_after_now_are_invisible():
 
 
 def test_recommend_without_history_follows_everybody():
-    retriever = Retriever(PlaneEncoder())
+    retriever = Retriever(PlaneEncoder(), hybrid=None)
     retriever.upsert([Item(str(angle), str(angle)) for angle in range(0, 90, 10)])
     retriever.record([Event("other", "30", "purchase", NOW)])
     assert retriever.recommend("nobody", k=1, now=NOW)[0].id == "30"
@@ -84,7 +87,7 @@ def test_recommend_without_history_follows_everybody():
 
 
 def test_deleted_items_leave_histories_usable():
-    retriever = Retriever(PlaneEncoder())
+    retriever = Retriever(PlaneEncoder(), hybrid=None)
     retriever.upsert([Item("10", "10"), Item("80", "80"), Item("12", "12")])
     retriever.record([Event("u", "10", "view", NOW), Event("u", "80", "purchase", NOW)])
     retriever.delete(["80"])
@@ -92,7 +95,7 @@ def test_deleted_items_leave_histories_usable():
 
 
 def test_similar_leaves_the_item_out_and_filters():
-    retriever = Retriever(PlaneEncoder())
+    retriever = Retriever(PlaneEncoder(), hybrid=None)
     retriever.upsert(
         [Item(str(angle), str(angle), attributes={"even": angle % 20 == 0}) for angle in range(0, 60, 10)]
     )

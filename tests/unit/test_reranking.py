@@ -29,7 +29,7 @@ class ByText:
 
 def shop(count=40, **parts):
     """Item "7" lies seven degrees from the query "0"."""
-    retriever = Retriever(PlaneEncoder(), **parts)
+    retriever = Retriever(PlaneEncoder(), hybrid=None, **parts)
     retriever.upsert(
         [Item(str(angle), str(angle), time=NOW - timedelta(days=angle)) for angle in range(count)]
     )

@@ -54,7 +54,11 @@ QUERIES = {"q": Query("0 0 red")}
 @pytest.fixture
 def retriever() -> Retriever:
     retriever = Retriever(
-        TwoPartEncoder(), OverlapReranker(), Decay.half_life(days=100, weight=0.9), relevance_weight=0.99
+        TwoPartEncoder(),
+        OverlapReranker(),
+        Decay.half_life(days=100, weight=0.9),
+        hybrid=None,
+        relevance_weight=0.99,
     )
     retriever.upsert(ITEMS)
     return retriever
@@ -119,7 +123,7 @@ def test_a_modality_alone_explains_itself_and_finds_nothing_where_the_query_lack
 
 
 def test_a_plain_retriever_has_the_one_stage():
-    plain = Retriever(HashEncoder())
+    plain = Retriever(HashEncoder(), hybrid=None)
     assert list(stages_of(plain)) == ["recall"]
     plain.upsert([Item("a", "red lamp"), Item("b", "blue chair")])
     found = evaluate(plain, {"q": Query("red lamp")}, {"q": {"a": 2}}, relevant=2)

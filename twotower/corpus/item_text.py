@@ -7,6 +7,9 @@ from dataclasses import dataclass, replace
 
 from twotower.types import AttributeValue, Item
 
+# What shoppers type: queries by brand or colour find more, and those without lose nothing that could be measured.
+DEFAULT_SEARCHABLE = ("brand", "category", "color", "colour")
+
 
 @dataclass(frozen=True, slots=True)
 class ItemText:
@@ -17,15 +20,17 @@ class ItemText:
             title or description already contain is not repeated.
     """
 
-    attributes: tuple[str, ...] = ()
+    attributes: tuple[str, ...] = DEFAULT_SEARCHABLE
 
     @classmethod
-    def of(cls, searchable: Sequence[str]) -> ItemText:
-        """With these attributes.
+    def of(cls, searchable: Sequence[str] | None) -> ItemText:
+        """With these attributes; None is the default ones.
 
         Raises:
             ValueError: they are not names of attributes.
         """
+        if searchable is None:
+            return cls()
         if isinstance(searchable, str):
             raise ValueError(f"searchable takes a list of attributes: pass ['{searchable}']")
         if any(not isinstance(name, str) or not name for name in searchable):

@@ -44,7 +44,7 @@ def read_queries(folder: Path) -> dict[str, Query]:
         if query_id in queries:
             raise row.error("_id", f"the query {query_id!r} occurs twice: keep one of them")
         query = Query(text(row, "text"), image_path(row, home))
-        if not query and query.image is None:
+        if query.kind == "nothing":
             raise row.error("text", "the query has neither text nor an image: give one")
         queries[query_id] = query
     return queries

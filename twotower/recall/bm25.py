@@ -24,8 +24,8 @@ from twotower.types import Item, Scores
 TextOf: TypeAlias = Callable[[Item], str]
 """What of an item is searched by words."""
 
-K1 = 1.2  # how soon repetitions of a word stop adding to the score
-B = 0.75  # how much long texts are penalised
+K1 = 0.6  # how soon repetitions of a word stop adding to the score
+B = 0.5  # how much long texts are penalised
 
 
 @dataclass(frozen=True)

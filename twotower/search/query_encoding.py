@@ -23,7 +23,7 @@ class EncodedQueries(NamedTuple):
         texts: the words of each; "" where there are none.
         vectors: float32 of shape (q, dim), rows of unit length; a row of zeros where nothing is known.
         users: the part of `vectors` that comes from users' histories, same shape; None without users.
-        readable: bool of shape (q,), whether the encoder understands the words; None where it cannot tell.
+        readable: bool of shape (q,), whether the encoder understands the query; None where it cannot tell.
     """
 
     texts: Sequence[str]
@@ -81,9 +81,12 @@ class QueryEncoder:
             QueryError: a query has neither words nor a photo nor a user.
         """
         texts = [query.text.strip() for query in queries]
-        rows = [row for row, query in enumerate(queries) if texts[row] or query.image is not None]
-        if any(history is None for row, history in enumerate(histories) if row not in rows):
-            raise QueryError("the query is empty: pass words, an image or a user")
+        rows = []
+        for row, (query, history) in enumerate(zip(queries, histories, strict=True)):
+            if texts[row] or query.image is not None:
+                rows.append(row)
+            elif history is None:
+                raise QueryError("the query is empty: pass words, an image or a user")
         vectors = self._vectors([queries[row] for row in rows])
         if len(rows) < len(queries):
             sparse = np.zeros((len(queries), self.encoder.dim), dtype=np.float32)
@@ -92,7 +95,7 @@ class QueryEncoder:
         users = None
         if any(history is not None for history in histories):
             vectors, users = self._with_users(vectors, histories, now)
-        return EncodedQueries(texts, vectors, users, self._readable(texts))
+        return EncodedQueries(texts, vectors, users, self._readable(texts, queries))
 
     def encode_user(self, history: UserHistory, now: datetime) -> EncodedQueries | None:
         """A user without a query; None where nothing in the history counts."""
@@ -124,8 +127,12 @@ class QueryEncoder:
             )
         return unit_rows(raw, rows=len(queries), dim=self.encoder.dim, source="encode_queries")
 
-    def _readable(self, texts: Sequence[str]) -> NDArray[np.bool_] | None:
-        return self.encoder.readable(texts) if isinstance(self.encoder, TextReader) else None
+    def _readable(self, texts: Sequence[str], queries: Sequence[Query]) -> NDArray[np.bool_] | None:
+        """Whether each vector means something: its words are understood, or there is a photo to go by."""
+        if not isinstance(self.encoder, TextReader):
+            return None
+        with_photo = np.fromiter((query.image is not None for query in queries), np.bool_, len(queries))
+        return np.logical_or(self.encoder.readable(texts), with_photo)
 
     def _with_users(
         self, vectors: Vectors, histories: Sequence[UserHistory | None], now: datetime

@@ -42,7 +42,7 @@ class Ranking:
         relevance_weight: in [0, 1].
         text_of: what the reranker reads of an item.
         blocks: columns of the vectors by name, to take a similarity apart.
-        modality: the one block whose similarity counts; None for all of them.
+        modality: the one block of the vectors to recall by, without `hybrid`; None for all of them.
         hybrid: how a query's words find items besides its vector; None recalls by vectors alone.
 
     Raises:
@@ -135,7 +135,7 @@ class Ranking:
         *,
         worded: bool,
     ) -> list[Candidates]:
-        if worded and self.hybrid is not None:
+        if worded and self.hybrid is not None and self.modality is None:
             return hybrid_candidates(
                 snapshot, queries, depth, fusion=self.hybrid, allowed=allowed, freshness=freshness
             )
