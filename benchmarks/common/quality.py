@@ -14,6 +14,8 @@ from twotower.evaluation import compare_all, evaluate_run, mean_interval, query_
 from twotower.evaluation.metrics import Counting, Qrels, Run
 
 NDCG = "ndcg@10"
+DEPTH = 100  # hits of each query
+LEAST_JUDGED = 3  # items of a query, where only those are ranked: fewer leave little to order
 METRICS = (NDCG, "judged@10", "mrr@10", "hr@10", "recall@100")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias, TypeVar
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,13 @@ from tqdm.auto import trange
 from benchmarks.common.contract import Spread
 
 Input = TypeVar("Input")
+Given = ParamSpec("Given")
+Found = TypeVar("Found")
 Clock: TypeAlias = Callable[[], float]
 Seconds: TypeAlias = NDArray[np.float64]
 REPETITIONS = 5
 OURS = "twotower"  # the names of our systems start with this
+SENTENCE_TRANSFORMERS = "sentence-transformers"
 
 
 def interleaved(
@@ -134,6 +137,21 @@ def ratios(
     return {
         f"{own} / {peer} : {measure}": compare(seconds[own], seconds[peer]) for own in ours for peer in peers
     }
+
+
+def synchronised(call: Callable[Given, Found], device: str) -> Callable[Given, Found]:
+    """The call, which on a GPU returns only when the GPU is done, so that the clock is read after the work."""
+    if not device.startswith("cuda"):
+        return call
+
+    def done(*given: Any, **named: Any) -> Found:
+        import torch
+
+        found = call(*given, **named)
+        torch.cuda.synchronize(device)
+        return found
+
+    return done
 
 
 def _progress(repetitions: int) -> trange:

@@ -29,7 +29,7 @@ from benchmarks.common.machine import ROOT
 from benchmarks.crash.check import check
 from benchmarks.crash.contents import Contents, Faults
 from benchmarks.crash.journal import read_journal
-from benchmarks.crash.worker import DIM, EXACT_UP_TO, KINDS, OPENED, open_store
+from benchmarks.crash.worker import DIGEST_DIM, EXACT_UP_TO, OPENED, OPERATIONS, open_store
 from twotower.store.folder import is_store
 
 LONGEST_S = 0.3  # of work before a kill
@@ -87,8 +87,8 @@ def run(options: argparse.Namespace) -> Result:
     tally = crash(planned(folder, kills, options.seed))
     shutil.rmtree(folder)
     metrics = {"kills": kills, "operations": tally.operations.total(), **asdict(tally.faults)}
-    metrics |= {f"interrupted_{kind}": tally.interrupted[kind] for kind in (*KINDS, NOTHING)}
-    row = Row("twotower", {"dim": DIM, "exact_up_to": EXACT_UP_TO}, metrics)
+    metrics |= {f"interrupted_{kind}": tally.interrupted[kind] for kind in (*OPERATIONS, NOTHING)}
+    row = Row("twotower", {"dim": DIGEST_DIM, "exact_up_to": EXACT_UP_TO}, metrics)
     return Result("crash", options.seed, [row], headline=_headline(kills, tally))
 
 

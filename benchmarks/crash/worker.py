@@ -22,12 +22,12 @@ from twotower.recall.vectors.policy import IndexPolicy
 from twotower.store.folder import is_store
 from twotower.types import Event, Item, Query
 
-DIM = 32
+DIGEST_DIM = 32
 EXACT_UP_TO = 60  # so low that graphs, merges and generations happen all the time
 IDS = 600  # upserts and deletes draw from the same ids, so about half of them exist
 USERS = 50
-BATCH = 20
-KINDS = ("create", "open", "upsert", "delete", "record", "checkpoint", "compact", "reopen")
+MOST_IDS = 20
+OPERATIONS = ("create", "open", "upsert", "delete", "record", "checkpoint", "compact", "reopen")
 BEGINS, OPENED = "begins", "opened"
 Plan: TypeAlias = tuple[Operation, Callable[[], object]]
 
@@ -35,7 +35,7 @@ Plan: TypeAlias = tuple[Operation, Callable[[], object]]
 class DigestEncoder:
     """A text's vector is its SHA-256: no two are alike, and all are quick."""
 
-    dim = DIM
+    dim = DIGEST_DIM
 
     def encode_items(self, items: Sequence[Item], /) -> NDArray[np.float32]:
         """See `Encoder.encode_items`."""
@@ -48,7 +48,7 @@ class DigestEncoder:
 
 def _digests(texts: Sequence[str]) -> NDArray[np.float32]:
     whole = b"".join(sha256(text.encode()).digest() for text in texts)
-    return np.frombuffer(whole, dtype=np.uint8).reshape(-1, DIM).astype(np.float32) - 127.5
+    return np.frombuffer(whole, dtype=np.uint8).reshape(-1, DIGEST_DIM).astype(np.float32) - 127.5
 
 
 def open_store(folder: Path, *, read_only: bool = False) -> Retriever:
@@ -133,7 +133,7 @@ class Worker:
         return Operation("reopen"), act
 
     def _ids(self) -> list[str]:
-        numbers = self._random.sample(range(IDS), self._random.randint(1, BATCH))
+        numbers = self._random.sample(range(IDS), self._random.randint(1, MOST_IDS))
         return [f"item-{number}" for number in numbers]
 
 

@@ -22,7 +22,6 @@ from benchmarks.common.arguments import add_device, add_models
 from benchmarks.common.contract import Parameter, Result, Row, Spread
 from benchmarks.common.data import Dataset, read_dataset
 from benchmarks.common.equal_work import cosines, require_equal_vectors
-from benchmarks.common.flops import Ceiling, bert_flops, counted_flops, matmul_ceiling, synchronised
 from benchmarks.common.machine import peak_rss_mb
 from benchmarks.common.texts import (
     MIXES,
@@ -34,7 +33,7 @@ from benchmarks.common.texts import (
     item_texts,
     words_of,
 )
-from benchmarks.common.timing import OURS, Clock
+from benchmarks.common.timing import OURS, SENTENCE_TRANSFORMERS, Clock, synchronised
 from benchmarks.encode.photos import photo_sets
 from multimodal.images import load_image
 
@@ -42,13 +41,12 @@ if TYPE_CHECKING:
     from multimodal import ClipEncoder
 
 Encode: TypeAlias = Callable[[], NDArray[np.float32]]
-PEER = "sentence-transformers"
 TOKENS, QUICK_TOKENS = 15_000, 120
 PHOTOS, QUICK_PHOTOS = 128, 3
 
 
 @dataclass(frozen=True, slots=True)
-class System:
+class EncodingSystem:
     """An encoder to measure on inputs that it holds.
 
     Args:
@@ -91,7 +89,7 @@ def run(options: argparse.Namespace) -> Result:
     )
     result.headline = (
         f"Over the same weights on {options.device} twotower encodes "
-        f"{result.ratios[f'{OURS} / {PEER} : texts_per_s mixed']} times as many texts a second as "
+        f"{result.ratios[f'{OURS} / {SENTENCE_TRANSFORMERS} : texts_per_s mixed']} times as many texts a second as "
         f"sentence-transformers, {photos} as open_clip."
     )
     return result
@@ -99,14 +97,12 @@ def run(options: argparse.Namespace) -> Result:
 
 def measure(
     result: Result,
-    systems: Mapping[str, System],
+    systems: Mapping[str, EncodingSystem],
     reference: str,
     count: int,
     metric: str,
     label: str,
     params: Mapping[str, Parameter],
-    flops: float | None,
-    ceiling: Ceiling,
     *,
     clock: Clock = time.perf_counter,
 ) -> None:
@@ -120,8 +116,6 @@ def measure(
         metric: "texts_per_s" or "images_per_s".
         label: names the inputs in a ratio.
         params: of every row.
-        flops: of one call, None where unknown.
-        ceiling: takes its turn among the systems.
         clock: a monotonic clock, in seconds.
 
     Raises:
@@ -131,13 +125,10 @@ def measure(
     for name, system in systems.items():
         if system.exact:
             require_equal_vectors(vectors[reference], vectors[name], name)
-    calls: dict[str, Callable[[], object]] = {name: system.encode for name, system in systems.items()}
-    seconds = timing.interleaved({**calls, "matmul": ceiling.multiply}, warm_up=0, clock=clock)
-    matmul = seconds.pop("matmul")
-    result.rows.append(ceiling.row(matmul, params))
+    calls = {name: system.encode for name, system in systems.items()}
+    seconds = timing.interleaved(calls, warm_up=0, clock=clock)
     for name, system in systems.items():
         metrics: dict[str, float | Spread] = {metric: timing.rate(seconds[name], count)}
-        metrics |= ceiling.shares(flops, seconds[name], matmul)
         if name != reference:
             metrics["min_cosine"] = float(cosines(vectors[reference], vectors[name]).min())
         result.rows.append(Row(name, {**system.params, **params}, metrics))
@@ -151,7 +142,7 @@ def measure_texts(result: Result, options: argparse.Namespace, data: Dataset | N
     ours = models.text_encoder(options)
     peer: Any = SentenceTransformer(models.text_model(options), device=options.device, local_files_only=True)
     max_length = int(peer.max_seq_length)
-    ceiling = matmul_ceiling(options.device, peer.dtype, quick=options.quick)
+    dtype = str(peer.dtype).removeprefix("torch.")
     tokens = options.tokens or (QUICK_TOKENS if options.quick else TOKENS)
     # With the document prompt if the model has one, as ours; ours also brings texts to Unicode form NFKC.
     theirs = partial(peer.encode_document, normalize_embeddings=True, show_progress_bar=False)
@@ -161,19 +152,21 @@ def measure_texts(result: Result, options: argparse.Namespace, data: Dataset | N
         texts, lengths = _draw(mix, words, data, tokens, peer.tokenizer, max_length, rng)
         calls = {
             OURS: (ours.batch_size, partial(ours.encode_documents, texts)),
-            PEER: (ours.batch_size, partial(theirs, texts, batch_size=ours.batch_size)),
-            f"{PEER} batch_size=32": (32, partial(theirs, texts, batch_size=32)),  # its default
+            SENTENCE_TRANSFORMERS: (ours.batch_size, partial(theirs, texts, batch_size=ours.batch_size)),
+            f"{SENTENCE_TRANSFORMERS} batch_size=32": (
+                32,
+                partial(theirs, texts, batch_size=32),
+            ),  # its default
         }
         systems = {
-            name: System(synchronised(call, options.device), {"batch_size": size})
+            name: EncodingSystem(synchronised(call, options.device), {"batch_size": size})
             for name, (size, call) in calls.items()
         }
         params = {
-            "max_length": max_length, "dtype": ceiling.dtype, "device": options.device, "mix": mix,
+            "max_length": max_length, "dtype": dtype, "device": options.device, "mix": mix,
             "texts": len(texts), "mean_tokens": round(float(lengths.mean()), 1),
         }  # fmt: skip
-        flops = bert_flops(peer[0].auto_model.config, lengths, labels=0)
-        measure(result, systems, PEER, len(texts), "texts_per_s", mix, params, flops, ceiling)
+        measure(result, systems, SENTENCE_TRANSFORMERS, len(texts), "texts_per_s", mix, params)
 
 
 def measure_photos(result: Result, options: argparse.Namespace, data: Dataset | None) -> None:
@@ -185,10 +178,8 @@ def measure_photos(result: Result, options: argparse.Namespace, data: Dataset | 
         ours.architecture, ours.pretrained, device=options.device
     )
     model.eval()
-    weight = next(model.parameters())
-    side = np.broadcast_to(model.visual.image_size, 2).tolist()
-    flops = counted_flops(lambda: model.encode_image(weight.new_zeros((1, 3, *side))))
-    ceiling = matmul_ceiling(options.device, weight.dtype, quick=options.quick)
+    dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
+    side = int(np.max(model.visual.image_size))
     count = options.photos or (QUICK_PHOTOS if options.quick else PHOTOS)
     rng = np.random.default_rng(options.seed)
     with TemporaryDirectory(prefix="twotower-photos-") as folder:
@@ -197,11 +188,10 @@ def measure_photos(result: Result, options: argparse.Namespace, data: Dataset | 
             systems = _photo_systems(ours, model, preprocess, files, options.device)
             kilobytes = float(np.mean([file.stat().st_size for file in files])) / 1000
             params = {
-                "photos": label, "count": len(files), "input_size": side[0], "mean_kb": round(kilobytes, 1),
-                "batch_size": ours.batch_size, "dtype": ceiling.dtype, "device": options.device,
+                "photos": label, "count": len(files), "input_size": side, "mean_kb": round(kilobytes, 1),
+                "batch_size": ours.batch_size, "dtype": dtype, "device": options.device,
             }  # fmt: skip
-            total = flops * len(files)
-            measure(result, systems, "open_clip", len(files), "images_per_s", label, params, total, ceiling)
+            measure(result, systems, "open_clip", len(files), "images_per_s", label, params)
 
 
 def _draw(
@@ -227,7 +217,7 @@ def _draw(
 
 def _photo_systems(
     ours: ClipEncoder, model: Any, preprocess: Callable[[Any], Any], files: list[Path], device: str
-) -> dict[str, System]:
+) -> dict[str, EncodingSystem]:
     """From files to vectors.
 
     Ours, `load` then `encode_images`, has the JPEG decoder skip detail and shrinks the photo to twice the model's
@@ -256,7 +246,7 @@ def _photo_systems(
         return np.concatenate(rows)
 
     return {
-        OURS: System(synchronised(shrunk, device), {"pixels": "shrunk first"}, exact=False),
-        f"{OURS} all-pixels": System(synchronised(all_pixels, device), {"pixels": "all"}),
-        "open_clip": System(synchronised(straight, device), {"pixels": "all"}),
+        OURS: EncodingSystem(synchronised(shrunk, device), {"pixels": "shrunk first"}, exact=False),
+        f"{OURS} all-pixels": EncodingSystem(synchronised(all_pixels, device), {"pixels": "all"}),
+        "open_clip": EncodingSystem(synchronised(straight, device), {"pixels": "all"}),
     }

@@ -39,7 +39,7 @@ from benchmarks.ingest.write_while_searching import Mixed, Round, write_while_se
 from twotower.recall.selection import Rows
 from twotower.recall.vectors.policy import EXACT_UP_TO
 
-QUERIES = 200
+QUERY_COUNT = 200
 LOCKED = 64  # items that hnswlib adds while searches wait for it
 
 
@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> Result:
     workload = QUICK if options.quick else FULL
     size = options.size or (1_000 if options.quick else 100_000)
     reserve = timing.REPETITIONS * workload.rounds * workload.chunk // 2  # new items of the mixed part
-    points = clustered(size + reserve, QUERIES, seed=options.seed)
+    points = clustered(size + reserve, QUERY_COUNT, seed=options.seed)
     items = list(make_items(buckets(points.size, options.seed)))
     ours = retriever_store(points.table, items, exact_up_to=workload.exact_up_to)
     hnswlib = partial(hnswlib_store, points.table, items, threads=options.threads, seed=options.seed)

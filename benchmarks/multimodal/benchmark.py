@@ -15,6 +15,7 @@ from benchmarks.common import arguments, models
 from benchmarks.common.contract import Parameter, Result
 from benchmarks.common.data import read_dataset
 from benchmarks.common.quality import (
+    DEPTH,
     NDCG,
     counting_of,
     quality_ratios,
@@ -30,9 +31,8 @@ from twotower.evaluation.metrics import Run
 from twotower.evaluation.slices import has_image, has_text
 from twotower.presets import IMAGE_WEIGHT, TEXT_WEIGHT
 
-DEPTH = 100
-QUICK_QUERIES, QUICK_ITEMS = 30, 300
-OURS, PEERS = ("text", "image", "concat"), ("mean", "bm25")
+QUICK_LIMITS = {"limit": 30, "corpus_limit": 300}
+FUSIONS, RIVALS = ("text", "image", "concat"), ("mean", "bm25")
 Systems: TypeAlias = dict[str, tuple[DualEncoder, dict[str, Parameter]]]
 
 
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Result:
     """Search under three conditions with every system."""
-    limits = {"limit": QUICK_QUERIES, "corpus_limit": QUICK_ITEMS} if options.quick else {}
+    limits = QUICK_LIMITS if options.quick else {}
     data = read_dataset(options.data, options.split, where=options.where, **limits)
     counting, seed = counting_of(options), options.seed
     shared = shared_params(data, options) | {
@@ -69,14 +69,14 @@ def run(options: argparse.Namespace) -> Result:
             name: {**shared, "condition": condition, **(systems[name][1] if name in systems else {})}
             for name in runs
         }
-        for row in quality_rows(runs, params, data.qrels, counting, baseline=PEERS[0], seed=seed):
+        for row in quality_rows(runs, params, data.qrels, counting, baseline=RIVALS[0], seed=seed):
             metrics = dict(row.metrics)
             for label in (has_image, has_text):
                 slices = evaluate_item_slices(runs[row.system], data.qrels, items, label, [NDCG], **counting)
                 metrics |= {f"{NDCG} {part}": means[NDCG] for part, means in slices.items()}
             result.rows.append(replace(row, metrics=metrics))
         result.ratios |= quality_ratios(
-            runs, product(OURS, PEERS), data.qrels, counting, note=condition, seed=seed
+            runs, product(FUSIONS, RIVALS), data.qrels, counting, note=condition, seed=seed
         )
     # A CLIP that sees little makes the first of these ratios large, so BM25 stands beside it.
     names = [name for name in result.ratios if name.startswith("concat") and "complete" in name]

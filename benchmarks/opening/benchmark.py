@@ -21,14 +21,13 @@ from tqdm.auto import tqdm, trange
 
 from benchmarks.common.contract import Result, Row, Spread
 from benchmarks.common.machine import ROOT, scratch_folder
-from benchmarks.common.timing import REPETITIONS, rotated
+from benchmarks.common.timing import OURS, REPETITIONS, rotated
 from benchmarks.common.vectors import DIM, K, LookupEncoder, buckets, clustered, exact, make_items
 from twotower import Retriever
 from twotower.recall.vectors.policy import BESIDE, CODES_ABOVE, IndexPolicy, estimate_bytes
 
-KINDS = ("graph", "graph-8bit", "ivf-pq", "ivf-rabitq")
-QUERIES, QUICK_QUERIES = 500, 50
-OURS, RAW = "twotower", "faiss"
+INDEX_KINDS = ("graph", "graph-8bit", "ivf-pq", "ivf-rabitq")
+RAW = "faiss"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,9 +39,9 @@ def run(options: argparse.Namespace) -> Result:
     """Build a store for each kind of index, then open them in turns."""
     size = options.size or (CODES_ABOVE + 1_000 if options.quick else 1_000_000)
     folder = scratch_folder("opening")
-    _build(folder, size, QUICK_QUERIES if options.quick else QUERIES, seed=options.seed)
+    _build(folder, size, 50 if options.quick else 500, seed=options.seed)
     measured: defaultdict[tuple[str, str], list[Mapping[str, float]]] = defaultdict(list)
-    turns = list(product((OURS, RAW), KINDS))
+    turns = list(product((OURS, RAW), INDEX_KINDS))
     repetitions = 2 if options.quick else REPETITIONS
     for turn in trange(repetitions, desc="opening", unit="repetition", disable=None, leave=False):
         for system, kind in rotated(turns, turn):
@@ -51,7 +50,7 @@ def run(options: argparse.Namespace) -> Result:
     for (system, kind), found in measured.items():
         metrics = {name: Spread.of([each[name] for each in found]) for name in found[0]}
         result.rows.append(Row(system, {"n": size, "dim": DIM, "k": K, "index": kind}, metrics))
-    for kind, name in product(KINDS, ("open_s", "held_mb")):
+    for kind, name in product(INDEX_KINDS, ("open_s", "held_mb")):
         ours, raw = (np.array([each[name] for each in measured[system, kind]]) for system in (OURS, RAW))
         result.ratios[f"{OURS} / {RAW} : {name} n={size} {kind}"] = Spread.of(ours / raw)
     result.headline = _headline(size, measured[OURS, "graph"], result)
@@ -63,7 +62,7 @@ def _build(folder: Path, size: int, queries: int, *, seed: int) -> None:
     points = clustered(size, queries, seed=seed)
     np.save(folder / "table.npy", points.table)
     np.save(folder / "truth.npy", exact(points.items, points.queries, K))
-    for kind in tqdm(KINDS, desc="building", unit="index", disable=None, leave=False):
+    for kind in tqdm(INDEX_KINDS, desc="building", unit="index", disable=None, leave=False):
         memory = estimate_bytes(kind, size, DIM) + estimate_bytes("graph", int(BESIDE * size), DIM)
         policy = IndexPolicy(memory_bytes=memory, exact_up_to=0)  # too little for the kind before it
         encoder = LookupEncoder(points.table)

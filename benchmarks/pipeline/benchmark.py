@@ -10,19 +10,17 @@ from benchmarks.common import arguments, models, timing
 from benchmarks.common.contract import Parameter, Result, Row
 from benchmarks.common.data import Dataset, read_dataset
 from benchmarks.common.machine import peak_rss_mb
-from benchmarks.common.quality import NDCG, counting_of, quality_ratios
+from benchmarks.common.quality import DEPTH, NDCG, counting_of, quality_ratios
 from benchmarks.common.straight_recipe import StraightRecipe
-from benchmarks.common.timing import OURS
+from benchmarks.common.timing import OURS, SENTENCE_TRANSFORMERS
 from multimodal.text.normalization import normalize_text
 from rerank import CrossEncoderReranker
 from twotower import Convex, Retriever
 from twotower.evaluation import evaluate_run, search_run
 from twotower.evaluation.metrics import Run
 
-DEPTH = 100
-PEER = "sentence-transformers"
 EQUAL = 0.002  # of nDCG@10: near-ties between float32 scores may swap two products
-QUICK_QUERIES, QUICK_ITEMS, QUICK_DEPTH = 3, 200, 8
+QUICK_COUNT, QUICK_CORPUS, QUICK_DEPTH = 3, 200, 8
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,8 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Result:
     """Time whole searches of both systems in turns, one query at a time and all in one call."""
-    count, depth = (QUICK_QUERIES, QUICK_DEPTH) if options.quick else (options.queries, DEPTH)
-    corpus_limit = QUICK_ITEMS if options.quick else None
+    count, depth = (QUICK_COUNT, QUICK_DEPTH) if options.quick else (options.queries, DEPTH)
+    corpus_limit = QUICK_CORPUS if options.quick else None
     data = read_dataset(
         options.data, options.split, where=options.where, limit=count, corpus_limit=corpus_limit
     )
@@ -57,23 +55,23 @@ def run(options: argparse.Namespace) -> Result:
 
     ours = {OURS: retriever} | faster_variants(retriever, options)
     runs: dict[str, Run] = {name: search_run(each, data.queries, depth) for name, each in ours.items()}
-    runs[PEER] = recipe.run(queries, depth)
+    runs[SENTENCE_TRANSFORMERS] = recipe.run(queries, depth)
     counting = counting_of(options)
     qualities = {
         name: evaluate_run(found, data.qrels, [NDCG, "judged@10"], **counting) for name, found in runs.items()
     }
-    require_equal_quality({name: qualities[name] for name in (OURS, PEER)})
+    require_equal_quality({name: qualities[name] for name in (OURS, SENTENCE_TRANSFORMERS)})
 
     words = list(queries.values())
     single = timing.interleaved_calls(
         {name: partial(each.search, k=depth) for name, each in ours.items()}
-        | {PEER: lambda query: recipe.search(query, depth)},
+        | {SENTENCE_TRANSFORMERS: lambda query: recipe.search(query, depth)},
         words,
         warm_up=2,
     )
     batch = timing.interleaved(
         {name: partial(each.search_batch, words, depth) for name, each in ours.items()}
-        | {PEER: lambda: recipe.search_all(words, depth)}
+        | {SENTENCE_TRANSFORMERS: lambda: recipe.search_all(words, depth)}
     )
     shared: dict[str, Parameter] = {
         "data": "sample shop" if options.data is None else data.folder.name,
@@ -98,11 +96,11 @@ def run(options: argparse.Namespace) -> Result:
     for percent in (50, 95, 99):
         compare = partial(timing.time_ratio, percent=percent)
         result.ratios |= timing.ratios(f"p{percent}_ms single", single, compare)
-    faster = [(name, PEER) for name in ours if name != OURS]
+    faster = [(name, SENTENCE_TRANSFORMERS) for name in ours if name != OURS]
     result.ratios |= quality_ratios(runs, faster, data.qrels, counting)
-    p50 = result.ratios[f"{OURS} / {PEER} : p50_ms single"]
+    p50 = result.ratios[f"{OURS} / {SENTENCE_TRANSFORMERS} : p50_ms single"]
     result.headline = (
-        f"{OURS} / {PEER} : p50_ms single: {p50} over {p50.n} repetitions, below 1 is faster, "
+        f"{OURS} / {SENTENCE_TRANSFORMERS} : p50_ms single: {p50} over {p50.n} repetitions, below 1 is faster, "
         f"at equal {NDCG}."
     )
     return result
@@ -153,7 +151,7 @@ def require_equal_quality(qualities: Mapping[str, Mapping[str, float]]) -> None:
 
 def _reading(system: str, options: argparse.Namespace) -> dict[str, Parameter]:
     """The parameters of a system's reranking."""
-    if system in (OURS, PEER):
+    if system in (OURS, SENTENCE_TRANSFORMERS):
         return {"precision": "float32"}
     backend: dict[str, Parameter] = {"backend": options.backend or "torch"}
     if system != f"{OURS} cascade":

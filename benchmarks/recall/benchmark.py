@@ -39,12 +39,12 @@ from benchmarks.common.vectors import (
 from benchmarks.recall.ours import build_retriever, index_alone, index_of, whole_retriever
 from benchmarks.recall.peers import hnswlib_graph, usearch_graph
 from benchmarks.recall.raw_faiss import faiss_array, faiss_walk, raw_faiss
-from benchmarks.recall.system import ALL, Share, System
+from benchmarks.recall.system import ALL, Share, VectorSearch
 from benchmarks.recall.threads import answer_in_threads
 from twotower.recall.selection import Rows
 from twotower.recall.vectors.policy import EXACT_UP_TO
 
-BATCH = 256
+QUERIES_A_CALL = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def measure_size(result: Result, size: int, effort: Effort, *, threads: int) -> 
 
 def build_systems(
     result: Result, points: Points, bucket: NDArray[np.int64], effort: Effort, *, threads: int
-) -> list[System]:
+) -> list[VectorSearch]:
     """Every system; ours first, so that its peak of memory includes no peer, then what shares its index."""
     params = {"mode": "build", "threads": threads}
     bar = tqdm(desc=f"building, {points.size:,} vectors", unit="index", disable=None, leave=False)
@@ -139,7 +139,7 @@ def build_systems(
 
 def measure_single(
     result: Result,
-    systems: Sequence[System],
+    systems: Sequence[VectorSearch],
     truth: Rows,
     size: int,
     share: Share,
@@ -174,7 +174,7 @@ def measure_single(
 
 def measure_batch(
     result: Result,
-    systems: Sequence[System],
+    systems: Sequence[VectorSearch],
     truth: Rows,
     size: int,
     threads: int,
@@ -183,9 +183,12 @@ def measure_batch(
 ) -> None:
     """Many queries a call; every library may use all threads."""
     able = {system.name: system for system in systems if system.batch is not None}
-    parts = [slice(start, min(start + BATCH, len(truth))) for start in range(0, len(truth), BATCH)]
+    parts = [
+        slice(start, min(start + QUERIES_A_CALL, len(truth)))
+        for start in range(0, len(truth), QUERIES_A_CALL)
+    ]
 
-    def all_parts(system: System) -> list[Any]:
+    def all_parts(system: VectorSearch) -> list[Any]:
         return [system.batch(part) for part in parts]  # type: ignore[misc]  # able ones have it
 
     calls = {name: partial(all_parts, system) for name, system in able.items()}
@@ -202,13 +205,18 @@ def measure_batch(
         }
         for name, rows in found.items()
     }
-    params = {"mode": "batch", "batch": BATCH, "threads": threads}
+    params = {"mode": "batch", "batch": QUERIES_A_CALL, "threads": threads}
     result.rows += _rows(able.values(), size, params, metrics)
     result.ratios |= _ratios(f"queries_per_s n={size} batch", seconds, timing.rate_ratio)
 
 
 def measure_two_threads(
-    result: Result, systems: Sequence[System], truth: Rows, size: int, *, clock: Clock = time.perf_counter
+    result: Result,
+    systems: Sequence[VectorSearch],
+    truth: Rows,
+    size: int,
+    *,
+    clock: Clock = time.perf_counter,
 ) -> None:
     """Two Python threads that send single queries, and one that sends them all; one OpenMP thread in each."""
     able = {system.name: system for system in systems if ALL in system.searches}
@@ -242,14 +250,14 @@ def _cost(held: float, start: float) -> dict[str, float | Spread]:
     }
 
 
-def _first_filter_ms(system: System) -> Spread:
+def _first_filter_ms(system: VectorSearch) -> Spread:
     """The first search that reads an attribute, which builds the attribute's column."""
     start = time.perf_counter()
     system.searches[SELECTIVITIES[0]](0)
     return Spread.of([1000 * (time.perf_counter() - start)])
 
 
-def _recall(system: System, call: Callable[[int], Any], truth: Rows) -> float:
+def _recall(system: VectorSearch, call: Callable[[int], Any], truth: Rows) -> float:
     """Recall of the calls that were timed, over the same inputs, after the clock has stopped."""
     return recall_at_k([system.rows(call(row))[0] for row in range(len(truth))], truth)
 
@@ -267,7 +275,10 @@ def _ratios(
 
 
 def _rows(
-    systems: Iterable[System], size: int, params: Mapping[str, Parameter], metrics: Mapping[str, Metrics]
+    systems: Iterable[VectorSearch],
+    size: int,
+    params: Mapping[str, Parameter],
+    metrics: Mapping[str, Metrics],
 ) -> list[Row]:
     shared = {"n": size, "dim": DIM, "k": K}
     return [

@@ -19,7 +19,7 @@ from benchmarks.common.vectors import (
     graph_depths,
     make_items,
 )
-from benchmarks.recall.system import ALL, Share, System, faiss_rows
+from benchmarks.recall.system import ALL, Share, VectorSearch, faiss_rows
 from twotower import IndexPolicy, Retriever
 from twotower.recall.selection import Selection
 from twotower.recall.vectors.graph import LINKS, GraphIndex
@@ -35,7 +35,7 @@ def build_retriever(points: Points, bucket: NDArray[np.int64], exact_up_to: int)
     return retriever
 
 
-def whole_retriever(retriever: Retriever, points: Points) -> System:
+def whole_retriever(retriever: Retriever, points: Points) -> VectorSearch:
     """`Retriever.search`: planning, hits, explanations and items with their attributes included."""
     names = points.names
 
@@ -43,7 +43,7 @@ def whole_retriever(retriever: Retriever, points: Points) -> System:
         where = None if share == ALL else {"bucket": {"$lt": cut(share)}}
         return lambda row: [retriever.search(names[row], K, where=where)]
 
-    return System(
+    return VectorSearch(
         "twotower",
         index_params(index_of(retriever)),
         {share: under(share) for share in (ALL, *SELECTIVITIES)},
@@ -52,7 +52,7 @@ def whole_retriever(retriever: Retriever, points: Points) -> System:
     )
 
 
-def index_alone(index: VectorIndex, points: Points, bucket: NDArray[np.int64]) -> System:
+def index_alone(index: VectorIndex, points: Points, bucket: NDArray[np.int64]) -> VectorSearch:
     """Our index without the retriever around it, to show where the overhead lies; masks are ready."""
     queries = points.queries
 
@@ -60,7 +60,7 @@ def index_alone(index: VectorIndex, points: Points, bucket: NDArray[np.int64]) -
         selection = None if share == ALL else Selection(allowed_rows(bucket, share))
         return lambda row: index.search(queries[row : row + 1], K, selection)
 
-    return System(
+    return VectorSearch(
         "twotower-index",
         index_params(index),
         {share: under(share) for share in (ALL, *SELECTIVITIES)},

@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.common.vectors import SELECTIVITIES, K, Points, allowed_rows, graph_depths, hnswlib_index
-from benchmarks.recall.system import ALL, Share, System
+from benchmarks.recall.system import ALL, Share, VectorSearch
 from twotower.recall.vectors.graph import CONSTRUCTION_DEPTH, LINKS, SEARCH_DEPTH
 
 
-def hnswlib_graph(points: Points, bucket: NDArray[np.int64], *, threads: int, seed: int) -> list[System]:
+def hnswlib_graph(
+    points: Points, bucket: NDArray[np.int64], *, threads: int, seed: int
+) -> list[VectorSearch]:
     """A graph of hnswlib with the same M and depths, over float32: it has no float16; none if not installed."""
     try:
         index = hnswlib_index(points.table.shape[1], points.size, seed)
@@ -38,7 +40,7 @@ def hnswlib_graph(points: Points, bucket: NDArray[np.int64], *, threads: int, se
         return search
 
     everything = {ALL: lambda row: index.knn_query(queries[row], K, num_threads=1)}
-    system = System(
+    system = VectorSearch(
         "hnswlib",
         {"index": f"HNSW{LINKS}", "dtype": "float32", **graph_depths()},
         everything | {share: under(share) for share in SELECTIVITIES},
@@ -48,7 +50,7 @@ def hnswlib_graph(points: Points, bucket: NDArray[np.int64], *, threads: int, se
     return [system]
 
 
-def usearch_graph(points: Points, *, threads: int) -> list[System]:
+def usearch_graph(points: Points, *, threads: int) -> list[VectorSearch]:
     """A graph of usearch with the same M, depths and float16; none if it is not installed.
 
     Its Python index takes no filter, so it has no filtered search.
@@ -67,7 +69,7 @@ def usearch_graph(points: Points, *, threads: int) -> list[System]:
     )
     index.add(np.arange(points.size, dtype=np.uint64), points.items, threads=threads)
     queries = points.queries
-    system = System(
+    system = VectorSearch(
         "usearch",
         {"index": f"HNSW{LINKS}", "dtype": "float16", **graph_depths()},
         {ALL: lambda row: index.search(queries[row], K, threads=1)},
@@ -77,6 +79,6 @@ def usearch_graph(points: Points, *, threads: int) -> list[System]:
     return [system]
 
 
-def _absent(package: str) -> list[System]:
+def _absent(package: str) -> list[VectorSearch]:
     print(f"{package} is not installed and left out: pip install {package}", file=sys.stderr)
     return []

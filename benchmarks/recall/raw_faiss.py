@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from benchmarks.common.vectors import SELECTIVITIES, K, Points, allowed_rows, exact, recall_at_k
 from benchmarks.recall.ours import index_params, native_index
-from benchmarks.recall.system import ALL, Share, System, faiss_rows
+from benchmarks.recall.system import ALL, Share, VectorSearch, faiss_rows
 from twotower.recall.selection import Mask, Selection
 from twotower.recall.vectors.graph import SEARCH_DEPTH
 from twotower.recall.vectors.index import VectorIndex
@@ -19,7 +19,7 @@ LIST_UP_TO = 0.01  # share of allowed rows up to which a list of rows is shorter
 WALKED = {0.5: 0.99, 0.1: 0.99, 0.01: 0.95, 0.001: 0.95}  # recall@10 that "faiss-walk" must reach
 
 
-def raw_faiss(index: VectorIndex, points: Points, bucket: NDArray[np.int64]) -> System:
+def raw_faiss(index: VectorIndex, points: Points, bucket: NDArray[np.int64]) -> VectorSearch:
     """FAISS's own calls on the retriever's own FAISS index, with the retriever's depth; scores and rows out.
 
     It does less than the retriever: no hits, no items, and k neighbours where the retriever fetches a few more to
@@ -45,7 +45,7 @@ def raw_faiss(index: VectorIndex, points: Points, bucket: NDArray[np.int64]) -> 
     depth = index.plan(K).depth
     usual = faiss.SearchParametersHNSW(efSearch=depth) if graph and depth != native.hnsw.efSearch else None
     everything = {ALL: lambda row: native.search(queries[row : row + 1], K, params=usual)}
-    return System(
+    return VectorSearch(
         "faiss",
         index_params(index),
         everything | {share: under(share) for share in SELECTIVITIES},
@@ -54,7 +54,9 @@ def raw_faiss(index: VectorIndex, points: Points, bucket: NDArray[np.int64]) -> 
     )
 
 
-def faiss_walk(index: VectorIndex, points: Points, bucket: NDArray[np.int64], queries: int) -> list[System]:
+def faiss_walk(
+    index: VectorIndex, points: Points, bucket: NDArray[np.int64], queries: int
+) -> list[VectorSearch]:
     """FAISS's graph under a bitmap, as deep as `WALKED` takes: what FAISS does by itself; none without a graph.
 
     Args:
@@ -86,10 +88,10 @@ def faiss_walk(index: VectorIndex, points: Points, bucket: NDArray[np.int64], qu
 
     searches = {share: under(share) for share in SELECTIVITIES}
     deep = ", ".join(f"{100 * share:g} %: {depth}" for share, depth in depths.items())
-    return [System("faiss-walk", {**index_params(index), "ef_search": deep}, searches, rows=faiss_rows)]
+    return [VectorSearch("faiss-walk", {**index_params(index), "ef_search": deep}, searches, rows=faiss_rows)]
 
 
-def faiss_array(points: Points, bucket: NDArray[np.int64]) -> System:
+def faiss_array(points: Points, bucket: NDArray[np.int64]) -> VectorSearch:
     """FAISS's fastest way to few rows: a second, flat float32 index, with the list of rows ready."""
     import faiss
 
@@ -103,7 +105,7 @@ def faiss_array(points: Points, bucket: NDArray[np.int64]) -> System:
 
     few = [share for share in SELECTIVITIES if share <= LIST_UP_TO]
     params = {"index": "Flat", "dtype": "float32"}
-    return System("faiss-array", params, {share: under(share) for share in few}, rows=faiss_rows)
+    return VectorSearch("faiss-array", params, {share: under(share) for share in few}, rows=faiss_rows)
 
 
 def _bitmap(allowed: Mask) -> Any:

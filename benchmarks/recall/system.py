@@ -13,7 +13,7 @@ ALL: Share = 1.0  # the selectivity of no filter
 
 
 @dataclass(frozen=True, slots=True)
-class System:
+class VectorSearch:
     """One way to search; an answer stays in the system's own form while time is taken.
 
     Args:

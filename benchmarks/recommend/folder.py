@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import csv
-import random
 import sys
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +16,6 @@ from twotower.types import Event, Item
 
 COLUMNS = ("user_id", "item_id", "timestamp", "event")
 CUT = 0.8  # of a split's time span, if the folder holds nothing before it
-OTHERS = 3  # users without a task for each with one, in a quick run
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,24 +63,6 @@ def read_shop(folder: Path, split: str) -> Shop:
     if events[0].time >= start:
         start += CUT * (last - start)
     return Shop(_items(folder, events), tuple(events), start, tuple(next_baskets(asked, start)))
-
-
-def shrink(shop: Shop, users: int, items: int, seed: int) -> Shop:
-    """A smaller shop for a quick run: the items sold most before the start, a sample of tasks and of other users."""
-    sold = Counter(event.item for event in shop.events if event.time < shop.start)
-    kept = {item for item, _ in sold.most_common(items)}
-    dice = random.Random(seed)
-    tasks = [replace(task, truth=task.truth & kept) for task in shop.tasks if task.truth & kept]
-    chosen = sorted(dice.sample(tasks, min(users, len(tasks))), key=lambda task: task.moment)
-    asked = {task.user for task in chosen}
-    others = sorted({event.user for event in shop.events} - asked)
-    asked |= set(dice.sample(others, min(OTHERS * users, len(others))))
-    return Shop(
-        tuple(item for item in shop.items if item.id in kept),
-        tuple(event for event in shop.events if event.item in kept and event.user in asked),
-        shop.start,
-        tuple(chosen),
-    )
 
 
 def _read_events(path: Path) -> list[Event]:

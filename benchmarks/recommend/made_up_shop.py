@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.common.data import write_json_lines
 from benchmarks.common.machine import scratch_folder
 
-KINDS = (
+GOODS = (
     "lamp", "mug", "scarf", "lantern", "notebook", "clock", "basket", "cushion", "kettle", "ribbon",
 )  # fmt: skip
 TRAITS = ("red", "blue", "green", "white", "striped", "spotted", "wooden", "paper", "vintage", "tiny")
@@ -41,7 +41,7 @@ def made_up_folder(seed: int, users: int = 300, per_kind: int = 30) -> Path:
         folder / "corpus.jsonl",
         (
             {"_id": f"{kind}-{number}", "title": f"{TRAITS[number % 10]} {kind} {number}", "text": ""}
-            for kind in KINDS
+            for kind in GOODS
             for number in range(per_kind)
         ),
     )
@@ -62,19 +62,19 @@ def made_up_folder(seed: int, users: int = 300, per_kind: int = 30) -> Path:
 def _purchases(rng: np.random.Generator, user: int, per_kind: int) -> list[tuple[int, str, str]]:
     """Lines of (unix seconds, user, item)."""
     chance = 1 / np.arange(1, per_kind + 1)
-    favourite, before = int(rng.integers(len(KINDS))), list[str]()
+    favourite, before = int(rng.integers(len(GOODS))), list[str]()
     lines: list[tuple[int, str, str]] = []
     moments = np.sort(rng.integers(START, START + DAYS * 86_400, rng.integers(2, 14)))
     for moment in np.unique(moments):
         if rng.random() < DRIFT:
-            favourite = int(rng.integers(len(KINDS)))
+            favourite = int(rng.integers(len(GOODS)))
         basket: dict[str, None] = {}
         for _ in range(rng.integers(2, 8)):
             if before and rng.random() < AGAIN:
                 basket[before[rng.integers(len(before))]] = None
                 continue
-            kind = favourite if rng.random() < FAVOURITE else int(rng.integers(len(KINDS)))
-            basket[f"{KINDS[kind]}-{rng.choice(per_kind, p=chance / chance.sum())}"] = None
+            kind = favourite if rng.random() < FAVOURITE else int(rng.integers(len(GOODS)))
+            basket[f"{GOODS[kind]}-{rng.choice(per_kind, p=chance / chance.sum())}"] = None
         before += basket
         lines += [(int(moment), f"user-{user}", item) for item in basket]
     return lines

@@ -27,7 +27,7 @@ BPR_FACTORS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class System:
+class FittedSystem:
     """A recommender with what names its row.
 
     Args:
@@ -46,7 +46,7 @@ class System:
         return f"{self.name} {self.params.get('history', '')}".rstrip()
 
 
-def fit_baselines(shop: Shop, past: Past, options: Namespace) -> Iterator[System]:
+def fit_baselines(shop: Shop, past: Past, options: Namespace) -> Iterator[FittedSystem]:
     """Everything but our own.
 
     Args:
@@ -58,8 +58,8 @@ def fit_baselines(shop: Shop, past: Past, options: Namespace) -> Iterator[System
     rows = {item: row for row, item in enumerate(items)}
     sold = popularity(Memory(rows), past)
 
-    def system(name: str, scores: Scores, **params: Parameter) -> System:
-        return System(name, params, Ranked(items, sold, scores))
+    def system(name: str, scores: Scores, **params: Parameter) -> FittedSystem:
+        return FittedSystem(name, params, Ranked(items, sold, scores))
 
     yield system("random", baselines.random(len(items), options.seed))
     yield system("popularity", baselines.popular(sold))
@@ -84,7 +84,7 @@ def fit_baselines(shop: Shop, past: Past, options: Namespace) -> Iterator[System
             yield system("bpr", scores, factors=BPR_FACTORS)
 
 
-def index_ours(shop: Shop, options: Namespace) -> Iterator[System]:
+def index_ours(shop: Shop, options: Namespace) -> Iterator[FittedSystem]:
     """Our retriever over titles, without decay by the items' own dates: a first sale's date tells of the future."""
     vectors = DualEncoder(models.text_encoder(options)).encode_items(shop.items)
     encoder = ours.Encoded(dict(zip((item.id for item in shop.items), vectors, strict=True)))
@@ -92,7 +92,7 @@ def index_ours(shop: Shop, options: Namespace) -> Iterator[System]:
     newest = max(500, *Counter(event.user for event in shop.events).values())
     for half_life in (None, options.half_life):
         recommend = ours.TwoTower.over(shop.items, encoder, half_life, newest)
-        yield System("twotower", history_params(half_life), recommend)
+        yield FittedSystem("twotower", history_params(half_life), recommend)
 
 
 def history_params(half_life: float | None) -> dict[str, Parameter]:

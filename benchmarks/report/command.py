@@ -7,8 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.common.contract import RESULTS
 from benchmarks.report import tables
-from benchmarks.report.page import FRONT, PAGE, RESULTS, drawn
+from benchmarks.report.page import FRONT, PAGE, drawn
 from benchmarks.report.pictures import draw
 
 

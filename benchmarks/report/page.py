@@ -10,9 +10,8 @@ from benchmarks.report.tables import File
 
 PAGE = Path(__file__).parents[1] / "README.md"
 FRONT = Path(__file__).parents[2] / "README.md"
-RESULTS = Path(__file__).parents[1] / "results"
-BLOCK = re.compile(r"(?<=<!-- results: )(\w+)( -->\n).*?(?=<!-- end of results -->)", flags=re.DOTALL)
-STAMPED = re.compile(r"-\d{8}T\d{6}Z$")  # the name of a run without --out, which is nobody's full run
+MARKED = re.compile(r"(?<=<!-- results: )(\w+)( -->\n).*?(?=<!-- end of results -->)", flags=re.DOTALL)
+STAMPED = re.compile(r"-\d{8}T\d{6}Z$")  # the name of a run without --out, which is not shown
 # The full runs by the name of their file; DATA is a folder of BEIR folders.
 FULL_RUNS = {
     "search-sample": "search",
@@ -58,7 +57,7 @@ def drawn(page: str, folder: Path) -> str:
         for path in sorted(folder.glob("*.json"))
         if STAMPED.search(path.stem) is None
     }
-    return BLOCK.sub(lambda found: f"{found[1]}{found[2]}\n{_section(found[1], files)}\n\n", page)
+    return MARKED.sub(lambda found: f"{found[1]}{found[2]}\n{_section(found[1], files)}\n\n", page)
 
 
 def _section(benchmark: str, files: dict[str, File]) -> str:
@@ -89,7 +88,10 @@ def _default_table(files: dict[str, File]) -> str:
     rows = []
     for name, catalogue in CATALOGUES.items():
         if name in files:
-            found = {row["system"]: row["metrics"]["ndcg@10"] for row in files[name]["rows"]}
+            whole = [
+                row for row in files[name]["rows"] if "ranked" not in row["params"]
+            ]  # not the judged alone
+            found = {row["system"]: row["metrics"]["ndcg@10"] for row in whole}
             change = found["default"] / found["bm25"] - 1
             rows.append(
                 f"| {catalogue} | {found['bm25']:.3f} | **{found['default']:.3f}** | {100 * change:+.0f} % |"

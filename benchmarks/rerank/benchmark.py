@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,16 +26,12 @@ from benchmarks.common.arguments import add_counting, add_device, add_models
 from benchmarks.common.contract import Parameter, Result, Row, Spread
 from benchmarks.common.data import read_dataset
 from benchmarks.common.equal_work import require_equal_scores
-from benchmarks.common.flops import Ceiling, bert_flops, matmul_ceiling
 from benchmarks.common.machine import peak_rss_mb
 from benchmarks.common.models import cross_encoder_folder
-from benchmarks.common.timing import OURS, Clock
+from benchmarks.common.timing import OURS, SENTENCE_TRANSFORMERS, Clock
 from benchmarks.rerank.judged_only import add_judged_quality
 from benchmarks.rerank.pairs import Work, make_works
-from benchmarks.rerank.systems import PEER, System, all_systems, sentence_transformers
-
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig
+from benchmarks.rerank.systems import ScoringSystem, all_systems, sentence_transformers
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,11 +60,11 @@ def run(options: argparse.Namespace) -> Result:
     peer: Any = sentence_transformers(folder, options.device)
     max_length = int(peer.tokenizer.model_max_length)  # what ours takes too
     systems = all_systems(folder, peer, max_length, options)
-    ceiling = matmul_ceiling(options.device, peer.dtype, quick=options.quick)
-    shared = {"max_length": max_length, "dtype": ceiling.dtype, "device": options.device}
+    dtype = str(peer.dtype).removeprefix("torch.")
+    shared = {"max_length": max_length, "dtype": dtype, "device": options.device}
     result = Result("rerank", options.seed)
     for work in make_works(peer.tokenizer, max_length, options):
-        measure(result, systems, work, peer.config, ceiling, shared)
+        measure(result, systems, work, shared)
     if options.data is not None:
         ours = {name: system.score for name, system in systems.items() if name.startswith(OURS)}
         add_judged_quality(result, ours, read_dataset(options.data, options.split), options, shared)
@@ -76,7 +72,7 @@ def run(options: argparse.Namespace) -> Result:
     mixed = [
         f"{ratio} times {'in float32' if name == OURS else f'by {name.removeprefix(OURS).strip()}'}"
         for name in systems
-        if (ratio := result.ratios.get(f"{name} / {PEER} : pairs_per_s mixed")) is not None
+        if (ratio := result.ratios.get(f"{name} / {SENTENCE_TRANSFORMERS} : pairs_per_s mixed")) is not None
     ]
     result.headline = (
         f"Over the same weights twotower scores, beside sentence-transformers in float32, {', '.join(mixed)} as many "
@@ -87,10 +83,8 @@ def run(options: argparse.Namespace) -> Result:
 
 def measure(
     result: Result,
-    systems: Mapping[str, System],
+    systems: Mapping[str, ScoringSystem],
     work: Work,
-    config: PretrainedConfig,
-    ceiling: Ceiling,
     shared: Mapping[str, Parameter],
     *,
     clock: Clock = time.perf_counter,
@@ -101,8 +95,6 @@ def measure(
         result: gets the rows and the ratios of ours to every peer.
         systems: by name; ours start with "twotower".
         work: the pairs.
-        config: of the network.
-        ceiling: takes its turn among the systems.
         shared: parameters of every row.
         clock: a monotonic clock, in seconds.
 
@@ -113,24 +105,18 @@ def measure(
     for name, scores in first.items():
         if systems[name].exact:
             require_equal_scores(first[OURS], scores, name)
-    calls: dict[str, Callable[[], object]] = {
-        name: partial(system.score, work.batch) for name, system in systems.items() if system.many
-    }
-    batch = timing.interleaved({**calls, "matmul": ceiling.multiply}, warm_up=0, clock=clock)
-    matmul = batch.pop("matmul")
+    many = {name: partial(system.score, work.batch) for name, system in systems.items() if system.many}
+    batch = timing.interleaved(many, warm_up=0, clock=clock)
     single = timing.interleaved_calls(
         {name: system.score for name, system in systems.items()}, work.queries, warm_up=0, clock=clock
     )
     mix = {**shared, "mix": work.mix}
     in_batch = {**mix, "way": "batch", **_sizes(work.batch_lengths)}
     by_query = {**mix, "way": "per-query", **_sizes(work.query_lengths), "queries": len(work.queries)}
-    flops = bert_flops(config, work.batch_lengths, labels=1)
-    result.rows.append(ceiling.row(matmul, {"mix": work.mix, "way": "batch"}))
     for name, system in systems.items():
         metrics: dict[str, float | Spread]
         if name in batch:
             metrics = {"pairs_per_s": timing.rate(batch[name], len(work.batch))}
-            metrics |= ceiling.shares(flops, batch[name], matmul)
             if not system.exact:
                 metrics["score_error"] = float(np.abs(first[name] - first[OURS]).mean())
             result.rows.append(Row(name, {**system.params, **in_batch}, metrics))

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.common.machine import scratch_folder
+from benchmarks.rerank.pairs import Pair
 
-Pair = tuple[str, str]
 # A name that its table has; what lies in the folder of that name is ours, and nothing is downloaded.
 NAME = "ms-marco-TinyBERT-L-2-v2"
 

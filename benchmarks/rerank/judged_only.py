@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import product
-from typing import TypeAlias
-
-import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.common.contract import Parameter, Result
 from benchmarks.common.data import Dataset
-from benchmarks.common.quality import NDCG, counting_of, quality_ratios, quality_rows
+from benchmarks.common.quality import LEAST_JUDGED, NDCG, counting_of, quality_ratios, quality_rows
+from benchmarks.rerank.systems import Score
 from twotower.evaluation.metrics import Qrels, Run
 
-QUERIES, LEAST = 300, 3  # the first queries with so many judged items: fewer leave little to order
-Score: TypeAlias = Callable[[list[tuple[str, str]]], NDArray[np.float32]]
+FIRST = 300  # queries with enough judged items
 
 
 def add_judged_quality(
@@ -35,7 +31,7 @@ def add_judged_quality(
         options: how grades count.
         shared: parameters of every row.
     """
-    qrels = dict(list(data.judged_only(LEAST).items())[:QUERIES])
+    qrels = dict(list(data.judged_only(LEAST_JUDGED).items())[:FIRST])
     runs = {name: _run(score, data, qrels) for name, score in scores.items()}
     reference, *others = runs
     counting = counting_of(options)

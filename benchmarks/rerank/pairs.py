@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 Pair: TypeAlias = tuple[str, str]
 POOL = 500  # seeded texts to choose from
-TOKENS, CANDIDATES = 8_000, 100
+READ_TOKENS, CANDIDATES = 8_000, 100
 # A hundred long candidates take half a minute on two busy cores, so the quick run has fewer.
-QUICK_TOKENS, QUICK_CANDIDATES = 200, 2
+QUICK_READ_TOKENS, QUICK_CANDIDATES = 200, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def _work(
     rng: np.random.Generator,
 ) -> Work:
     """Choose different queries, and for each of them different candidates."""
-    tokens, candidates = (QUICK_TOKENS, QUICK_CANDIDATES) if options.quick else (TOKENS, CANDIDATES)
+    tokens, candidates = (QUICK_READ_TOKENS, QUICK_CANDIDATES) if options.quick else (READ_TOKENS, CANDIDATES)
     sample = list(zip(rng.choice(asked, 200).tolist(), rng.choice(texts, 200).tolist(), strict=True))
     pairs = max(2, round((options.tokens or tokens) / _lengths(tokenizer, sample, max_length).mean()))
 

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.common.contract import Parameter
-from benchmarks.common.flops import synchronised
-from benchmarks.common.timing import OURS
+from benchmarks.common.timing import OURS, SENTENCE_TRANSFORMERS, synchronised
 from benchmarks.rerank.flashrank import flashrank
 from benchmarks.rerank.pairs import Pair
 
@@ -25,11 +24,10 @@ if TYPE_CHECKING:
     from rerank.serving.backend import BackendName
 
 Score: TypeAlias = Callable[[list[Pair]], NDArray[np.float32]]
-PEER = "sentence-transformers"
 
 
 @dataclass(frozen=True, slots=True)
-class System:
+class ScoringSystem:
     """A cross-encoder to measure.
 
     Args:
@@ -59,7 +57,7 @@ def sentence_transformers(folder: str, device: str) -> CrossEncoder:
 
 def all_systems(
     folder: str, peer: CrossEncoder, max_length: int, options: argparse.Namespace
-) -> dict[str, System]:
+) -> dict[str, ScoringSystem]:
     """Every system with its defaults; on a GPU the peer also with a batch that suits one."""
     import torch
 
@@ -70,24 +68,24 @@ def all_systems(
     device = options.device
     cuda = device.startswith("cuda")
 
-    def ours(backend: BackendName = "torch") -> System:
+    def ours(backend: BackendName = "torch") -> ScoringSystem:
         reranker = CrossEncoderReranker(folder, device=device, backend=backend)
         params: dict[str, Parameter] = {"batch_tokens": default_batch_tokens(device), "backend": backend}
         exact = backend in ("torch", "onnx")
-        return System(synchronised(reranker.score, device), params, exact=exact)
+        return ScoringSystem(synchronised(reranker.score, device), params, exact=exact)
 
-    def theirs(batch_size: int) -> System:
+    def theirs(batch_size: int) -> ScoringSystem:
         # Ours also brings texts to Unicode form NFKC; the seeded ones are in it already.
         predict = partial(
             peer.predict, batch_size=batch_size, activation_fn=torch.nn.Sigmoid(), show_progress_bar=False
         )
-        return System(synchronised(predict, device), {"batch_size": batch_size})
+        return ScoringSystem(synchronised(predict, device), {"batch_size": batch_size})
 
-    systems = {OURS: ours(), PEER: theirs(32)}
+    systems = {OURS: ours(), SENTENCE_TRANSFORMERS: theirs(32)}
     if native_bf16(device):
         systems[f"{OURS} torch-bf16"] = ours(backend="torch-bf16")
     if cuda:
-        systems[f"{PEER} batch_size=256"] = theirs(256)
+        systems[f"{SENTENCE_TRANSFORMERS} batch_size=256"] = theirs(256)
     if cuda or options.quick:
         reason = "it runs on CPUs only" if cuda else "exporting its model takes too long for --quick"
         print(f"flashrank is left out: {reason}", file=sys.stderr)
@@ -96,8 +94,10 @@ def all_systems(
     for student in options.student:
         reranker = CrossEncoderReranker(student, device=device, backend="onnx-int8", max_length=max_length)
         name = f"{OURS} student {Path(student).name} onnx-int8"
-        systems[name] = System(reranker.score, {"student": student, "backend": "onnx-int8"}, exact=False)
+        systems[name] = ScoringSystem(
+            reranker.score, {"student": student, "backend": "onnx-int8"}, exact=False
+        )
     onnx = flashrank(folder, max_length=max_length, threads=options.threads)
     if onnx is not None:
-        systems["flashrank"] = System(onnx, {"runtime": "onnxruntime"}, many=False)
+        systems["flashrank"] = ScoringSystem(onnx, {"runtime": "onnxruntime"}, many=False)
     return systems

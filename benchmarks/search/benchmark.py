@@ -12,6 +12,7 @@ from benchmarks.common import arguments, models
 from benchmarks.common.contract import Parameter, Result, Spread
 from benchmarks.common.data import Dataset, read_dataset
 from benchmarks.common.quality import (
+    DEPTH,
     NDCG,
     counting_of,
     quality_ratios,
@@ -27,10 +28,9 @@ from twotower.evaluation import bm25_run, random_run, search_run, write_run
 from twotower.evaluation.metrics import Run
 from twotower.presets import IMAGE_WEIGHT, TEXT_WEIGHT, default_decay
 
-DEPTH = 100
-QUICK_QUERIES, QUICK_ITEMS = 15, 200
+QUICK_READ = {"limit": 15, "corpus_limit": 200}
 RERANKED = ("reranked", "hybrid+reranked", "cascade")
-OURS = ("dense", "fused", "hybrid", "default", *RERANKED, "reranked+decay")
+STAGES = ("dense", "fused", "hybrid", "default", *RERANKED, "reranked+decay")
 PEERS = ("bm25", "sentence-transformers", "txtai")
 
 
@@ -58,8 +58,7 @@ def run(options: argparse.Namespace) -> Result:
         options.data,
         options.split,
         where=options.where,
-        limit=QUICK_QUERIES if options.quick else options.queries,
-        corpus_limit=QUICK_ITEMS if options.quick else None,
+        **(QUICK_READ if options.quick else {"limit": options.queries}),
     )
     ours = our_systems(data, options)
     runs: dict[str, Run] = {
@@ -82,7 +81,7 @@ def run(options: argparse.Namespace) -> Result:
         "search",
         options.seed,
         quality_rows(runs, params, data.qrels, counting, baseline="bm25", seed=options.seed),
-        quality_ratios(runs, product(OURS, PEERS), data.qrels, counting, seed=options.seed),
+        quality_ratios(runs, product(STAGES, PEERS), data.qrels, counting, seed=options.seed),
     )
     worded = {name: ours[name] for name in ("dense", *RERANKED) if name in ours}
     result.rows += judged_only_rows(worded, data, counting, shared, seed=options.seed)

@@ -9,13 +9,11 @@ import numpy as np
 
 from benchmarks.common.contract import Parameter, Row
 from benchmarks.common.data import Dataset
-from benchmarks.common.quality import NDCG, quality_rows, ratio_of_means
+from benchmarks.common.quality import LEAST_JUDGED, NDCG, quality_rows, ratio_of_means
 from twotower import Item, Retriever
 from twotower.evaluation import judged_run, query_values, random_run
 from twotower.evaluation.baselines import BM25
 from twotower.evaluation.metrics import Counting, Qrels, Run
-
-LEAST = 3  # judged products of a query: fewer leave little to order
 
 
 def judged_only_rows(
@@ -35,7 +33,7 @@ def judged_only_rows(
         shared: parameters of every row.
         seed: of the random order and of the intervals over queries.
     """
-    qrels = data.judged_only(LEAST)
+    qrels = data.judged_only(LEAST_JUDGED)
     if not qrels:
         return []
     runs: dict[str, Run] = {

@@ -17,11 +17,10 @@ import numpy as np
 from benchmarks.common import arguments, models, timing
 from benchmarks.common.contract import Parameter, Result, Row, Spread
 from benchmarks.common.data import read_dataset
-from benchmarks.common.quality import NDCG, counting_of, quality_ratios
-from benchmarks.common.timing import OURS
+from benchmarks.common.quality import DEPTH, NDCG, counting_of, quality_ratios
+from benchmarks.common.timing import OURS, SENTENCE_TRANSFORMERS
 from benchmarks.train.data import sampled_corpus, training_pairs
 from benchmarks.train.sentence_transformers_trainer import (
-    PEER,
     TEMPERATURE,
     Pairs,
     Setting,
@@ -36,8 +35,7 @@ from twotower.evaluation.metrics import Run, evaluate_run
 from twotower.types import Item, Query
 
 EPOCHS = 1000  # more than any budget of time allows
-DEPTH = 100
-METRICS = (NDCG, "judged@10", "recall@100")
+SHOWN = (NDCG, "judged@10", "recall@100")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +69,7 @@ def run(options: argparse.Namespace) -> Result:
     items = sampled_corpus(held_out, setting.corpus_size, setting.seed)
     systems = {OURS: models.text_encoder(options)}
     if peer_is_there():
-        systems[PEER] = models.text_encoder(options)
+        systems[SENTENCE_TRANSFORMERS] = models.text_encoder(options)
     setting = replace(setting, max_length=min(setting.max_length, _network(systems[OURS]).max_seq_length))
     weights = {name: tensor.clone() for name, tensor in _network(systems[OURS]).state_dict().items()}
     count = min(len(pairs), setting.steps * setting.batch_size)
@@ -111,7 +109,7 @@ def run(options: argparse.Namespace) -> Result:
         "quality_seconds": setting.seconds,
     }
     counting = counting_of(options)
-    quality = {name: evaluate_run(found, qrels, METRICS, **counting) for name, found in runs.items()}
+    quality = {name: evaluate_run(found, qrels, SHOWN, **counting) for name, found in runs.items()}
     result = Result("train", options.seed)
     result.rows += [Row(name, params, quality[name]) for name in runs if name not in systems]
     for precision, seconds in speed.items():
@@ -124,7 +122,13 @@ def run(options: argparse.Namespace) -> Result:
     after = f"after {setting.seconds:g} s"
     for metric in (NDCG, "recall@100"):  # each system trained once: the interval is over queries
         result.ratios |= quality_ratios(
-            runs, [(OURS, PEER)], qrels, counting, metric=metric, note=after, seed=options.seed
+            runs,
+            [(OURS, SENTENCE_TRANSFORMERS)],
+            qrels,
+            counting,
+            metric=metric,
+            note=after,
+            seed=options.seed,
         )
     result.headline = headline(result, after)
     return result
@@ -132,12 +136,15 @@ def run(options: argparse.Namespace) -> Result:
 
 def headline(result: Result, after: str) -> str:
     """The sentence with both ratios; without the peer, our speed."""
-    rate = result.ratios.get(f"{OURS} / {PEER} : examples_per_s")
+    rate = result.ratios.get(f"{OURS} / {SENTENCE_TRANSFORMERS} : examples_per_s")
     if rate is None:
         own = next(row.metrics["examples_per_s"] for row in result.rows if row.system == OURS)
-        return f"{OURS} trains on {own} examples a second; {PEER}' trainer is not installed."
-    sentence = f"{OURS} trains on {rate} times as many examples a second as {PEER} ({rate.n} repetitions)"
-    quality = result.ratios.get(f"{OURS} / {PEER} : {NDCG} {after}")
+        return f"{OURS} trains on {own} examples a second; {SENTENCE_TRANSFORMERS}' trainer is not installed."
+    sentence = (
+        f"{OURS} trains on {rate} times as many examples a second as {SENTENCE_TRANSFORMERS} "
+        f"({rate.n} repetitions)"
+    )
+    quality = result.ratios.get(f"{OURS} / {SENTENCE_TRANSFORMERS} : {NDCG} {after}")
     if quality is None:
         return f"{sentence}."
     return f"{sentence}, and its {NDCG} {after} is {quality} times theirs (95 % interval over queries)."
@@ -182,18 +189,18 @@ def measure_speed(
         assert report.examples == len(pairs)
 
     calls[OURS] = ours
-    if PEER in systems:
-        network = _network(systems[PEER])
+    if SENTENCE_TRANSFORMERS in systems:
+        network = _network(systems[SENTENCE_TRANSFORMERS])
 
         def theirs() -> None:
             network.load_state_dict(weights)
             # The default sampler: that without duplicates may need another step for its leftovers.
             call = peer_trainer(network, pairs, setting, bf16=bf16, epochs=1, sampler="batch_sampler")
             seconds, examples = call()
-            spent[PEER].append(seconds)
+            spent[SENTENCE_TRANSFORMERS].append(seconds)
             assert sum(examples) == len(pairs)
 
-        calls[PEER] = theirs
+        calls[SENTENCE_TRANSFORMERS] = theirs
     timing.interleaved(calls)  # takes the turns; each call measures itself, without its preparation
     return {name: np.array(seconds[1:]) for name, seconds in spent.items()}  # the first was the warm-up
 

@@ -15,7 +15,6 @@ from multimodal.text.training import WEIGHT_DECAY, schedule
 
 Pairs: TypeAlias = list[tuple[str, str]]
 
-PEER = "sentence-transformers"
 TEMPERATURE = 0.05
 NEEDS = ("datasets", "accelerate")
 

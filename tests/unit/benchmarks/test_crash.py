@@ -29,7 +29,7 @@ def worked(tmp_path_factory):
     worker.retriever.close()
     acknowledged, pending = read_journal(folder / "journal")
     assert len(acknowledged) == 151
-    assert {operation.kind for operation in acknowledged} == set(crash.KINDS) - {"open"}
+    assert {operation.kind for operation in acknowledged} == set(crash.OPERATIONS) - {"open"}
     assert pending is None
     return folder / "store", Contents().after(acknowledged)
 

@@ -8,7 +8,6 @@ from PIL import Image
 
 from benchmarks.common.contract import Result
 from benchmarks.common.equal_work import UnequalWorkError
-from benchmarks.common.flops import Ceiling, counted_flops
 from benchmarks.encode import benchmark as encode
 from benchmarks.encode.photos import draw_files, photo_sets
 from twotower import Item
@@ -30,14 +29,11 @@ class Bench:
             self.now += seconds
             return vectors.astype(np.float32)
 
-        return encode.System(run, {}, exact)
+        return encode.EncodingSystem(run, {}, exact)
 
     def measure(self, systems):
-        ceiling = Ceiling(self.system("matmul", 0.5).encode, flops=1e9, size=1, dtype="float32")
         result = Result("encode", 0)
-        encode.measure(
-            result, systems, "peer", 3, "texts_per_s", "short", {}, 1e9, ceiling, clock=lambda: self.now
-        )
+        encode.measure(result, systems, "peer", 3, "texts_per_s", "short", {}, clock=lambda: self.now)
         return result.rows, result.ratios
 
 
@@ -49,8 +45,6 @@ def test_known_times_give_known_rates_and_ratios():
     metrics = {row.system: row.metrics for row in rows}
     assert metrics["twotower"]["texts_per_s"].median == 4
     assert metrics["peer"]["texts_per_s"].median == 2
-    assert metrics["twotower"]["gflop_per_s"].median == pytest.approx(4 / 3)
-    assert metrics["twotower"]["flops_share"].median == pytest.approx(2 / 3)  # of 2 GFLOP/s
     assert ratios.keys() == {"twotower / peer : texts_per_s short"}
     ratio = ratios["twotower / peer : texts_per_s short"]
     assert (ratio.median, ratio.n) == (2, 5)
@@ -60,10 +54,10 @@ def test_systems_take_turns():
     bench = Bench()
     bench.measure({name: bench.system(name, 1) for name in ("twotower", "peer")})
     timed = bench.calls[2:]  # the first two are the check
-    turns = [timed[place : place + 3] for place in range(0, len(timed), 3)]
+    turns = [timed[place : place + 2] for place in range(0, len(timed), 2)]
     assert len(turns) == 5
-    assert all(sorted(turn) == ["matmul", "peer", "twotower"] for turn in turns)
-    assert {turn[0] for turn in turns} == {"matmul", "peer", "twotower"}
+    assert all(sorted(turn) == ["peer", "twotower"] for turn in turns)
+    assert {turn[0] for turn in turns} == {"peer", "twotower"}
 
 
 def test_other_vectors_are_refused_unless_they_are_declared_and_then_reported():
@@ -73,25 +67,14 @@ def test_other_vectors_are_refused_unless_they_are_declared_and_then_reported():
         bench.measure(turned)
     turned["twotower"] = bench.system("twotower", 1, turn=0.02, exact=False)
     rows, _ = bench.measure(turned)
-    assert rows[1].metrics["min_cosine"] == pytest.approx(np.cos(0.02))
+    assert rows[0].metrics["min_cosine"] == pytest.approx(np.cos(0.02))
 
 
 def test_vectors_that_are_not_of_unit_length_are_refused():
     bench = Bench()
-    long = encode.System(lambda: 2 * bench.vectors, {})
+    long = encode.EncodingSystem(lambda: 2 * bench.vectors, {})
     with pytest.raises(UnequalWorkError):
         bench.measure({"twotower": long, "peer": bench.system("peer", 1)})
-
-
-def test_counted_flops_see_the_attention_of_a_vision_transformer(clip_encoder):
-    """Two layers of width 32 over 16 patches and a class token, patches of 8 x 8 x 3, 24 outputs."""
-    import torch
-
-    tokens, width = 17, 32
-    layer = 2 * tokens * (4 * width**2 + 2 * width * 4 * width) + 4 * tokens**2 * width
-    expected = 2 * 16 * width * 8 * 8 * 3 + 2 * layer + 2 * width * 24
-    photo = torch.zeros((1, 3, 32, 32))
-    assert counted_flops(lambda: clip_encoder._model.encode_image(photo)) == expected
 
 
 def test_drawn_photos_are_the_same_for_a_seed_and_of_the_size(tmp_path):

@@ -19,7 +19,7 @@ from benchmarks.common.vectors import (
 from benchmarks.recall import benchmark as recall
 from benchmarks.recall.ours import build_retriever, index_of, whole_retriever
 from benchmarks.recall.raw_faiss import WALKED, raw_faiss
-from benchmarks.recall.system import ALL, System
+from benchmarks.recall.system import ALL, VectorSearch
 from benchmarks.recall.threads import answer_in_threads
 
 SIZE = 3_000
@@ -84,7 +84,9 @@ def measure(systems, truth, share=ALL, clock=None):
 
 def listed(name, answer):
     """A system whose answer is a list of rows."""
-    return System(name, {}, {share: answer for share in (ALL, *SELECTIVITIES)}, rows=lambda found: [found])
+    return VectorSearch(
+        name, {}, {share: answer for share in (ALL, *SELECTIVITIES)}, rows=lambda found: [found]
+    )
 
 
 def test_a_system_that_returns_any_ids_is_caught_by_its_recall(truth):
@@ -129,7 +131,7 @@ def test_a_batch_rate_counts_every_query_once(truth):
         clock.now += 0.01 * len(truth[part])
         return truth[part]
 
-    system = System("twotower", {}, {}, rows=lambda answer: answer.tolist(), batch=search)
+    system = VectorSearch("twotower", {}, {}, rows=lambda answer: answer.tolist(), batch=search)
     result = Result("recall", 0)
     recall.measure_batch(result, [system], truth, SIZE, 1, clock=clock)
     (row,) = result.rows

@@ -10,10 +10,11 @@ import pytest
 
 from benchmarks.common import contract, timing
 from benchmarks.common.data import Dataset
+from benchmarks.common.timing import SENTENCE_TRANSFORMERS
 from benchmarks.train import benchmark as train
 from benchmarks.train import sentence_transformers_trainer as trainer_peer
 from benchmarks.train.data import sampled_corpus, training_pairs
-from benchmarks.train.sentence_transformers_trainer import PEER, Setting
+from benchmarks.train.sentence_transformers_trainer import Setting
 from multimodal import TextEncoder
 from twotower.types import Item, Query
 
@@ -30,7 +31,7 @@ SETTING = Setting(
 @pytest.fixture
 def encoders(tiny_text_folder, tmp_path):
     folder = shutil.copytree(tiny_text_folder, tmp_path / "model")
-    return {name: TextEncoder(folder, device="cpu") for name in (train.OURS, PEER)}
+    return {name: TextEncoder(folder, device="cpu") for name in (train.OURS, SENTENCE_TRANSFORMERS)}
 
 
 def dataset(queries, qrels, items=None):
@@ -130,18 +131,20 @@ def test_without_dropout_and_chance_both_learn_the_same_weights(encoders):
     before = encoders[train.OURS].encode_queries(["red mug"])
     train._fit(encoders[train.OURS], PAIRS, setting, False, epochs=3, max_seconds=None)
     call = trainer_peer.peer_trainer(
-        encoders[PEER]._model, PAIRS, setting, bf16=False, epochs=3, sampler="no_duplicates"
+        encoders[SENTENCE_TRANSFORMERS]._model, PAIRS, setting, bf16=False, epochs=3, sampler="no_duplicates"
     )
     _, counts = call()
     assert counts == [4, 4, 4]
-    ours, theirs = (encoders[name].encode_queries(["red mug", "abc"]) for name in (train.OURS, PEER))
+    ours, theirs = (
+        encoders[name].encode_queries(["red mug", "abc"]) for name in (train.OURS, SENTENCE_TRANSFORMERS)
+    )
     assert np.abs(ours[0] - before[0]).max() > 0.01
     np.testing.assert_allclose(ours, theirs, atol=2e-4)
 
 
 @needs_peer
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", [train.OURS, PEER])
+@pytest.mark.parametrize("name", [train.OURS, SENTENCE_TRANSFORMERS])
 def test_a_budget_of_time_ends_the_training_of_either(encoders, name):
     costs = train.train_for_a_time(name, encoders[name], PAIRS, SETTING, bf16=False)
     assert costs["examples"] == 2 * costs["steps"] >= 2
