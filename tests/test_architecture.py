@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,28 @@ def test_imports_point_to_lower_floors(package):
 )
 def test_a_wrong_import_is_caught(package, room, source):
     assert violations(package, room, source)
+
+
+def imported_modules(source: str, modules: Container[str]) -> Iterator[str]:
+    """The modules that are imported, or whose names are; a package's own `__init__` is not followed."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom):
+            names = [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        yield from (name for name in names if name in modules)
+
+
+def test_no_import_leads_back_to_where_it_came_from():
+    """Between single modules, imports for type checking included."""
+    paths = {path for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
+    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in paths}
+    imports_of = {
+        module: {*imported_modules(path.read_text(encoding="utf-8"), modules)} - {module}
+        for module, path in modules.items()
+        if path.name != "__init__.py"
+    }
+    tuple(TopologicalSorter(imports_of).static_order())  # a CycleError names the modules
 
 
 @pytest.mark.parametrize("package", [*PACKAGES, "multimodal.hub", "multimodal.precision"])

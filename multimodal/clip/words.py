@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from multimodal.clip.encoder import ClipEncoder
+
+class ClipTexts(Protocol):
+    """What is needed of a CLIP model here."""
+
+    @property
+    def dim(self) -> int:
+        """Length of every vector."""
+        ...
+
+    def encode_texts(self, texts: Sequence[str], /) -> NDArray[np.float32]:
+        """Encode n strings: float32 of shape (n, dim), rows of unit length."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """Plain JSON values that name the model."""
+        ...
 
 
 class ClipWords:
@@ -19,7 +33,7 @@ class ClipWords:
         clip: the model.
     """
 
-    def __init__(self, clip: ClipEncoder) -> None:
+    def __init__(self, clip: ClipTexts) -> None:
         self._clip = clip
 
     @property

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from rerank.cascade import Scorer
 from rerank.errors import InputError, require
 
 TextOf: TypeAlias = "Callable[[Document], str]"
@@ -74,13 +75,6 @@ class Recall(Protocol):
 
     def __contains__(self, item_id: object, /) -> bool:
         """Whether there is a document with this id."""
-
-
-class Scorer(Protocol):
-    """Scores pairs of query and document text in [0, 1]; every reranker does."""
-
-    def score(self, pairs: Sequence[tuple[str, str]], /) -> ArrayLike:
-        """One score a pair."""
 
 
 @dataclass(frozen=True, slots=True)

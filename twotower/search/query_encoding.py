@@ -24,12 +24,14 @@ class EncodedQueries(NamedTuple):
         vectors: float32 of shape (q, dim), rows of unit length; a row of zeros where nothing is known.
         users: the part of `vectors` that comes from users' histories, same shape; None without users.
         readable: bool of shape (q,), whether the encoder understands the query; None where it cannot tell.
+        known: bool of shape (q,), False where the vector is zeros; None where none is.
     """
 
     texts: Sequence[str]
     vectors: Vectors
     users: Vectors | None = None
     readable: NDArray[np.bool_] | None = None
+    known: NDArray[np.bool_] | None = None
 
     def take(self, rows: Sequence[int]) -> EncodedQueries:
         """Some of them."""
@@ -38,14 +40,16 @@ class EncodedQueries(NamedTuple):
             self.vectors[rows],
             None if self.users is None else self.users[rows],
             None if self.readable is None else self.readable[rows],
+            None if self.known is None else self.known[rows],
         )
 
     def within(self, columns: slice) -> EncodedQueries:
         """The same queries by some columns of the vectors alone; shorter vectors rank alike."""
         mask = np.zeros(self.vectors.shape[1], dtype=np.float32)
         mask[columns] = 1
+        vectors = self.vectors * mask
         users = None if self.users is None else self.users * mask
-        return self._replace(vectors=self.vectors * mask, users=users)
+        return self._replace(vectors=vectors, users=users, known=np.asarray(vectors.any(axis=1)))
 
 
 class QueryEncoder:
@@ -66,6 +70,9 @@ class QueryEncoder:
         self.encoder = encoder
         self.user_tower = user_tower
         self.user_weight = user_weight
+        # Asked once: whether an object fits a protocol takes longer to find out than to encode a query by.
+        self._image_encoder = encoder if isinstance(encoder, ImageQueryEncoder) else None
+        self._text_reader = encoder if isinstance(encoder, TextReader) else None
 
     def encode(
         self, queries: Sequence[Query], histories: Sequence[UserHistory | None], now: datetime
@@ -92,10 +99,13 @@ class QueryEncoder:
             sparse = np.zeros((len(queries), self.encoder.dim), dtype=np.float32)
             sparse[rows] = vectors
             vectors = sparse
-        users = None
+        users: Vectors | None = None
+        known: NDArray[np.bool_] | None = None
         if any(history is not None for history in histories):
             vectors, users = self._with_users(vectors, histories, now)
-        return EncodedQueries(texts, vectors, users, self._readable(texts, queries))
+        if len(rows) < len(queries):
+            known = np.asarray(vectors.any(axis=1))
+        return EncodedQueries(texts, vectors, users, self._readable(texts, queries), known)
 
     def encode_user(self, history: UserHistory, now: datetime) -> EncodedQueries | None:
         """A user without a query; None where nothing in the history counts."""
@@ -119,8 +129,8 @@ class QueryEncoder:
             return np.zeros((0, self.encoder.dim), dtype=np.float32)
         if all(query.image is None for query in queries):
             raw = self.encoder.encode_queries([query.text for query in queries])
-        elif isinstance(self.encoder, ImageQueryEncoder):
-            raw = self.encoder.encode_image_queries(queries)
+        elif self._image_encoder is not None:
+            raw = self._image_encoder.encode_image_queries(queries)
         else:
             raise QueryError(
                 "this encoder reads no photos: pass words, or an encoder with `encode_image_queries`"
@@ -129,10 +139,10 @@ class QueryEncoder:
 
     def _readable(self, texts: Sequence[str], queries: Sequence[Query]) -> NDArray[np.bool_] | None:
         """Whether each vector means something: its words are understood, or there is a photo to go by."""
-        if not isinstance(self.encoder, TextReader):
+        if self._text_reader is None:
             return None
         with_photo = np.fromiter((query.image is not None for query in queries), np.bool_, len(queries))
-        return np.logical_or(self.encoder.readable(texts), with_photo)
+        return np.logical_or(self._text_reader.readable(texts), with_photo)
 
     def _with_users(
         self, vectors: Vectors, histories: Sequence[UserHistory | None], now: datetime

@@ -117,13 +117,15 @@ class Ranking:
 
     def _groups(self, queries: EncodedQueries) -> Iterator[tuple[Sequence[int], bool]]:
         """Rows that are answered alike: those with words, then those without; none that nothing is known of."""
-        known = np.asarray(queries.vectors.any(axis=1))
-        worded = np.zeros(len(known), dtype=np.bool_)
-        if self.hybrid is not None or self.reranker is not None:
-            worded[:] = list(map(bool, queries.texts))
-        for mask, has_words in ((known & worded, True), (known & ~worded, False)):
-            if mask.any():
-                yield np.flatnonzero(mask).tolist(), has_words
+        rows: Sequence[int] = range(len(queries.texts))
+        if queries.known is not None:
+            rows = np.flatnonzero(queries.known).tolist()
+        words_matter = self.hybrid is not None or self.reranker is not None
+        worded = [row for row in rows if queries.texts[row]] if words_matter else []
+        if worded:
+            yield worded, True
+        if len(worded) < len(rows):
+            yield [row for row in rows if not queries.texts[row]] if worded else rows, False
 
     def _recall(
         self,

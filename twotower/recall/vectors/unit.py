@@ -29,15 +29,15 @@ def unit_rows(vectors: NDArray[np.float32], *, rows: int, dim: int, source: str)
     array = np.asarray(vectors)
     if array.shape != (rows, dim):
         raise EncoderError(
-            f"{source} gave an array of shape {array.shape}, not ({rows}, {dim}): one row an input"
+            f"{source} returned an array of shape {array.shape}, not ({rows}, {dim}): one row per input"
         )
     array = array.astype(np.float64)
     lengths = [math.sqrt(row.dot(row)) for row in array]
     for row, length in enumerate(lengths):
         if length == 0:
-            raise EncoderError(f"{source} gave a zero vector in row {row}: it has no direction")
+            raise EncoderError(f"{source} returned a zero vector in row {row}: it has no direction")
         if not length < math.inf:  # NaN, too
-            raise EncoderError(f"{source} gave NaN or infinity in row {row}: check that input")
+            raise EncoderError(f"{source} returned NaN or infinity in row {row}: check that input")
     array /= np.array(lengths).reshape(-1, 1)
     unit: Vectors = array.astype(np.float32)
     return unit
