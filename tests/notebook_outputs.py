@@ -52,7 +52,8 @@ def differences(committed: NotebookNode, fresh: NotebookNode) -> list[str]:
             continue
         tags = before.metadata.get("tags", ())
         kinds, fresh_kinds = (
-            {(each.output_type, *each.get("data", {})) for each in cell.outputs} for cell in (before, after)
+            {(each.output_type, *sorted(each.get("data", {}))) for each in cell.outputs}
+            for cell in (before, after)
         )
         if kinds != fresh_kinds:
             found.append(f"cell {number} has outputs {fresh_kinds} and not {kinds}")

@@ -93,12 +93,16 @@ def read_dataset(
     return Dataset(folder, items, {query: queries[query] for query in qrels}, qrels)
 
 
-def sample_folder() -> Path:
-    """The shop of `twotower demo` as a BEIR folder of its own, with the splits train and dev."""
+def sample_folder(**size: int) -> Path:
+    """The shop of `twotower demo` as a BEIR folder of its own, with the splits train and dev.
+
+    Args:
+        size: `items` and `queries` of `make_shop`.
+    """
     from twotower.demo.shop import make_shop
 
     folder = scratch_folder("sample")
-    shop = make_shop(folder)
+    shop = make_shop(folder, **size)
     write_json_lines(
         folder / "corpus.jsonl",
         (

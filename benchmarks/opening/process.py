@@ -34,7 +34,7 @@ def measure(folder: Path, table_file: Path, truth_file: Path, *, raw: bool) -> d
             found: list[int] = index.search(np.array(table[row : row + 1]), K)[1][0].tolist()
             return found
     else:
-        retriever = Retriever.open(folder, encoder=LookupEncoder(table), read_only=True)
+        retriever = Retriever.open(folder, encoder=LookupEncoder(table), read_only=True, hybrid=None)
         opened = time.perf_counter()
         index_bytes = sum(part.index_bytes for part in retriever.maintenance.stats().parts)
 

@@ -11,7 +11,7 @@ from benchmarks.report.tables import File
 PAGE = Path(__file__).parents[1] / "README.md"
 FRONT = Path(__file__).parents[2] / "README.md"
 MARKED = re.compile(r"(?<=<!-- results: )(\w+)( -->\n).*?(?=<!-- end of results -->)", flags=re.DOTALL)
-STAMPED = re.compile(r"-\d{8}T\d{6}Z$")  # the name of a run without --out, which is nobody's full run
+STAMPED = re.compile(r"-\d{8}T\d{6}Z$")  # the name of a run without --out, which is not shown
 # The full runs by the name of their file; DATA is a folder of BEIR folders.
 FULL_RUNS = {
     "search-sample": "search",

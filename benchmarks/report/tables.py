@@ -70,7 +70,7 @@ def ratio_table(file: File) -> str:
 
 
 def row_tables(file: File, metrics: Collection[str] | None = None) -> str:
-    """One table for each kind of rows, which is told by the first metric.
+    """One table for each kind of rows; rows of a kind have the same first metric.
 
     Args:
         file: a result.

@@ -90,7 +90,7 @@ def index(
         store: a store, or a new or empty folder.
         make_encoder: called once the catalogue has been checked; for an existing store, its own encoder.
         skip_bad: leave out rows and items that cannot be indexed instead of stopping at the first.
-        searchable: names of attributes that people type, for a new store; None is none, or those of the store.
+        searchable: names of attributes that people type, for a new store; None is the default, or those of the store.
 
     Raises:
         CatalogueError: the catalogue cannot be read.

@@ -95,7 +95,7 @@ def _add_index(commands: Commands) -> None:
         "--searchable",
         nargs="+",
         metavar="ATTRIBUTE",
-        help="attributes that people type, beside title and text, such as brand",
+        help="attributes that people type, for a new store (default: brand category colour)",
     )
     index.add_argument("--text-model", metavar="MODEL", help="hub name or folder (default: all-MiniLM-L6-v2)")
     index.add_argument(

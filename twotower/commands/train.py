@@ -24,7 +24,6 @@ from twotower.evaluation.judgements import METRIC, JudgedReport, measure_judged
 from twotower.ingest.beir import read_qrels, read_queries
 from twotower.ingest.catalogue import read_catalogue
 from twotower.presets import Retriever
-from twotower.search.hybrid import ReciprocalRank
 from twotower.towers.dual_encoder import DualEncoder
 from twotower.types import Query
 
@@ -182,7 +181,7 @@ def _retriever(training: Training) -> Retriever:
     if training.store is not None:
         return Retriever.open(training.store, read_only=True)
     items = list(read_catalogue(training.data))
-    retriever = Retriever(DualEncoder(TextEncoder()), hybrid=ReciprocalRank())
+    retriever = Retriever(DualEncoder(TextEncoder()))
     retriever.upsert(items)
     return retriever
 

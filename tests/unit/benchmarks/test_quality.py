@@ -21,9 +21,9 @@ def test_the_corpus_is_the_split_s_own_where_only_that_is_judged(folder):
 
 
 def test_the_sample_shop_as_a_folder_reads_back_with_both_splits():
-    folder = sample_folder()
+    folder = sample_folder(items=60, queries=80)
     train, dev = (read_dataset(folder, split) for split in ("train", "dev"))
-    assert len(dev.items) == len(train.items) == 640
+    assert len(dev.items) == len(train.items) == 60
     assert not set(train.queries.values()) & set(dev.queries.values())
     assert any(item.image and Path(item.image).is_file() for item in dev.items)
 

@@ -165,6 +165,7 @@ def test_flashrank_without_its_exporter_is_left_out_with_a_line(network, monkeyp
     assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.slow  # exporting takes most of it
 @pytest.mark.filterwarnings("default")  # the exporter's own
 def test_flashrank_over_the_exported_model_scores_as_ours(network):
     pytest.importorskip("onnx")
