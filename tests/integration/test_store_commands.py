@@ -77,7 +77,7 @@ def test_compact_removes_deleted_and_replaced_items(store, capsys):
     assert main(["compact", "--store", str(store)]) == 0
     assert capsys.readouterr().out.splitlines()[1].startswith("  graph: 45 rows, ")
     assert main(["stats", "--store", str(store)]) == 0
-    assert "deleted" not in capsys.readouterr().out
+    assert " deleted" not in capsys.readouterr().out
 
 
 def test_export_writes_a_catalogue_that_reads_back(store, capsys):
