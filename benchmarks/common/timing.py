@@ -18,7 +18,7 @@ Given = ParamSpec("Given")
 Found = TypeVar("Found")
 Clock: TypeAlias = Callable[[], float]
 Seconds: TypeAlias = NDArray[np.float64]
-REPETITIONS = 5
+REPETITIONS, QUICK_REPETITIONS = 5, 2
 OURS = "twotower"  # the names of our systems start with this
 SENTENCE_TRANSFORMERS = "sentence-transformers"
 

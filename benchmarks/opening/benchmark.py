@@ -21,7 +21,7 @@ from tqdm.auto import tqdm, trange
 
 from benchmarks.common.contract import Result, Row, Spread
 from benchmarks.common.machine import ROOT, scratch_folder
-from benchmarks.common.timing import OURS, REPETITIONS, rotated
+from benchmarks.common.timing import OURS, QUICK_REPETITIONS, REPETITIONS, rotated
 from benchmarks.common.vectors import DIM, K, LookupEncoder, buckets, clustered, exact, make_items
 from twotower import Retriever
 from twotower.recall.vectors.policy import BESIDE, CODES_ABOVE, IndexPolicy, estimate_bytes
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> Result:
     _build(folder, size, 50 if options.quick else 500, seed=options.seed)
     measured: defaultdict[tuple[str, str], list[Mapping[str, float]]] = defaultdict(list)
     turns = list(product((OURS, RAW), INDEX_KINDS))
-    repetitions = 2 if options.quick else REPETITIONS
+    repetitions = QUICK_REPETITIONS if options.quick else REPETITIONS
     for turn in trange(repetitions, desc="opening", unit="repetition", disable=None, leave=False):
         for system, kind in rotated(turns, turn):
             measured[system, kind].append(_opened(folder, kind, raw=system == RAW))

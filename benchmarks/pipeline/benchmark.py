@@ -63,15 +63,18 @@ def run(options: argparse.Namespace) -> Result:
     require_equal_quality({name: qualities[name] for name in (OURS, SENTENCE_TRANSFORMERS)})
 
     words = list(queries.values())
+    repetitions = timing.QUICK_REPETITIONS if options.quick else timing.REPETITIONS
     single = timing.interleaved_calls(
         {name: partial(each.search, k=depth) for name, each in ours.items()}
         | {SENTENCE_TRANSFORMERS: lambda query: recipe.search(query, depth)},
         words,
+        repetitions=repetitions,
         warm_up=2,
     )
     batch = timing.interleaved(
         {name: partial(each.search_batch, words, depth) for name, each in ours.items()}
-        | {SENTENCE_TRANSFORMERS: lambda: recipe.search_all(words, depth)}
+        | {SENTENCE_TRANSFORMERS: lambda: recipe.search_all(words, depth)},
+        repetitions=repetitions,
     )
     shared: dict[str, Parameter] = {
         "data": "sample shop" if options.data is None else data.folder.name,

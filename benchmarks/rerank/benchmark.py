@@ -63,8 +63,9 @@ def run(options: argparse.Namespace) -> Result:
     dtype = str(peer.dtype).removeprefix("torch.")
     shared = {"max_length": max_length, "dtype": dtype, "device": options.device}
     result = Result("rerank", options.seed)
+    repetitions = timing.QUICK_REPETITIONS if options.quick else timing.REPETITIONS
     for work in make_works(peer.tokenizer, max_length, options):
-        measure(result, systems, work, shared)
+        measure(result, systems, work, shared, repetitions=repetitions)
     if options.data is not None:
         ours = {name: system.score for name, system in systems.items() if name.startswith(OURS)}
         add_judged_quality(result, ours, read_dataset(options.data, options.split), options, shared)
@@ -87,6 +88,7 @@ def measure(
     work: Work,
     shared: Mapping[str, Parameter],
     *,
+    repetitions: int = timing.REPETITIONS,
     clock: Clock = time.perf_counter,
 ) -> None:
     """Time one mix with both kinds of calls, after a check that all systems give its pairs the same scores.
@@ -96,6 +98,7 @@ def measure(
         systems: by name; ours start with "twotower".
         work: the pairs.
         shared: parameters of every row.
+        repetitions: timed turns of each system.
         clock: a monotonic clock, in seconds.
 
     Raises:
@@ -106,9 +109,10 @@ def measure(
         if systems[name].exact:
             require_equal_scores(first[OURS], scores, name)
     many = {name: partial(system.score, work.batch) for name, system in systems.items() if system.many}
-    batch = timing.interleaved(many, warm_up=0, clock=clock)
+    timed = {"repetitions": repetitions, "warm_up": 0}
+    batch = timing.interleaved(many, clock=clock, **timed)
     single = timing.interleaved_calls(
-        {name: system.score for name, system in systems.items()}, work.queries, warm_up=0, clock=clock
+        {name: system.score for name, system in systems.items()}, work.queries, clock=clock, **timed
     )
     mix = {**shared, "mix": work.mix}
     in_batch = {**mix, "way": "batch", **_sizes(work.batch_lengths)}

@@ -43,7 +43,7 @@ def export(network: CrossEncoder, folder: Path) -> None:
         import onnxscript  # noqa: F401  # torch's exporter needs it
     except ImportError as error:
         raise ModelError(
-            f"Exporting needs {error.name}: pip install onnx onnxscript onnxruntime, or use the torch back end."
+            f"exporting needs {error.name}: run `pip install 'twotower[onnx]'`, or use the torch back end"
         ) from error
     if getattr(network[0], "transformer_task", None) != "sequence-classification":
         raise ModelError(

@@ -25,7 +25,7 @@ def open_onnx(weights: Path) -> Forward:
     try:
         import onnxruntime
     except ImportError as error:
-        raise ModelError("This back end needs ONNX Runtime: pip install onnxruntime.") from error
+        raise ModelError("this back end needs onnxruntime: run `pip install 'twotower[onnx]'`") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = available_cores()
     # Threads that spin while they wait for the next batch take the cores from the search that is to bring it.

@@ -24,7 +24,7 @@ def open_openvino(weights: Path) -> Forward:
     try:
         import openvino
     except ImportError as error:
-        raise ModelError("This back end needs OpenVINO: pip install openvino.") from error
+        raise ModelError("this back end needs openvino: run `pip install 'twotower[openvino]'`") from error
     core = openvino.Core()
     settings: Mapping[str, Any] = {
         "INFERENCE_PRECISION_HINT": "f32",  # by default it takes bfloat16 if the CPU has it

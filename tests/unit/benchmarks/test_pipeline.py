@@ -22,7 +22,7 @@ def test_pipeline_compares_only_equal_quality(options, monkeypatch, tiny_cross_e
     assert ours.metrics["ndcg@10"] == pytest.approx(peer.metrics["ndcg@10"], abs=0.002)
     p50 = result.ratios["twotower / sentence-transformers : p50_ms single"]
     assert p50.min <= p50.median <= p50.max
-    assert ours.metrics["queries_per_s"].n == ours.metrics["p50_ms"].n == 5
+    assert ours.metrics["queries_per_s"].n == ours.metrics["p50_ms"].n == 2  # the repetitions of a quick run
     # A planted peer that skips its second stage is fast, and refused.
     monkeypatch.setattr(
         pipeline.StraightRecipe, "run", lambda recipe, queries, depth: {query: {} for query in queries}

@@ -32,7 +32,7 @@ def unit_rows(vectors: NDArray[np.float32], *, rows: int, dim: int, source: str)
             f"{source} returned an array of shape {array.shape}, not ({rows}, {dim}): one row per input"
         )
     array = array.astype(np.float64)
-    lengths = [math.sqrt(row.dot(row)) for row in array]
+    lengths = [math.sqrt(square) for square in np.vecdot(array, array).tolist()]
     for row, length in enumerate(lengths):
         if length == 0:
             raise EncoderError(f"{source} returned a zero vector in row {row}: it has no direction")
