@@ -79,7 +79,8 @@ class BaseRetriever:
             category and colour; () is none.
 
     Raises:
-        ValueError: a parameter is out of its range, or `index` or `searchable` is passed with a corpus.
+        ValueError: a parameter is out of its range, `index` or `searchable` is passed with a corpus, or the vectors of
+            the corpus differ in length from the encoder's.
     """
 
     def __init__(
@@ -101,6 +102,10 @@ class BaseRetriever:
             corpus = Corpus.in_memory(encoder.dim, index, ItemText.of(searchable))
         elif index is not None or searchable is not None:
             raise ValueError("index and searchable belong to a new corpus: pass them, or a corpus, not both")
+        elif corpus.snapshot.dim != encoder.dim:
+            raise ValueError(
+                f"the corpus has vectors of {corpus.snapshot.dim} dimensions, the encoder {encoder.dim}"
+            )
         self._corpus = corpus
         self._queries = QueryEncoder(encoder, user_tower or UserTower(), user_weight)
         self._reranker = reranker
@@ -331,8 +336,11 @@ class BaseRetriever:
             n lists of hits, each what `search` returns for that query.
 
         Raises:
-            QueryError: as in `search`, or `users` of another length.
+            QueryError: as in `search`, or `queries` or `users` is a single string, or `users` is of another length.
         """
+        for name, given in (("queries", queries), ("users", users)):
+            if isinstance(given, str):
+                raise QueryError(f"{name} must be a list: pass [{given!r}]")
         request = SearchRequest(k, present(now), where, deadline=deadline_in(budget_ms), min_score=min_score)
         parsed = [query if isinstance(query, Query) else Query(query) for query in queries]
         users = [None] * len(parsed) if users is None else users

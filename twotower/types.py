@@ -119,6 +119,9 @@ class Hit(NamedTuple):
         """The item's id."""
         return self.item.id
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Hit, (self.item, self.score, dict(self.explain), dict(self.ranks))  # a proxy cannot be pickled
+
 
 @dataclass(frozen=True, slots=True)
 class BadItem:

@@ -10,6 +10,7 @@ from fakes import HashEncoder, OverlapReranker
 
 from rerank import Decay, InputError
 from twotower import BadItem, Event, Item, Query, Retriever
+from twotower.corpus.base import Corpus
 from twotower.errors import EncoderError, EventError, FilterError, ItemError, QueryError, UnknownItemError
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -193,3 +194,25 @@ def test_empty_in_gives_empty_out():
     assert retriever.recommend("nobody") == []
     retriever.delete([])
     retriever.record([])
+
+
+@pytest.mark.parametrize(
+    ("queries", "users", "words"),
+    [
+        ("ab", None, "queries must be a list: pass ['ab']"),
+        (["a", "b"], "u1", "users must be a list: pass ['u1']"),
+        ([None], None, "a query must be a str or a Query of a str, got NoneType"),
+        ([Query("a"), Query(5)], None, "a query must be a str or a Query of a str, got int"),
+        (["shoes \ud800"], None, "half of a surrogate pair"),
+    ],
+)
+def test_what_is_no_query_is_refused(retriever, unchanged, queries, users, words):
+    with pytest.raises(QueryError) as refused:
+        retriever.search_batch(queries, users=users)
+    assert words in str(refused.value)
+
+
+def test_a_corpus_with_vectors_of_another_length_is_refused():
+    corpus = Corpus.in_memory(16)
+    with pytest.raises(ValueError, match="vectors of 16 dimensions, the encoder 32"):
+        Retriever(HashEncoder(32), corpus=corpus)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -9,6 +10,8 @@ from twotower.types import AttributeValue, Item
 
 # What shoppers type: queries with a brand or colour find more, and other queries lose nothing measurable.
 DEFAULT_SEARCHABLE = ("brand", "category", "color", "colour")
+
+_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +36,10 @@ class ItemText:
             return cls()
         if isinstance(searchable, str):
             raise ValueError(f"searchable must be a list of attribute names: pass ['{searchable}']")
-        if any(not isinstance(name, str) or not name for name in searchable):
-            raise ValueError(f"searchable must be a list of attribute names, got {list(searchable)!r}")
-        return cls(tuple(dict.fromkeys(searchable)))
+        names = tuple(dict.fromkeys(searchable))
+        if any(not isinstance(name, str) or not name for name in names):
+            raise ValueError(f"searchable must be a list of attribute names, got {list(names)!r}")
+        return cls(names)
 
     def __call__(self, item: Item) -> str:
         """The text of an item, the title first so that it survives a model's length limit."""
@@ -43,12 +47,19 @@ class ItemText:
 
     def extended(self, item: Item) -> Item:
         """The same item with the searchable attributes in its description."""
-        known = item.words.casefold()
-        values = (text for name in self.attributes for text in _texts(item.attributes.get(name)))
-        fresh = [text for text in dict.fromkeys(values) if text.casefold() not in known]
+        values = [text for name in self.attributes for text in _texts(item.attributes.get(name))]
+        if not values:
+            return item
+        known = _spaced(item.words)
+        fresh = [text for text in dict.fromkeys(values) if _spaced(text) not in known]
         if not fresh:
             return item
         return replace(item, text="\n".join(part for part in (item.text.strip(), " ".join(fresh)) if part))
+
+
+def _spaced(text: str) -> str:
+    """Its words between spaces, so that "red" is in "red shoes" but not in "tailored"."""
+    return f" {' '.join(_WORD.findall(text.casefold()))} "
 
 
 def _texts(value: AttributeValue) -> Sequence[str]:
@@ -57,8 +68,10 @@ def _texts(value: AttributeValue) -> Sequence[str]:
         return [value.strip()] if value.strip() else []
     if isinstance(value, bool):
         return []
-    if isinstance(value, int | float):
-        return [f"{value:g}"]
+    if isinstance(value, float):
+        return [str(int(value) if value.is_integer() else value)]
+    if isinstance(value, int):
+        return [str(value)]
     if isinstance(value, Sequence):
         return [text for part in value for text in _texts(part)]
     return []

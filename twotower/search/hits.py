@@ -62,6 +62,9 @@ class Hits(Sequence[Hit]):
     def __add__(self, other: Sequence[Hit]) -> list[Hit]:
         return [*self, *other]
 
+    def __radd__(self, other: Sequence[Hit]) -> list[Hit]:
+        return [*other, *self]
+
     def __repr__(self) -> str:
         return repr(self._hits())
 

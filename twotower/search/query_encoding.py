@@ -85,8 +85,10 @@ class QueryEncoder:
             now: the present; no event in the histories is later.
 
         Raises:
-            QueryError: a query has neither words nor a photo nor a user.
+            QueryError: a query has neither words nor a photo nor a user, or its words are no readable `str`.
         """
+        for query in queries:
+            _check_words(query.text)
         texts = [query.text.strip() for query in queries]
         rows = []
         for row, (query, history) in enumerate(zip(queries, histories, strict=True)):
@@ -154,6 +156,17 @@ class QueryEncoder:
             if user is not None:
                 vectors[row], users[row] = combine(vectors[row], user, self.user_weight)
         return vectors, users
+
+
+def _check_words(text: object) -> None:
+    if not isinstance(text, str):
+        raise QueryError(f"a query must be a str or a Query of a str, got {type(text).__name__}")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise QueryError(
+            f"the query {text!r} has half of a surrogate pair, which is no text: repair it"
+        ) from error
 
 
 def combine(query: Vectors, user: Vectors, user_weight: float) -> tuple[Vectors, Vectors]:
