@@ -1,20 +1,20 @@
-"""Every exception of the library, each also the built-in that a caller would expect.
+"""Every exception of the library; each also derives from the built-in one that a caller would expect.
 
 TwoTowerError
   +- ItemError(ValueError)        an item that cannot be indexed
   +- EventError(ValueError)       a behaviour event that cannot be recorded
   +- QueryError(ValueError)       a search that cannot be run
-  |    +- FilterError             a `where` that cannot be understood
-  +- EncoderError(ValueError)     an encoder that gave something else than (n, dim) finite float32
+  |    +- FilterError             a `where` that is invalid
+  +- EncoderError(ValueError)     an encoder whose vectors are not finite float32 of (n, dim)
   +- CatalogueError(ValueError)   a file of items, events, queries or judgements that cannot be read
-  +- JudgementError(ValueError)   judgements that cannot be learned from or measured on
-  +- LeakError(ValueError)        an evaluation that would have seen the future
+  +- JudgementError(ValueError)   judgements unusable for training or evaluation
+  +- LeakError(ValueError)        an evaluation with access to the future
   +- UnknownItemError(KeyError)   an id that is not indexed
   +- MissingExtraError(ImportError)  an optional dependency that is not installed
   +- StoreError(OSError)          a store folder that cannot be read or written
        +- StoreVersionError       written by a newer version
-       +- StoreDamagedError       a file is missing or is not what was written
-       +- StaleError              what a reader knew of was deleted; `Retriever.refresh` helps
+       +- StoreDamagedError       a file is missing or damaged
+       +- StaleError              a snapshot that is too old; `maintenance.refresh` helps
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class ItemError(TwoTowerError, ValueError):
 
     Args:
         message: one sentence.
-        reasons: why, by item id, for every bad item that was found; an encoder that can tell should say.
+        reasons: by item id, for every bad item found; encoders should pass them if they can.
     """
 
     def __init__(self, message: str, reasons: Mapping[str, str] | None = None) -> None:
@@ -45,15 +45,15 @@ class EventError(TwoTowerError, ValueError):
 
 
 class QueryError(TwoTowerError, ValueError):
-    """A search cannot be run as asked."""
+    """A search cannot be run with these arguments."""
 
 
 class FilterError(QueryError):
-    """A `where` names an unknown operator or attribute, or compares things that do not compare."""
+    """A `where` names an unknown operator or attribute, or compares values that cannot be compared."""
 
 
 class EncoderError(TwoTowerError, ValueError):
-    """An encoder's vectors are not finite float32 of shape (n, dim) with a direction."""
+    """An encoder's vectors are not finite, nonzero float32 of shape (n, dim)."""
 
 
 class CatalogueError(TwoTowerError, ValueError):
@@ -61,11 +61,11 @@ class CatalogueError(TwoTowerError, ValueError):
 
 
 class JudgementError(TwoTowerError, ValueError):
-    """Judgements cannot be learned from or measured on, because what they speak of is not there."""
+    """Judgements cannot be used for training or evaluation, because they name unknown queries or items."""
 
 
 class LeakError(TwoTowerError, ValueError):
-    """Something from at or after the moment of prediction was, or would have been, visible."""
+    """Data from the moment of prediction or later was, or would have been, visible."""
 
 
 class UnknownItemError(TwoTowerError, KeyError):
@@ -77,7 +77,7 @@ class UnknownItemError(TwoTowerError, KeyError):
 
 
 class MissingExtraError(TwoTowerError, ImportError):
-    """An optional dependency is not installed; the message says which extra brings it."""
+    """An optional dependency is not installed; the message names the extra to install."""
 
 
 @contextmanager
@@ -85,8 +85,8 @@ def needs_extra(extra: str, purpose: str) -> Iterator[None]:
     """Import an optional dependency in the body of this `with`.
 
     Args:
-        extra: of `pip install 'twotower[extra]'`, the one that brings the dependency.
-        purpose: what it is needed for, such as "reading Parquet".
+        extra: the one that installs the dependency, as in `pip install 'twotower[extra]'`.
+        purpose: what needs it, such as "reading Parquet".
 
     Raises:
         MissingExtraError: it is not installed.
@@ -109,8 +109,8 @@ class StoreVersionError(StoreError):
 
 
 class StaleError(StoreError):
-    """Items that this process still knew of were deleted before it could read them; a newer state has the answer."""
+    """A snapshot is stale: its items were deleted before they could be read; a newer one has the answer."""
 
 
 class StoreDamagedError(StoreError):
-    """A store's file is missing or differs from what was written."""
+    """A file of a store is missing or damaged."""

@@ -1,4 +1,4 @@
-"""`Retriever`: the retriever with the parts that the library brings, put together by default and for a store."""
+"""`Retriever`: the retriever with the library's own parts, composed by default or from a store."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from twotower.towers.dual_encoder import DualEncoder
 from twotower.towers.parts import TextTower
 from twotower.towers.user import UserTower
 
-# On real photos the compact model sees little more than colour: a larger share of it costs more than it gains.
+# On real photos the compact model sees little more than colour, so a larger weight costs more than it gains.
 TEXT_WEIGHT, IMAGE_WEIGHT = 0.9, 0.1
 
 
 class Settings(TypedDict, total=False):
-    """The numbers and the user tower of a `Retriever`, as at its construction."""
+    """The settings of a `Retriever`, as for its constructor."""
 
     user_tower: UserTower | None
     user_weight: float
@@ -41,7 +41,7 @@ class Settings(TypedDict, total=False):
 
 
 class Retriever(BaseRetriever):
-    """The retriever as `twotower` exports it: also builds the library's own parts, by default and for a store."""
+    """The retriever that `twotower` exports; it also builds the library's own parts, by default and for a store."""
 
     __doc__ = f"{__doc__}\n\n{BaseRetriever.__doc__}"
 
@@ -52,14 +52,14 @@ class Retriever(BaseRetriever):
         reranker: types.Reranker | types.ListwiseReranker | None = None,
         searchable: Sequence[str] | None = None,
     ) -> Self:
-        """Put together the usual parts, the same with and without a network.
+        """Compose the default parts, the same with and without network access.
 
         Text: sentence-transformers/all-MiniLM-L6-v2. Photos: the compact CLIP model that the library ships.
         Words: BM25 fused with the vectors. Time decay: `default_decay`.
 
         Args:
             reranker: such as `CrossEncoderReranker("cross-encoder/ms-marco-MiniLM-L6-v2")`; none unless passed.
-            searchable: as at construction.
+            searchable: as for the constructor.
 
         Raises:
             OSError: the text model is neither installed nor on a reachable hub.
@@ -73,27 +73,27 @@ class Retriever(BaseRetriever):
         *,
         encoder: types.Encoder | None = None,
         reranker: types.Reranker | types.ListwiseReranker | None = None,
-        decay: types.Decay | None = None,
+        decay: types.TimeDecay | None = None,
         read_only: bool = False,
         **settings: Unpack[Settings],
     ) -> Self:
-        """Open a store, or create one: every write is on the disk when its call returns.
+        """Open a store, or create one: every write is on disk when its call returns.
 
         One process at a time may write to a store, any number may read it. Close it, or use it in a `with`.
 
         Args:
             folder: a store, or a new or empty folder.
-            encoder: the encoder that the store was made with; None builds it from its description, which works
-                for the library's own parts. For a new store, None is `default_encoder`.
+            encoder: the encoder that the store was made with; None rebuilds it from its description, which
+                works for the library's own parts. For a new store, None is `default_encoder`.
             reranker: not part of a store: keep it with its own `save` and pass it here.
             decay: None takes the store's own. For a new store with the default encoder, None is `default_decay`.
-            read_only: leave the folder as it is; `maintenance.refresh` follows the process that writes.
-            settings: as at construction; while the store is open they replace its own. Which attributes are
+            read_only: do not modify the folder; `maintenance.refresh` follows the process that writes.
+            settings: as for the constructor; they override those of the store while it is open. Which attributes are
                 `searchable` is decided when a store is created.
 
         Raises:
-            StoreError: there is no store to read, another process writes to it, or the encoder or the searchable
-                attributes are others.
+            StoreError: there is no store to read, another process writes to it, or its encoder or searchable
+                attributes differ.
             StoreVersionError: another version wrote it, in a format that this one does not read.
             StoreDamagedError: its item store is damaged; whatever can be rebuilt from that is rebuilt.
         """
@@ -134,18 +134,18 @@ def default_encoder() -> DualEncoder:
 
 
 def default_decay() -> Decay:
-    """A score loses at most a twentieth, half of that within 90 days: the fresher of equals comes first."""
+    """A score loses at most 5 %, half of that within 90 days: it decides between items of similar scores."""
     return Decay.half_life(days=90, weight=0.05)
 
 
 def _reopened(
-    store: StoreFolder, encoder: types.Encoder | None, decay: types.Decay | None, given: Settings
-) -> tuple[types.Encoder, types.Decay | None, Settings]:
-    """What a store's retriever was put together from, with what the caller passed in its place.
+    store: StoreFolder, encoder: types.Encoder | None, decay: types.TimeDecay | None, given: Settings
+) -> tuple[types.Encoder, types.TimeDecay | None, Settings]:
+    """The parts and settings that a store describes, overridden by those of the caller.
 
     Raises:
-        StoreError: another encoder or other searchable attributes were given, or a part is missing that the library
-            cannot build.
+        StoreError: the encoder or the searchable attributes differ, or a part is missing that the library cannot
+            build.
     """
     kept = dict(store.item_store.settings)
     folder, dim = store.folder, kept.pop("dim")
@@ -154,7 +154,7 @@ def _reopened(
         encoder = encoder_from(_buildable(described, "encoder", folder))
     elif encoder.dim != dim or describe(encoder) != described:
         raise StoreError(
-            f"store '{folder}' was made with another encoder ({described}, dim {dim}): pass that one, or index anew"
+            f"store '{folder}' was made with another encoder ({described}, dim {dim}): pass that one, or index again"
         )
     described_decay = kept.pop("decay")
     if decay is None and described_decay is not None:
@@ -162,13 +162,13 @@ def _reopened(
     searchable = given.get("searchable")
     if searchable is not None and list(ItemText.of(searchable).attributes) != kept["searchable"]:
         raise StoreError(
-            f"store '{folder}' was made with searchable={kept['searchable']}: leave the argument out, or index anew"
+            f"store '{folder}' was made with searchable={kept['searchable']}: omit the argument, or index again"
         )
     kept["user_tower"] = UserTower(**kept["user_tower"])
     kept["index"] = IndexPolicy.from_description(kept["index"])
     if "hybrid" not in given and kept["hybrid"] is not None:
         kept["hybrid"] = hybrid_fusion_from(_buildable(kept["hybrid"], "hybrid", folder))
-    settings: Settings = {**kept, **given, "searchable": kept["searchable"]}  # type: ignore[typeddict-item]  # as `BaseRetriever` described them
+    settings: Settings = {**kept, **given, "searchable": kept["searchable"]}  # type: ignore[typeddict-item]  # as described by `BaseRetriever`
     return encoder, decay, settings
 
 
@@ -179,10 +179,10 @@ def _buildable(description: Mapping[str, Any] | str, part: str, folder: Path) ->
 
 
 def encoder_from(description: Mapping[str, Any]) -> DualEncoder:
-    """Build the encoder that `DualEncoder.describe` described.
+    """Rebuild an encoder from the description of `DualEncoder.describe`.
 
     Raises:
-        StoreError: the description names something that this version does not have.
+        StoreError: the description names something unknown to this version.
     """
     try:
         text = _text_from(description["text"])
@@ -196,7 +196,7 @@ def encoder_from(description: Mapping[str, Any]) -> DualEncoder:
 
 
 def decay_from(description: Mapping[str, Any]) -> Decay | DecayBy:
-    """Build the decay that `Decay.describe` or `DecayBy.describe` described."""
+    """Rebuild a decay from the description of `Decay.describe` or `DecayBy.describe`."""
     if "attribute" in description:
         return DecayBy.from_description(description)
     return Decay.from_description(description)

@@ -1,4 +1,4 @@
-"""The one object that a shop's code talks to: it composes the stages and delegates everything."""
+"""The retriever, the entry point of the library: composes the stages and delegates to them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ from twotower.towers.user import UserHistory, UserTower
 from twotower.types import (
     BadItem,
     Blocked,
-    Decay,
     Describable,
     Encoder,
     Event,
@@ -36,16 +35,17 @@ from twotower.types import (
     ListwiseReranker,
     Query,
     Reranker,
+    TimeDecay,
     UpsertReport,
     Where,
 )
 
 
 class RankingParts(TypedDict, total=False):
-    """What `Retriever.using` and a single search may exchange."""
+    """The parts that `Retriever.using` or a single search can replace."""
 
     reranker: Reranker | ListwiseReranker | None
-    decay: Decay | None
+    decay: TimeDecay | None
     relevance_weight: float
     rerank_depth: int | None
     modality: str | None
@@ -53,42 +53,41 @@ class RankingParts(TypedDict, total=False):
 
 
 class BaseRetriever:
-    """Search, similar items and recommendations over a corpus that changes; it knows protocols, no models.
+    """Search, similar items and recommendations over a corpus that changes; it depends on protocols, not on models.
 
-    Users construct `twotower.Retriever`, which adds the parts that the library brings: see `presets`.
+    Users construct `twotower.Retriever`, which adds the library's own parts: see `presets`.
 
     Every part is an argument and may be an object of your own with the same methods. Searches may run in several
-    threads beside each other and beside one write; writes wait for each other.
+    threads, alongside each other and alongside a write; writes are serialised.
 
     Args:
         encoder: item tower and query tower in one.
-        reranker: reads the query together with each of the best candidates; None keeps the order of recall. Several,
-            from the fastest to the most accurate, are a `rerank.Cascade`.
-        decay: what an item's age does to its score; None ignores time.
-        corpus: the items to search; None is an empty corpus in memory. `Retriever.open` passes the one of a store.
-        user_tower: turns a behaviour history into a vector.
-        user_weight: share of the user's history beside a query, in [0, 1].
-        relevance_weight: share of the reranker's relevance beside recall's similarity, in [0, 1].
-        rerank_depth: how many candidates are recalled for the reranker (k where that is more), at least 1; None is
-            what a cascade reads at most, 100 for any other reranker.
-        hybrid: how a query's words find items besides its vector, such as `Convex(0.6)`, the default, or
+        reranker: reads the query together with each of the best candidates; None keeps the order of recall. To use
+            several, from the fastest to the most accurate, pass a `rerank.Cascade`.
+        decay: lowers the scores of older items; None ignores time.
+        corpus: the items to search; None is an empty corpus in memory. `Retriever.open` passes that of a store.
+        user_tower: encodes a behaviour history as a vector.
+        user_weight: weight of the user's history relative to the query, in [0, 1].
+        relevance_weight: weight of the reranker's relevance relative to the score of recall, in [0, 1].
+        rerank_depth: how many candidates are recalled for the reranker (k if that is more), at least 1; None is the
+            most that a cascade reads, or 100 for any other reranker.
+        hybrid: how lexical recall is fused with dense recall, such as `Convex(0.6)`, the default, or
             `ReciprocalRank()`; None recalls by vectors alone.
-        index: what the index of vectors of a new corpus has to achieve, in recall and in memory; it is chosen
-            accordingly. None is `IndexPolicy()`.
+        index: the recall and memory that the vector index of a new corpus must keep to; None is `IndexPolicy()`.
         searchable: names of attributes that people type, for a new corpus: their values are read with title and
             description, by the lexical channel, the encoder and the reranker. None is `DEFAULT_SEARCHABLE`: brand,
             category and colour; () is none.
 
     Raises:
-        ValueError: a parameter is out of its range, `index` or `searchable` come with a corpus, or its vectors have
-            another length than the encoder's.
+        ValueError: a parameter is out of its range, `index` or `searchable` is passed with a corpus, or the vectors of
+            the corpus differ in length from the encoder's.
     """
 
     def __init__(
         self,
         encoder: Encoder,
         reranker: Reranker | ListwiseReranker | None = None,
-        decay: Decay | None = None,
+        decay: TimeDecay | None = None,
         *,
         corpus: Corpus | None = None,
         user_tower: UserTower | None = None,
@@ -122,18 +121,18 @@ class BaseRetriever:
         self._writing = threading.Lock()
 
     def using(self, **parts: Unpack[RankingParts]) -> Self:
-        """The same corpus ranked by other parts: a write through either is seen by both.
+        """A retriever with other parts over the same corpus: a write through either is visible to both.
 
         Args:
             parts: any of `reranker`, `decay`, `relevance_weight`, `rerank_depth` and `hybrid`, as at construction,
                 and `modality`, one of `modalities`, to recall by that part of the vectors alone (None: by all).
         """
         twin = copy(self)
-        exchanged: dict[str, Any] = dict(parts)
+        replaced: dict[str, Any] = dict(parts)
         if "reranker" in parts:
             twin._reranker = parts["reranker"]
-            exchanged["reranker"] = self._listwise(twin._reranker)
-        twin._ranking = replace(self._ranking, **exchanged)
+            replaced["reranker"] = self._listwise(twin._reranker)
+        twin._ranking = replace(self._ranking, **replaced)
         return twin
 
     def __len__(self) -> int:
@@ -150,32 +149,32 @@ class BaseRetriever:
 
     @property
     def encoder(self) -> Encoder:
-        """The item tower and query tower that everything is encoded with."""
+        """The item tower and query tower in one."""
         return self._queries.encoder
 
     @property
     def reranker(self) -> Reranker | ListwiseReranker | None:
-        """What reads the query together with the best candidates, if anything does."""
+        """The reranker, if there is one."""
         return self._reranker
 
     @property
-    def decay(self) -> Decay | None:
-        """What an item's age does to its score, if anything."""
+    def decay(self) -> TimeDecay | None:
+        """The time decay, if there is one."""
         return self._ranking.decay
 
     @property
     def hybrid(self) -> HybridFusion | None:
-        """How a query's words find items besides its vector, if they do."""
+        """How lexical and dense recall are fused; None for dense recall alone."""
         return self._ranking.hybrid
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """The parts that a similarity adds up from, such as "text" and "image"; none if the encoder names none."""
+        """The blocks of a vector, such as "text" and "image"; empty if the encoder names none."""
         return tuple(self._ranking.blocks)
 
     @property
     def maintenance(self) -> Maintenance:
-        """Upkeep: compact, settle, calibrate, refresh, verify, stats and the plan of a search."""
+        """Maintenance: compact, settle, calibrate, refresh, verify, stats and the plan of a search."""
         return Maintenance(
             self._corpus,
             self._writing,
@@ -184,7 +183,7 @@ class BaseRetriever:
         )
 
     def items(self, where: Where | None = None) -> Iterator[Item]:
-        """The items that are indexed now, in the order of their last writes.
+        """The items that are indexed now, ordered by their last writes.
 
         Args:
             where: only items with these attributes, as in `search`.
@@ -203,7 +202,7 @@ class BaseRetriever:
         return self._corpus.get(item_id)
 
     def text_of(self, item: Item) -> str:
-        """What BM25, the encoder and the reranker read of an item, `searchable` attributes included."""
+        """The text of an item that BM25, the encoder and the reranker read, with its `searchable` attributes."""
         return self._corpus.text_of(item)
 
     def upsert(
@@ -213,7 +212,7 @@ class BaseRetriever:
         on_error: Literal["raise", "skip"] = "raise",
         progress: bool | None = None,
     ) -> UpsertReport:
-        """Index items, replacing those with the same ids; all of them become visible to searches at once.
+        """Index items, replacing those with the same ids; atomically for searches.
 
         Args:
             items: with distinct ids.
@@ -225,7 +224,7 @@ class BaseRetriever:
             How many items were indexed, and what was left out.
 
         Raises:
-            ItemError: an item cannot be indexed, or an id comes twice (with "raise").
+            ItemError: an item cannot be indexed, or an id is repeated (with "raise").
             EncoderError: the encoder returned something other than finite vectors.
         """
         if on_error not in ("raise", "skip"):
@@ -241,9 +240,9 @@ class BaseRetriever:
         return UpsertReport(len(encoded), tuple(skipped))
 
     def delete(self, item_ids: Iterable[str]) -> list[str]:
-        """Remove items from all later searches; what users did with them stays in their histories.
+        """Remove items from all later searches; events on them stay in the histories of users.
 
-        An id that is not indexed is no error, so that a feed can be replayed.
+        An id that is not indexed is not an error, so that a feed can be replayed.
 
         Args:
             item_ids: ids, not a single string.
@@ -252,18 +251,18 @@ class BaseRetriever:
             The ids that were indexed and no longer are.
         """
         if isinstance(item_ids, str):
-            raise ValueError(f"delete takes a list of ids: pass ['{item_ids}']")
+            raise ValueError(f"item_ids must be a list of ids: pass ['{item_ids}']")
         with self._writing:
             return self._corpus.delete(item_ids)
 
     def record(self, events: Iterable[Event]) -> None:
-        """Record behaviour; from now on it is the user tower's input.
+        """Record behaviour events, the input of the user tower.
 
         Args:
             events: in any order.
 
         Raises:
-            EventError: one of them cannot be recorded; none was.
+            EventError: an event cannot be recorded; none of them was.
         """
         with self._writing:
             self._corpus.record(check_events(events, self._corpus))
@@ -301,7 +300,7 @@ class BaseRetriever:
         Raises:
             QueryError: nothing to search by, k < 1, a naive `now`, an unusable photo, or a budget of 0 or less.
             ValueError: a part is out of its range.
-            FilterError: `where` cannot be understood, or names an attribute that no item has.
+            FilterError: `where` is invalid, or names an attribute that no item has.
         """
         if image is not None:
             query = Query(query.text if isinstance(query, Query) else query, image)
@@ -343,13 +342,15 @@ class BaseRetriever:
             if isinstance(given, str):
                 raise QueryError(f"{name} must be a list: pass [{given!r}]")
         request = SearchRequest(k, present(now), where, deadline=deadline_in(budget_ms), min_score=min_score)
-        asked = [query if isinstance(query, Query) else Query(query) for query in queries]
-        users = [None] * len(asked) if users is None else users
-        if len(users) != len(asked):
-            raise QueryError(f"users must name one user per query, got {len(users)} for {len(asked)} queries")
+        parsed = [query if isinstance(query, Query) else Query(query) for query in queries]
+        users = [None] * len(parsed) if users is None else users
+        if len(users) != len(parsed):
+            raise QueryError(
+                f"users must name one user per query, got {len(users)} for {len(parsed)} queries"
+            )
         histories = [None if user is None else self._history(user, request.now) for user in users]
         ranking = self.using(**parts)._ranking if parts else self._ranking
-        return self._answer(ranking, self._queries.encode(asked, histories, request.now), request)
+        return self._answer(ranking, self._queries.encode(parsed, histories, request.now), request)
 
     def similar(
         self, item_id: str, k: int = 10, *, where: Where | None = None, now: datetime | None = None
@@ -380,17 +381,17 @@ class BaseRetriever:
     ) -> Hits:
         """Find items for a user by what they did before.
 
-        A user without a history gets what the average shopper would: everybody's recent behaviour as one history.
+        A user without a history gets recommendations from the recent behaviour of all users.
 
         Args:
-            user: whom for.
+            user: to recommend for.
             k: how many, at least 1.
             where: as in `search`.
             now: as in `search`.
             exclude_seen: leave out items of the user's own history.
 
         Returns:
-            Hits, best first; none where nobody has done anything yet.
+            Hits, best first; empty if no events have been recorded yet.
         """
         now = present(now)
         own = self._history(user, now)
@@ -401,31 +402,31 @@ class BaseRetriever:
         return NO_HITS if shopper is None else self._answer(self._ranking, shopper, request)[0]
 
     def close(self, *, settle: bool = True) -> None:
-        """Let go of a store, or of memory; nothing can be asked afterwards.
+        """Close the store, or free the memory; the retriever cannot be used afterwards.
 
         Args:
-            settle: finish background merges and write what makes opening quick; False, as after an error in a
-                `with`, leaves that to the next opening. Nothing is lost either way.
+            settle: finish background merges and write the index files that make opening quick; False, as after an
+                error in a `with`, leaves that to the next opening. No data is lost either way.
         """
         with self._writing:
             self._corpus.close(settle=settle)
 
     def save(self, folder: str | Path) -> None:
-        """Write a copy of everything to a folder; a store that was there stays whole until it is replaced.
+        """Write a copy of everything to a folder; an existing store stays intact until it is replaced.
 
         The reranker is not part of it: keep it with its own `save` and pass it to `open`.
 
         Args:
-            folder: a new or empty folder, or a store that nobody writes to.
+            folder: a new or empty folder, or a store that no process is writing to.
 
         Raises:
-            StoreError: it cannot be written, or holds something else.
+            StoreError: the folder cannot be written, or holds other files.
         """
         with self._writing:
             save_corpus(self._corpus, Path(folder).absolute(), self._settings())
 
     def _settings(self) -> Mapping[str, Any]:
-        """How this retriever is put together, as plain JSON values."""
+        """How this retriever is composed, as plain JSON values."""
         return {
             "encoder": describe(self.encoder),
             "decay": describe(self._ranking.decay),
@@ -440,7 +441,7 @@ class BaseRetriever:
         }
 
     def _listwise(self, reranker: Reranker | ListwiseReranker | None) -> ListwiseReranker | None:
-        """What ranks whole lists of candidates in the time that a search has."""
+        """The reranker for whole lists of candidates under a deadline."""
         if reranker is None or isinstance(reranker, ListwiseReranker):
             return reranker
         raise ValueError(f"reranker must be a ListwiseReranker, got {type(reranker).__name__}")
@@ -452,11 +453,11 @@ class BaseRetriever:
         return self._corpus.answer(lambda snapshot: ranking.rank(snapshot, queries, request))
 
 
-OWN = "own"  # in place of the description of a part that cannot describe itself
+OWN = "own"  # stands for the description of a part that has none
 
 
 def describe(part: object) -> Mapping[str, Any] | str | None:
-    """What a store says about a part: its description, "own" if it has none, None if there is no part."""
+    """The description of a part for a store; "own" if it has none, None if there is no part."""
     if part is None:
         return None
     return part.describe() if isinstance(part, Describable) else OWN

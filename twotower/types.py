@@ -1,7 +1,7 @@
-"""The vocabulary of the library: what goes in, what comes out, and what a user may replace.
+"""The public records of the library, and the protocols of the parts that users may replace.
 
-These are plain records. They are checked where they enter (`Retriever.upsert`, `record`, `search`), so that a
-batch with one bad record can be reported as a whole.
+Records are validated when they are used (`Retriever.upsert`, `record`, `search`), not when they are created, so that
+all bad records of a batch can be reported together.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Scores: TypeAlias = NDArray[np.float32]
 Where: TypeAlias = Mapping[str, Any]
 """A filter such as `{"price": {"$lt": 100}, "brand": "Acme"}`; see `twotower.recall.filters`."""
 AttributeValue: TypeAlias = "str | int | float | bool | datetime | Sequence[str] | None"
-"""What an attribute may hold; None is the same as not having the attribute."""
+"""The value of an attribute; None is the same as not having the attribute."""
 ImageSource: TypeAlias = "str | Path | Image"
 """A photo: the path of a JPEG, PNG or WebP file, or an open PIL image."""
 
@@ -37,11 +37,11 @@ class Item:
 
     Args:
         id: the shop's own id, any non-empty string.
-        title: what a shopper reads first; any language.
+        title: in any language.
         text: the description.
         image: path of a photo (JPEG, PNG or WebP), or None.
         time: when the product was released, an aware datetime, or None where unknown.
-        attributes: what filters and explanations read, by name.
+        attributes: by name, for filters, decay by attribute and searchable text.
     """
 
     id: str
@@ -59,14 +59,14 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One act of one user on one item.
+    """One interaction of a user with an item.
 
     Args:
         user: the shop's own id of the user.
         item: the id of an indexed item.
         kind: what happened, such as "view", "click", "cart" or "purchase".
         time: when it happened, an aware datetime.
-        value: how much it counts beside other events of its kind, at least 0.
+        value: its weight relative to other events of its kind, at least 0.
     """
 
     user: str
@@ -78,7 +78,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What a shopper asks by: words, a photo, or both.
+    """A query: words, a photo, or both.
 
     Args:
         text: the words, possibly "".
@@ -86,11 +86,11 @@ class Query:
     """
 
     text: str = ""
-    image: ImageSource | None = field(default=None, hash=False)  # an open photo has no hash
+    image: ImageSource | None = field(default=None, hash=False)  # an open image is not hashable
 
     @property
     def kind(self) -> str:
-        """What it consists of: "words", "photo", "words and photo" or "nothing"."""
+        """Its content: "words", "photo", "words and photo" or "nothing"."""
         parts = [
             name for name, given in (("words", self.text.strip()), ("photo", self.image is not None)) if given
         ]
@@ -103,10 +103,10 @@ class Hit(NamedTuple):
     Args:
         item: the item as it was indexed.
         score: higher is better.
-        explain: the parts of the score by name. "freshness", where it is there, multiplies;
-            all others add up: score = (sum of the others) * freshness.
-        ranks: the item's place after "recall" and after each stage of reranking that has read it, from 1 on; empty
-            where nothing was to be reranked.
+        explain: the terms of the score by name. "freshness", if present, is a factor, all others are summands:
+            score = (sum of the others) * freshness.
+        ranks: the item's rank after "recall" and after each reranking stage that has read it, from 1; empty without
+            reranking.
     """
 
     item: Item
@@ -125,7 +125,7 @@ class Hit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class BadItem:
-    """An item that `upsert` left out, and why."""
+    """An item that `upsert` skipped, and the reason."""
 
     id: str
     reason: str
@@ -133,11 +133,11 @@ class BadItem:
 
 @dataclass(frozen=True, slots=True)
 class UpsertReport:
-    """What one `upsert` did.
+    """The result of `upsert`.
 
     Args:
-        upserted: how many items are now indexed as given.
-        skipped: the items left out, in the order they came (only with `on_error="skip"`).
+        upserted: how many items were indexed.
+        skipped: the items that were skipped, in order (only with `on_error="skip"`).
     """
 
     upserted: int
@@ -163,7 +163,7 @@ class Encoder(Protocol):
 
 @runtime_checkable
 class ImageQueryEncoder(Protocol):
-    """An encoder that also reads queries with a photo; without this method they are refused."""
+    """An encoder that also encodes queries with a photo; without this method they are refused."""
 
     def encode_image_queries(self, queries: Sequence[Query], /) -> NDArray[np.float32]:
         """Query tower: float32 of shape (n, dim) for n queries, at least one of which has a photo."""
@@ -172,7 +172,7 @@ class ImageQueryEncoder(Protocol):
 
 @runtime_checkable
 class TextReader(Protocol):
-    """An encoder that can tell which words it understands, so that hybrid recall does not trust its guesses."""
+    """An encoder that can tell which texts it reads, so that hybrid recall ignores its vectors of the others."""
 
     def readable(self, texts: Sequence[str], /) -> NDArray[np.bool_]:
         """Bool of shape (n,): False for texts in a script, or of codes, that the text model cannot read."""
@@ -181,10 +181,10 @@ class TextReader(Protocol):
 
 @runtime_checkable
 class Describable(Protocol):
-    """An encoder that a store can name, so that `Retriever.open` can build it again."""
+    """A part with a description that a store keeps, so that `Retriever.open` can rebuild it."""
 
     def describe(self) -> Mapping[str, Any]:
-        """Plain JSON values that say which models and weights this is."""
+        """Plain JSON values that identify the part, such as its models and weights."""
         ...
 
 
@@ -199,34 +199,34 @@ class Blocked(Protocol):
 
 
 class Reranker(Protocol):
-    """Reads a query beside each candidate."""
+    """Scores the relevance of candidates, reading each together with the query."""
 
     def score(self, pairs: Sequence[tuple[str, str]], /) -> NDArray[np.float32]:
         """Relevance in [0, 1], shape (n,), of n pairs of query and candidate text."""
         ...
 
 
-class RerankResult(Protocol):
-    """How the n candidates of one query were reranked; arrays of shape (n,), in the order they were given."""
+class ListwiseResult(Protocol):
+    """The reranked candidates of one query; arrays of shape (n,), in the order of the input."""
 
     @property
     def scores(self) -> NDArray[np.float64]:
-        """What they are ordered by."""
+        """The scores that determine the order."""
         ...
 
     @property
     def relevance(self) -> NDArray[np.float32]:
-        """In [0, 1]; 0 for those that were not read."""
+        """Relevance in [0, 1]; 0 for candidates that were not read."""
         ...
 
     @property
     def order(self) -> NDArray[np.intp]:
-        """Their positions, best first."""
+        """Positions of the candidates, best first."""
         ...
 
     @property
     def ranks(self) -> Mapping[str, NDArray[np.intp]]:
-        """By stage, the place of each after it, from 1 on; 0 for those that it did not read."""
+        """By stage, the rank of each candidate after it, from 1; 0 for candidates that it did not read."""
         ...
 
 
@@ -247,20 +247,20 @@ class ListwiseReranker(Protocol):
         /,
         *,
         deadline: float | None = None,
-    ) -> Sequence[RerankResult]:
+    ) -> Sequence[ListwiseResult]:
         """Order the candidates of q queries.
 
         Args:
             queries: q queries.
             candidates: texts for each query, best first.
-            blend: makes scores of the number of a query and the relevance of its candidates.
-            deadline: when to be done, in seconds of `time.perf_counter`; None for no hurry.
+            blend: computes scores from the number of a query and the relevance of its candidates.
+            deadline: when to finish, in seconds of `time.perf_counter`; None for no deadline.
         """
         ...
 
 
-class Decay(Protocol):
-    """What age does to a score."""
+class TimeDecay(Protocol):
+    """Computes the factor by which age lowers a score."""
 
     def factor(self, ages: NDArray[np.float64], /) -> NDArray[np.float64]:
         """Multiplier in (0, 1], shape (n,), of ages in days, shape (n,); NaN is an unknown age."""
@@ -268,19 +268,19 @@ class Decay(Protocol):
 
 
 @runtime_checkable
-class DecayByAttribute(Decay, Protocol):
-    """A decay that depends on an attribute of the item, too; `factor` is that of items with none of the values."""
+class DecayByAttribute(TimeDecay, Protocol):
+    """A decay that also depends on an attribute of the item; `factor` is for items with none of the values."""
 
     @property
     def attribute(self) -> str:
-        """Its name."""
+        """The name of the attribute."""
         ...
 
     @property
     def values(self) -> Sequence[str | int | float | bool]:
-        """The values that are told apart."""
+        """The values with a decay of their own."""
         ...
 
     def factor_of(self, ages: NDArray[np.float64], places: NDArray[np.int64], /) -> NDArray[np.float64]:
-        """As `factor`, of items that have the values at `places`, shape (n,); `len(values)` is none of them."""
+        """As `factor`, for items with the values at `places`, shape (n,); `len(values)` means none of them."""
         ...

@@ -45,7 +45,7 @@ Metrics: TypeAlias = Mapping[str, float | Spread]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ResultRow:
     """One system.
 
     Args:
@@ -74,7 +74,7 @@ class Result:
 
     benchmark: str
     seed: int
-    rows: list[Row] = field(default_factory=list)
+    rows: list[ResultRow] = field(default_factory=list)
     ratios: dict[str, Spread] = field(default_factory=dict)
     headline: str = ""
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.common.contract import Parameter, Row, Spread
+from benchmarks.common.contract import Parameter, ResultRow, Spread
 from benchmarks.common.data import Dataset
 from twotower.evaluation import compare_all, evaluate_run, mean_interval, query_values, ratio_interval
 from twotower.evaluation.metrics import Counting, Qrels, Run
@@ -33,7 +33,7 @@ def quality_rows(
     baseline: str | None = None,
     metrics: Sequence[str] = METRICS,
     seed: int = 0,
-) -> list[Row]:
+) -> list[ResultRow]:
     """One row for each run: means, and of the first metric its 95 % interval (_low, _high) and condensed view.
 
     Args:
@@ -65,7 +65,7 @@ def quality_rows(
             found[difference] = compared[name].difference
             found |= {f"{difference}_low": compared[name].low, f"{difference}_high": compared[name].high}
             found[f"p_holm_vs_{baseline}"] = compared[name].p_holm
-        rows.append(Row(name, params[name], found))
+        rows.append(ResultRow(name, params[name], found))
     return rows
 
 

@@ -24,7 +24,7 @@ from tempfile import mkdtemp
 
 from tqdm.auto import tqdm
 
-from benchmarks.common.contract import Result, Row
+from benchmarks.common.contract import Result, ResultRow
 from benchmarks.common.machine import ROOT
 from benchmarks.crash.check import check
 from benchmarks.crash.contents import Contents, Faults
@@ -88,7 +88,7 @@ def run(options: argparse.Namespace) -> Result:
     shutil.rmtree(folder)
     metrics = {"kills": kills, "operations": tally.operations.total(), **asdict(tally.faults)}
     metrics |= {f"interrupted_{kind}": tally.interrupted[kind] for kind in (*OPERATIONS, NOTHING)}
-    row = Row("twotower", {"dim": DIGEST_DIM, "exact_up_to": EXACT_UP_TO}, metrics)
+    row = ResultRow("twotower", {"dim": DIGEST_DIM, "exact_up_to": EXACT_UP_TO}, metrics)
     return Result("crash", options.seed, [row], headline=_headline(kills, tally))
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from benchmarks.common import models, timing
 from benchmarks.common.arguments import add_device, add_models
-from benchmarks.common.contract import Parameter, Result, Row, Spread
+from benchmarks.common.contract import Parameter, Result, ResultRow, Spread
 from benchmarks.common.data import Dataset, read_dataset
 from benchmarks.common.equal_work import cosines, require_equal_vectors
 from benchmarks.common.machine import peak_rss_mb
@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> Result:
     result = Result("encode", options.seed)
     measure_texts(result, options, data)
     measure_photos(result, options, data)
-    result.rows.append(Row("whole run", {}, {"peak_rss_mb": peak_rss_mb()}))
+    result.rows.append(ResultRow("whole run", {}, {"peak_rss_mb": peak_rss_mb()}))
     start = f"{OURS} / open_clip : images_per_s "
     photos = " and ".join(
         f"{ratio} times as many photos ({name.removeprefix(start)})"
@@ -131,7 +131,7 @@ def measure(
         metrics: dict[str, float | Spread] = {metric: timing.rate(seconds[name], count)}
         if name != reference:
             metrics["min_cosine"] = float(cosines(vectors[reference], vectors[name]).min())
-        result.rows.append(Row(name, {**system.params, **params}, metrics))
+        result.rows.append(ResultRow(name, {**system.params, **params}, metrics))
     result.ratios |= timing.ratios(f"{metric} {label}", seconds)
 
 

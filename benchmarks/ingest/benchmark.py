@@ -21,7 +21,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from benchmarks.common import timing
-from benchmarks.common.contract import Parameter, Result, Row, Spread
+from benchmarks.common.contract import Parameter, Result, ResultRow, Spread
 from benchmarks.common.machine import peak_rss_mb
 from benchmarks.common.timing import Clock, Seconds
 from benchmarks.common.vectors import (
@@ -155,7 +155,9 @@ def measure_fill(
             **timing.percentiles(searches[kind.name]),
             "peak_rss_mb": peak_rss_mb(),  # of the process, with all systems in it
         }
-        result.rows.append(Row(kind.name, params | ({"durable": kind.durable} if durable else {}), metrics))
+        result.rows.append(
+            ResultRow(kind.name, params | ({"durable": kind.durable} if durable else {}), metrics)
+        )
     result.ratios |= timing.ratios(f"items_per_s n={size} {mode}", seconds)
     return seconds
 
@@ -188,7 +190,7 @@ def measure_mixed(
         for percent in (50, 99):
             metrics[f"idle_p{percent}_ms"] = 1000 * float(np.percentile(quiet[kind.name], percent))
         params = {"n": size, "dim": DIM, **kind.params, "mode": "mixed", "chunk": workload.chunk}
-        result.rows.append(Row(kind.name, params, metrics))
+        result.rows.append(ResultRow(kind.name, params, metrics))
     seconds = {name: np.array([each.write_s for each in mixed]) for name, mixed in done.items()}
     result.ratios |= timing.ratios(f"items_per_s n={size} mixed", seconds)
     for percent in (50, 99):

@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm, trange
 
-from benchmarks.common.contract import Result, Row, Spread
+from benchmarks.common.contract import Result, ResultRow, Spread
 from benchmarks.common.machine import ROOT, scratch_folder
 from benchmarks.common.timing import OURS, QUICK_REPETITIONS, REPETITIONS, rotated
 from benchmarks.common.vectors import DIM, K, LookupEncoder, buckets, clustered, exact, make_items
 from twotower import Retriever
-from twotower.recall.vectors.policy import BESIDE, CODES_ABOVE, IndexPolicy, estimate_bytes
+from twotower.recall.vectors.policy import CODES_ABOVE, SIDE_GRAPH_SHARE, IndexPolicy, estimate_bytes
 
 INDEX_KINDS = ("graph", "graph-8bit", "ivf-pq", "ivf-rabitq")
 RAW = "faiss"
@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> Result:
     result = Result("opening", options.seed)
     for (system, kind), found in measured.items():
         metrics = {name: Spread.of([each[name] for each in found]) for name in found[0]}
-        result.rows.append(Row(system, {"n": size, "dim": DIM, "k": K, "index": kind}, metrics))
+        result.rows.append(ResultRow(system, {"n": size, "dim": DIM, "k": K, "index": kind}, metrics))
     for kind, name in product(INDEX_KINDS, ("open_s", "held_mb")):
         ours, raw = (np.array([each[name] for each in measured[system, kind]]) for system in (OURS, RAW))
         result.ratios[f"{OURS} / {RAW} : {name} n={size} {kind}"] = Spread.of(ours / raw)
@@ -63,7 +63,7 @@ def _build(folder: Path, size: int, queries: int, *, seed: int) -> None:
     np.save(folder / "table.npy", points.table)
     np.save(folder / "truth.npy", exact(points.items, points.queries, K))
     for kind in tqdm(INDEX_KINDS, desc="building", unit="index", disable=None, leave=False):
-        memory = estimate_bytes(kind, size, DIM) + estimate_bytes("graph", int(BESIDE * size), DIM)
+        memory = estimate_bytes(kind, size, DIM) + estimate_bytes("graph", int(SIDE_GRAPH_SHARE * size), DIM)
         policy = IndexPolicy(memory_bytes=memory, exact_up_to=0)  # too little for the kind before it
         encoder = LookupEncoder(points.table)
         with Retriever.open(folder / kind, encoder=encoder, index=policy, hybrid=None) as retriever:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from benchmarks.common import arguments, models, timing
-from benchmarks.common.contract import Parameter, Result, Row
+from benchmarks.common.contract import Parameter, Result, ResultRow
 from benchmarks.common.data import Dataset, read_dataset
 from benchmarks.common.machine import peak_rss_mb
 from benchmarks.common.quality import DEPTH, NDCG, counting_of, quality_ratios
@@ -94,7 +94,7 @@ def run(options: argparse.Namespace) -> Result:
             **timing.percentiles(single[name]),
             "peak_rss_mb": peak_rss_mb(),  # of the process, which holds both systems
         }
-        result.rows.append(Row(name, shared | _reading(name, options), metrics))
+        result.rows.append(ResultRow(name, shared | _reading(name, options), metrics))
     result.ratios |= timing.ratios("queries_per_s batch", batch)
     for percent in (50, 95, 99):
         compare = partial(timing.time_ratio, percent=percent)

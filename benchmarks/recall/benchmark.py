@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from benchmarks.common import timing
-from benchmarks.common.contract import Metrics, Parameter, Result, Row, Spread
+from benchmarks.common.contract import Metrics, Parameter, Result, ResultRow, Spread
 from benchmarks.common.machine import held_mb, peak_rss_mb
 from benchmarks.common.timing import Clock, Seconds
 from benchmarks.common.vectors import (
@@ -48,7 +48,7 @@ QUERIES_A_CALL = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
+class RunSize:
     """How much is measured.
 
     Args:
@@ -80,9 +80,9 @@ def run(options: argparse.Namespace) -> Result:
     """Measure every size, the smallest first."""
     peers = not options.without_peers
     if options.quick:  # a graph of more rows takes too long
-        effort = Effort(queries=128, single=40, filtered=5, exact_up_to=3_000, peers=peers)
+        effort = RunSize(queries=128, single=40, filtered=5, exact_up_to=3_000, peers=peers)
     else:
-        effort = Effort(queries=1024, single=500, filtered=30, peers=peers)
+        effort = RunSize(queries=1024, single=500, filtered=30, peers=peers)
     sizes = options.sizes or ([2_000, 5_000] if options.quick else [100_000, 1_000_000])
     result = Result("recall", options.seed)
     for size in sorted(set(sizes)):
@@ -91,7 +91,7 @@ def run(options: argparse.Namespace) -> Result:
     return result
 
 
-def measure_size(result: Result, size: int, effort: Effort, *, threads: int) -> None:
+def measure_size(result: Result, size: int, effort: RunSize, *, threads: int) -> None:
     """Build every system over the same vectors, then let them take turns at every kind of search."""
     points = clustered(size, effort.queries, seed=result.seed)
     bucket = buckets(size, result.seed)
@@ -106,7 +106,7 @@ def measure_size(result: Result, size: int, effort: Effort, *, threads: int) -> 
 
 
 def build_systems(
-    result: Result, points: Points, bucket: NDArray[np.int64], effort: Effort, *, threads: int
+    result: Result, points: Points, bucket: NDArray[np.int64], effort: RunSize, *, threads: int
 ) -> list[VectorSearch]:
     """Every system; ours first, so that its peak of memory includes no peer, then what shares its index."""
     params = {"mode": "build", "threads": threads}
@@ -279,10 +279,11 @@ def _rows(
     size: int,
     params: Mapping[str, Parameter],
     metrics: Mapping[str, Metrics],
-) -> list[Row]:
+) -> list[ResultRow]:
     shared = {"n": size, "dim": DIM, "k": K}
     return [
-        Row(system.name, {**shared, **system.params, **params}, metrics[system.name]) for system in systems
+        ResultRow(system.name, {**shared, **system.params, **params}, metrics[system.name])
+        for system in systems
     ]
 
 

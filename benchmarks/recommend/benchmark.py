@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.common import arguments, timing
-from benchmarks.common.contract import Result, Row, Spread
+from benchmarks.common.contract import Result, ResultRow, Spread
 from benchmarks.common.quality import NDCG, ratio_of_means, sentence
 from benchmarks.common.timing import Seconds
-from benchmarks.recommend.folder import Shop, read_shop
+from benchmarks.recommend.folder import RecommendFolder, read_shop
 from benchmarks.recommend.made_up_shop import made_up_folder
 from benchmarks.recommend.systems import FittedSystem, fit_baselines, index_ours
 from twotower.evaluation.recommendation import (
@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> Result:
 
 
 def _time(
-    systems: Sequence[FittedSystem], shop: Shop, repeats: bool, options: argparse.Namespace
+    systems: Sequence[FittedSystem], shop: RecommendFolder, repeats: bool, options: argparse.Namespace
 ) -> dict[str, Seconds]:
     """Seconds of each call for a sample of the users at the split's start, where newcomers still are newcomers."""
     past = Past(shop.start, time_split(shop.events, shop.start)[0])
@@ -103,10 +103,10 @@ def _rows(
     systems: Sequence[FittedSystem],
     found: Mapping[str, RecommenderEvaluation],
     seconds: Mapping[str, Seconds],
-    shop: Shop,
+    shop: RecommendFolder,
     repeats: bool,
     options: argparse.Namespace,
-) -> list[Row]:
+) -> list[ResultRow]:
     """One protocol's rows, each tested against the user's own frequencies."""
     resamples = QUICK_RESAMPLES if options.quick else RESAMPLES
     baseline = found[BASELINE]
@@ -127,7 +127,7 @@ def _rows(
         own_seconds = seconds[system.label]
         metrics["queries_per_s"] = timing.rate(own_seconds.sum(axis=1), own_seconds.shape[1])
         counted = {"repeats": repeats, "users": len(each.run), "users_left_out": len(each.left_out)}
-        rows.append(Row(system.name, system.params | counted, metrics))
+        rows.append(ResultRow(system.name, system.params | counted, metrics))
     return rows
 
 

@@ -19,7 +19,7 @@ CUT = 0.8  # of a split's time span, if the folder holds nothing before it
 
 
 @dataclass(frozen=True, slots=True)
-class Shop:
+class RecommendFolder:
     """What a folder asks to predict.
 
     Args:
@@ -35,7 +35,7 @@ class Shop:
     tasks: tuple[Task, ...]
 
 
-def read_shop(folder: Path, split: str) -> Shop:
+def read_shop(folder: Path, split: str) -> RecommendFolder:
     """Read a folder.
 
     The split begins with its first row. If no other file has an earlier row, it begins after 80 % of its own time
@@ -62,7 +62,7 @@ def read_shop(folder: Path, split: str) -> Shop:
     start, last = min(event.time for event in asked), max(event.time for event in asked)
     if events[0].time >= start:
         start += CUT * (last - start)
-    return Shop(_items(folder, events), tuple(events), start, tuple(next_baskets(asked, start)))
+    return RecommendFolder(_items(folder, events), tuple(events), start, tuple(next_baskets(asked, start)))
 
 
 def _read_events(path: Path) -> list[Event]:

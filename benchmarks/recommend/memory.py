@@ -60,7 +60,7 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class Ranked:
+class RankedItems:
     """A recommender from scores.
 
     Args:

@@ -12,8 +12,8 @@ from importlib.util import find_spec
 from benchmarks.common import models
 from benchmarks.common.contract import Parameter
 from benchmarks.recommend import baselines, ours
-from benchmarks.recommend.folder import Shop
-from benchmarks.recommend.memory import Memory, Ranked, Scores, popularity
+from benchmarks.recommend.folder import RecommendFolder
+from benchmarks.recommend.memory import Memory, RankedItems, Scores, popularity
 from twotower import DualEncoder
 from twotower.evaluation.recommendation import Past, Recommend
 
@@ -46,7 +46,7 @@ class FittedSystem:
         return f"{self.name} {self.params.get('history', '')}".rstrip()
 
 
-def fit_baselines(shop: Shop, past: Past, options: Namespace) -> Iterator[FittedSystem]:
+def fit_baselines(shop: RecommendFolder, past: Past, options: Namespace) -> Iterator[FittedSystem]:
     """Everything but our own.
 
     Args:
@@ -59,7 +59,7 @@ def fit_baselines(shop: Shop, past: Past, options: Namespace) -> Iterator[Fitted
     sold = popularity(Memory(rows), past)
 
     def system(name: str, scores: Scores, **params: Parameter) -> FittedSystem:
-        return FittedSystem(name, params, Ranked(items, sold, scores))
+        return FittedSystem(name, params, RankedItems(items, sold, scores))
 
     yield system("random", baselines.random(len(items), options.seed))
     yield system("popularity", baselines.popular(sold))
@@ -84,7 +84,7 @@ def fit_baselines(shop: Shop, past: Past, options: Namespace) -> Iterator[Fitted
             yield system("bpr", scores, factors=BPR_FACTORS)
 
 
-def index_ours(shop: Shop, options: Namespace) -> Iterator[FittedSystem]:
+def index_ours(shop: RecommendFolder, options: Namespace) -> Iterator[FittedSystem]:
     """Our retriever over titles, without decay by the items' own dates: a first sale's date tells of the future."""
     vectors = DualEncoder(models.text_encoder(options)).encode_items(shop.items)
     encoder = ours.Encoded(dict(zip((item.id for item in shop.items), vectors, strict=True)))

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from benchmarks.common import timing
 from benchmarks.common.arguments import add_counting, add_device, add_models
-from benchmarks.common.contract import Parameter, Result, Row, Spread
+from benchmarks.common.contract import Parameter, Result, ResultRow, Spread
 from benchmarks.common.data import read_dataset
 from benchmarks.common.equal_work import require_equal_scores
 from benchmarks.common.machine import peak_rss_mb
@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> Result:
     if options.data is not None:
         ours = {name: system.score for name, system in systems.items() if name.startswith(OURS)}
         add_judged_quality(result, ours, read_dataset(options.data, options.split), options, shared)
-    result.rows.append(Row("whole run", {"systems": len(systems)}, {"peak_rss_mb": peak_rss_mb()}))
+    result.rows.append(ResultRow("whole run", {"systems": len(systems)}, {"peak_rss_mb": peak_rss_mb()}))
     mixed = [
         f"{ratio} times {'in float32' if name == OURS else f'by {name.removeprefix(OURS).strip()}'}"
         for name in systems
@@ -123,10 +123,10 @@ def measure(
             metrics = {"pairs_per_s": timing.rate(batch[name], len(work.batch))}
             if not system.exact:
                 metrics["score_error"] = float(np.abs(first[name] - first[OURS]).mean())
-            result.rows.append(Row(name, {**system.params, **in_batch}, metrics))
+            result.rows.append(ResultRow(name, {**system.params, **in_batch}, metrics))
         speed = timing.rate(single[name].sum(axis=1), len(work.query_lengths))
         metrics = {"pairs_per_s": speed, **timing.percentiles(single[name])}
-        result.rows.append(Row(name, {**system.params, **by_query}, metrics))
+        result.rows.append(ResultRow(name, {**system.params, **by_query}, metrics))
     result.ratios |= timing.ratios(f"pairs_per_s {work.mix}", batch)
     result.ratios |= timing.ratios(f"p50_ms {work.mix} per-query", single, timing.time_ratio)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from benchmarks.common.contract import Parameter, Row
+from benchmarks.common.contract import Parameter, ResultRow
 from benchmarks.common.data import Dataset
 from benchmarks.common.quality import LEAST_JUDGED, NDCG, quality_rows, ratio_of_means
 from twotower import Item, Retriever
@@ -23,7 +23,7 @@ def judged_only_rows(
     shared: Mapping[str, Parameter],
     *,
     seed: int,
-) -> list[Row]:
+) -> list[ResultRow]:
     """nDCG@10 of a random order, BM25 and each retriever, and how much of the gap from random to perfect it closes.
 
     Args:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import arguments, models, timing
-from benchmarks.common.contract import Parameter, Result, Row, Spread
+from benchmarks.common.contract import Parameter, Result, ResultRow, Spread
 from benchmarks.common.data import read_dataset
 from benchmarks.common.quality import DEPTH, NDCG, counting_of, quality_ratios
 from benchmarks.common.timing import OURS, SENTENCE_TRANSFORMERS
@@ -111,13 +111,13 @@ def run(options: argparse.Namespace) -> Result:
     counting = counting_of(options)
     quality = {name: evaluate_run(found, qrels, SHOWN, **counting) for name, found in runs.items()}
     result = Result("train", options.seed)
-    result.rows += [Row(name, params, quality[name]) for name in runs if name not in systems]
+    result.rows += [ResultRow(name, params, quality[name]) for name in runs if name not in systems]
     for precision, seconds in speed.items():
         first = precision == precisions[0]  # the one that quality was measured with
         for name in seconds:
             metrics: dict[str, float | Spread] = {**quality[name], **costs[name]} if first else {}
             metrics["examples_per_s"] = timing.rate(seconds[name], count)
-            result.rows.append(Row(name, params | training | {"precision": precision}, metrics))
+            result.rows.append(ResultRow(name, params | training | {"precision": precision}, metrics))
         result.ratios |= timing.ratios("examples_per_s" + ("" if first else f" {precision}"), seconds)
     after = f"after {setting.seconds:g} s"
     for metric in (NDCG, "recall@100"):  # each system trained once: the interval is over queries

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from twotower.recall.selection import Selection
-from twotower.recall.vectors.build import build_index
+from twotower.recall.vectors.builder import build_index
 from twotower.recall.vectors.tuning import tune
 
 DIM = 24

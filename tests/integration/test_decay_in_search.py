@@ -15,7 +15,7 @@ from shops import NOW, WORDS, aged, ids, scores, shop
 from rerank import Decay
 from twotower import IndexPolicy, Item, Retriever
 from twotower.errors import ItemError, QueryError
-from twotower.recall.vectors.maker import IndexMaker
+from twotower.recall.vectors.builder import IndexBuilder
 from twotower.search.hybrid import ReciprocalRank
 
 FORMS = {
@@ -70,7 +70,7 @@ def test_decay_works_with_every_index(monkeypatch, kind):
     """langchain#23077: the time-weighted retriever works only with FAISS; with others it returns []."""
     parts = {"encoder": PlaneEncoder(waves=8), "decay": Decay.half_life(30, weight=0.8)}
     exact = shop(CALENDAR, **parts)
-    monkeypatch.setattr(IndexMaker, "kind", lambda self, rows: kind)
+    monkeypatch.setattr(IndexBuilder, "kind_for", lambda self, rows: kind)
     other = shop(CALENDAR, index=IndexPolicy(exact_up_to=300), **parts)
     assert kind in {part.index for part in other.maintenance.stats().parts}
     for query in ("20", "123.4", "250"):

@@ -159,7 +159,7 @@ def plant(system, monkeypatch) -> Callable[[Disk], None]:
 
 
 @dataclass(frozen=True)
-class Shop:
+class ShopState:
     """What there should be."""
 
     items: dict[str, Item]
@@ -201,7 +201,7 @@ def opened(folder):
     return Retriever.open(folder, encoder=HashEncoder(8), index=IndexPolicy(exact_up_to=15))
 
 
-def answers(retriever) -> Shop:
+def answers(retriever) -> ShopState:
     """What the retriever says there is, after checking that its searches say the same."""
     hits = retriever.search("first second", k=200, now=NOW)
     found = {hit.id: hit.item for hit in hits}
@@ -212,7 +212,7 @@ def answers(retriever) -> Shop:
         }
     assert {item.id: item for item in retriever.items()} == found
     assert len(retriever) == len(found)
-    return Shop(found, tuple(retriever._corpus.item_store.events()))
+    return ShopState(found, tuple(retriever._corpus.item_store.events()))
 
 
 @contextmanager
@@ -229,7 +229,7 @@ def reopened(folder):
 def live(folder: Path, disk: Disk) -> None:
     """One life of a store on a disk, up to the step that fails."""
     disk.works = False
-    acknowledged = after = Shop({})
+    acknowledged = after = ShopState({})
     retriever, done = None, 0
     try:
         retriever = opened(folder)
@@ -293,8 +293,8 @@ class WatchedDisk(Disk):
     """Keeps what a process that is killed before an operation leaves, for every operation."""
 
     folder: Path = Path()
-    left_behind: list[tuple[Path, tuple[Shop, Shop]]] = field(default_factory=list)
-    possible: tuple[Shop, Shop] = (Shop({}), Shop({}))
+    left_behind: list[tuple[Path, tuple[ShopState, ShopState]]] = field(default_factory=list)
+    possible: tuple[ShopState, ShopState] = (ShopState({}), ShopState({}))
 
     def fails(self, kind: str) -> bool:
         copy = self.folder.with_name(f"killed-{len(self.left_behind)}")
@@ -306,7 +306,7 @@ class WatchedDisk(Disk):
 def test_a_process_that_is_killed_at_any_moment(tmp_path, plant):
     plant(disk := WatchedDisk("", 0, 0, folder=tmp_path / "store"))
     retriever = opened(disk.folder)
-    shop = Shop({})
+    shop = ShopState({})
     for items in (made(range(3), "first"), made(range(2, 5), "second")):
         disk.possible = shop, (shop := with_items(shop, items))
         retriever.upsert(items)
@@ -327,9 +327,9 @@ def test_a_write_that_is_interrupted_on_its_way_to_searches(tmp_path, monkeypatc
         retriever.upsert(made(range(50), "old"))
         update = ItemIndex.update
 
-        def interrupted(self, dead, fresh=None):
+        def interrupted(self, deleted, added=None):
             if after:
-                update(self, dead, fresh)
+                update(self, deleted, added)
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:

@@ -19,7 +19,7 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    """A store of an encoder that no command could build, with dead rows in its graph."""
+    """A store of an encoder that no command could build, with deleted rows in its graph."""
     image = tmp_path / "茶杯.jpg"
     items = [
         Item(
@@ -44,7 +44,7 @@ def test_stats_say_how_large_a_store_is(store, capsys):
     assert main(["stats", "--store", str(store)]) == 0
     first, part, achieved, catalog, sqlite, writes = capsys.readouterr().out.splitlines()
     assert first == "45 items, vectors of 32 dimensions"
-    assert part.startswith("  graph: 50 rows, 5 dead, ")
+    assert part.startswith("  graph: 50 rows, 5 deleted, ")
     assert achieved == "    recall@10 1.000 for 50 made-up queries"
     assert catalog.startswith("item store: ")
     assert catalog.endswith(str(store))
@@ -77,7 +77,7 @@ def test_compact_removes_deleted_and_replaced_items(store, capsys):
     assert main(["compact", "--store", str(store)]) == 0
     assert capsys.readouterr().out.splitlines()[1].startswith("  graph: 45 rows, ")
     assert main(["stats", "--store", str(store)]) == 0
-    assert "dead" not in capsys.readouterr().out
+    assert " deleted" not in capsys.readouterr().out
 
 
 def test_export_writes_a_catalogue_that_reads_back(store, capsys):

@@ -11,7 +11,7 @@ from twotower.errors import JudgementError
 from twotower.evaluation import evaluate_run, measure_judged
 
 
-class Known:
+class KnownReranker:
     """Scores that are known by text."""
 
     def __init__(self, scores):
@@ -26,7 +26,7 @@ def test_only_judged_items_are_ranked_by_recall_by_the_reranker_and_by_both():
     retriever.upsert([Item(str(angle), str(angle)) for angle in range(0, 60, 10)])
     qrels = {"q": {"10": 0, "20": 1, "30": 3, "gone": 1}, "photo": {"gone": 1}}
     report = measure_judged(
-        retriever, Known({"30": 1.0, "20": 0.5, "0": 0.9}), {"q": "0", "photo": "1"}, qrels
+        retriever, KnownReranker({"30": 1.0, "20": 0.5, "0": 0.9}), {"q": "0", "photo": "1"}, qrels
     )
     found = {each.name: each.ndcg.mean for each in report.orderings}
     wanted = {"q": {item: grade for item, grade in qrels["q"].items() if item != "gone"}}
@@ -52,4 +52,4 @@ def test_judgements_without_an_indexed_relevant_item_are_refused():
     retriever = Retriever(PlaneEncoder())
     retriever.upsert([Item("0", "0")])
     with pytest.raises(JudgementError, match="nothing to measure"):
-        measure_judged(retriever, Known({}), {"q": "0"}, {"q": {"0": 0, "gone": 1}})
+        measure_judged(retriever, KnownReranker({}), {"q": "0"}, {"q": {"0": 0, "gone": 1}})

@@ -16,7 +16,7 @@ from twotower.corpus.base import Corpus
 from twotower.recall import item_index
 from twotower.recall.item_index import ItemIndex
 from twotower.recall.merging import large_merge
-from twotower.recall.vectors import maker
+from twotower.recall.vectors import builder
 from twotower.recall.vectors.unit import unit_rows
 from twotower.store.memory_item_store import MemoryItemStore
 
@@ -226,16 +226,16 @@ def test_unit_rows_is_exact_and_copies():
 
 def test_a_writer_waits_for_the_merger_only_where_somebody_searches(monkeypatch):
     """Rows that wait for a merge are compared with every query, so there must not be many of them."""
-    monkeypatch.setattr(item_index, "MOST_WAITING_ROWS", 300)
+    monkeypatch.setattr(item_index, "MAX_PENDING_ROWS", 300)
     may_merge = threading.Event()
-    build = maker.build_index
+    build = builder.build_index
 
     def slow(kind, *args, **options):
         if kind != "exact":
             assert may_merge.wait(30)
         return build(kind, *args, **options)
 
-    monkeypatch.setattr(maker, "build_index", slow)
+    monkeypatch.setattr(builder, "build_index", slow)
     corpus, write = plane_corpus(exact_up_to=100)
     write(range(200))  # the merger is at work from here on
     for start in range(200, 2_000, 200):

@@ -168,7 +168,7 @@ def test_one_process_writes(tmp_path):
         reader = opened(tmp_path / "s", read_only=True)
     opened(tmp_path / "s").close()
     for write in (lambda: reader.upsert(ITEMS), reader.maintenance.compact):
-        with pytest.raises(StoreError, match="read only"):
+        with pytest.raises(StoreError, match="read-only"):
             write()
     reader.close()
 
@@ -339,7 +339,7 @@ def test_stats_are_what_was_written(tmp_path):
         assert stats.store.read_only is None
         assert len(list(stats.lines())) == 6
     with opened(tmp_path / "s", read_only=True) as reader:
-        assert "read only" in reader.maintenance.stats().store.read_only
+        assert "read-only" in reader.maintenance.stats().store.read_only
     assert Retriever(HashEncoder()).maintenance.stats().store is None
 
 
@@ -355,7 +355,7 @@ def test_cached_items_are_those_read_last(tmp_path):
 def test_a_file_is_hashed_the_same_when_it_is_written_and_read(tmp_path, monkeypatch, size):
     """Block by block, however it comes; any other content has another digest."""
     monkeypatch.setattr(files, "BLOCK", 10)
-    monkeypatch.setattr(files, "PIECE", 3)
+    monkeypatch.setattr(files, "READ_SIZE", 3)
     data = bytes(range(size))
 
     def write(sink):

@@ -1,1 +1,1 @@
-"""Items by id and by vector, in memory or in a store folder."""
+"""The corpus of items and events, in memory or in a store folder."""

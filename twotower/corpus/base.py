@@ -1,4 +1,4 @@
-"""Items by id and by vector, and what users did: an item store, and the index derived from it."""
+"""The corpus: an item store with items and events, and the index derived from it."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ T = TypeVar("T")
 
 
 class Corpus:
-    """What searches read and writes change; a write is in the item store before a search can see it.
+    """What searches read and writes change; a write reaches the item store before a search can see it.
 
-    Searches may run in several threads beside each other and beside a write; writes wait for each other.
+    Searches may run in several threads, alongside each other and alongside a write; writes are serialised.
 
     Args:
-        item_store: which version of every item is current, and what users did.
-        index: those versions, for searching.
-        text_of: what of an item is searched by words.
+        item_store: the current version of every item, and the events of users.
+        index: of those versions.
+        text_of: the text of an item that is searched.
     """
 
     def __init__(self, item_store: ItemStore, index: ItemIndex, text_of: ItemText | None = None) -> None:
         self.item_store = item_store
         self.index = index
         self.text_of = ItemText() if text_of is None else text_of
-        self._searches: set[object] = set()  # those under way
+        self._searches: set[object] = set()  # one entry for each running search
         self._searched = False  # since the last write
         self._committing = threading.RLock()  # held from the commit of a write until searches see it
 
@@ -56,14 +56,14 @@ class Corpus:
 
         Args:
             dim: length of the vectors.
-            policy: what the index of vectors has to achieve; None is `IndexPolicy()`.
-            text_of: what of an item is searched by words; None is title and description.
+            policy: for the vector index; None is `IndexPolicy()`.
+            text_of: the text of an item that is searched; None is `ItemText()`.
         """
         return cls(MemoryItemStore(), ItemIndex(dim, policy or IndexPolicy()), text_of)
 
     @property
     def snapshot(self) -> Snapshot:
-        """What a search reads from beginning to end."""
+        """The state that a search reads from start to end."""
         return self.index.snapshot
 
     def __len__(self) -> int:
@@ -72,11 +72,11 @@ class Corpus:
     def __contains__(self, item_id: object) -> bool:
         return isinstance(item_id, str) and bool(self.item_store.labels_of([item_id])[0] >= 0)
 
-    def answer(self, ask: Callable[[Snapshot], T]) -> T:
-        """Ask one state of the index; where a write overtook the search, ask the state after it.
+    def answer(self, search_in: Callable[[Snapshot], T]) -> T:
+        """Run a search on one snapshot of the index, and again on a newer one if a write made that snapshot stale.
 
         Raises:
-            StaleError: that happened every time.
+            StaleError: every snapshot became stale.
         """
         self._searched = True
         search = object()
@@ -84,33 +84,32 @@ class Corpus:
         try:
             for _ in range(STALE_ATTEMPTS):
                 try:
-                    return ask(self.snapshot)
+                    return search_in(self.snapshot)
                 except StaleError:
                     time.sleep(STALE_SECONDS)
                     self.refresh()
-            return ask(self.snapshot)
+            return search_in(self.snapshot)
         finally:
             self._searches.remove(search)
 
-    def yielding_to_searches(self, things: Iterable[T]) -> Iterator[T]:
-        """The same things, with short pauses while there are searches.
+    def yielding_to_searches(self, values: Iterable[T]) -> Iterator[T]:
+        """The same values, with short pauses while there are searches.
 
-        A search that needs the interpreter's lock while another thread runs Python would otherwise wait several
-        milliseconds for it, more than once.
+        Otherwise a search would repeatedly wait several milliseconds for the GIL while another thread runs Python.
         """
-        for number, thing in enumerate(things):
+        for number, value in enumerate(values):
             if self._searches and number % ITEMS_PER_PAUSE == 0:
                 time.sleep(PAUSE_SECONDS)
-            yield thing
+            yield value
 
     def items(self, where: Where | None = None) -> Iterator[Item]:
-        """Items that pass a filter, in the order of their last writes; see `Retriever.items`."""
+        """Items that pass a filter, ordered by their last writes; see `Retriever.items`."""
         snapshot = self.snapshot
         return snapshot.items(snapshot.allowed(where))
 
     @contextmanager
     def rows(self) -> Iterator[tuple[Snapshot, Iterator[tuple[int, Item, Vectors]]]]:
-        """One state of everything: the index, and the label, item and vector of each item, by label."""
+        """One state of the corpus: the index, and the label, item and vector of each item in order of labels."""
         snapshot = self.snapshot
         vectors = (vector for part in snapshot.parts for vector in part.vectors())
         yield snapshot, zip(snapshot.labels().tolist(), snapshot.items(), vectors, strict=True)
@@ -133,12 +132,12 @@ class Corpus:
         return vector
 
     def history(self, user: str | None, *, until: datetime, newest: int) -> UserHistory:
-        """What a user did up to and including a moment, with the vectors of items that are still indexed.
+        """The events of a user up to and including a moment, with the vectors of items that are still indexed.
 
         Args:
-            user: anyone, known or not; None is everybody together.
+            user: known or not; None is all users together.
             until: aware.
-            newest: how many events at most, the newest.
+            newest: the maximum number of events; the newest are kept.
         """
         if user is None:
             events = self.item_store.events_of_all(until=until, newest=newest)
@@ -148,18 +147,18 @@ class Corpus:
         known = np.flatnonzero(ordinals >= 0)
         rows = ordinals[known]
         return UserHistory(
-            [events[place] for place in known.tolist()],
+            [events[position] for position in known.tolist()],
             snapshot.vectors_at(rows),
             snapshot.labels_at(np.unique(rows)),
         )
 
     def labels_of(self, item_ids: Iterable[str]) -> Labels:
-        """The labels of those ids that are indexed."""
+        """The labels of those of these ids that are indexed."""
         labels = self.item_store.labels_of(list(item_ids))
         return labels[labels >= 0]
 
     def upsert(self, items: Sequence[Item], vectors: Vectors) -> None:
-        """Add items, or replace those with the same ids; all at once.
+        """Add items, replacing those with the same ids, atomically.
 
         Args:
             items: n items with distinct ids.
@@ -167,26 +166,26 @@ class Corpus:
         """
         if items:
             with self._in_step():
-                labels, dead = self.item_store.upsert(items, vectors)
-                self.index.update(dead, Segment.fresh(labels, items, vectors, self.text_of))
+                labels, deleted = self.item_store.upsert(items, vectors)
+                self.index.update(deleted, Segment.fresh(labels, items, vectors, self.text_of))
             searched, self._searched = self._searched, False
             self.index.throttle(searched=searched)
 
     def delete(self, item_ids: Iterable[str]) -> list[str]:
-        """Remove the items that are indexed among these, all at once; returns their ids."""
+        """Remove those of these items that are indexed, atomically; returns their ids."""
         with self._in_step():
-            known, dead = self.item_store.delete(item_ids)
+            known, deleted = self.item_store.delete(item_ids)
             if known:
-                self.index.update(dead)
+                self.index.update(deleted)
         return known
 
     def record(self, events: Sequence[Event]) -> None:
-        """Keep what users did."""
+        """Store events."""
         with self._in_step():
             self.item_store.record(events)
 
     def compact(self) -> None:
-        """Drop what was deleted and replaced."""
+        """Drop deleted and replaced rows."""
         self.index.compact()
 
     def calibrate(self, queries: Mapping[str, Vectors]) -> None:
@@ -194,14 +193,14 @@ class Corpus:
         self.index.calibrate(queries)
 
     def refresh(self) -> None:
-        """Catch up with what another process wrote."""
+        """Catch up with the writes of another process."""
 
     def problems(self) -> Iterator[str]:
-        """What is wrong with what is kept, one sentence each."""
+        """The problems of the stored data, one sentence each."""
         return iter(())
 
     def stats(self) -> Stats:
-        """How large everything is."""
+        """The sizes of the corpus and its index."""
         return Stats.of(self.snapshot)
 
     def close(self, *, settle: bool = True) -> None:
@@ -211,7 +210,7 @@ class Corpus:
 
     @contextmanager
     def _in_step(self) -> Iterator[None]:
-        """Around a write: the index is of the item store's state before it and after it."""
+        """Wrap a write: the index matches the item store both before it and after it."""
         with self._committing:
             yield
 
@@ -222,11 +221,11 @@ class Corpus:
         return read(snapshot, ordinals)
 
     def _locate(self, item_ids: Sequence[str]) -> tuple[Snapshot, Rows]:
-        """A state of the index, and where in it some items are; -1 for those that are not indexed."""
+        """A snapshot of the index and the ordinals of these items in it; -1 for items that are not indexed."""
         labels = self.item_store.labels_of(item_ids)
         snapshot = self.snapshot
         ordinals = snapshot.ordinals_of(labels)
-        if (ordinals[labels >= 0] < 0).any():  # a write came in between
+        if (ordinals[labels >= 0] < 0).any():  # a write happened in between
             with self._committing:
                 snapshot = self.snapshot
                 ordinals = snapshot.ordinals_of(self.item_store.labels_of(item_ids))

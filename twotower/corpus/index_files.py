@@ -1,4 +1,4 @@
-"""The index files of a store: the part of its index that would take long to build again, and their manifest."""
+"""The index files of a store: the part of its index that is expensive to rebuild, and the manifest."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from twotower.recall.packing import Packed, pack_columns, pack_lexical, unpack_c
 from twotower.recall.segment import Labels, Part, Segment
 from twotower.recall.selection import Selection
 from twotower.recall.snapshot import Snapshot
-from twotower.recall.vectors.build import read_index
+from twotower.recall.vectors.builder import read_index
 from twotower.recall.vectors.calibration import Calibration
 from twotower.recall.vectors.compressed import CompressedIndex
 from twotower.recall.vectors.index import Kind
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class StoredDocuments:
-    """The items of a segment in an item store, read when they are needed."""
+    """The items of a segment, read from an item store on demand."""
 
     item_store: SqliteItemStore
     labels: Labels
@@ -53,11 +53,11 @@ class StoredDocuments:
 
 @dataclass(frozen=True, slots=True)
 class SegmentIndexRecord:
-    """What the manifest says about the index of one segment.
+    """The manifest entry for the vector index of one segment.
 
     Args:
         kind: see `Choice`.
-        calibration: what the index achieves, described; None where nobody has measured.
+        calibration: its description; None if the index was not calibrated.
     """
 
     kind: Kind
@@ -65,21 +65,21 @@ class SegmentIndexRecord:
 
     @classmethod
     def of(cls, part: Part) -> SegmentIndexRecord:
-        """Of a part."""
+        """The entry for a part."""
         index = part.segment.index
         return cls(index.kind, None if index.calibration is None else index.calibration.describe())
 
 
 @dataclass(frozen=True, slots=True)
 class IndexFiles:
-    """What the index files of a generation were built from; its fields are in the manifest.
+    """The manifest of the index files of a generation: what they were built from.
 
     Args:
         epoch: see `State`.
-        label: they hold the rows up to this label.
-        tombstone: without those that were deleted up to this tombstone.
-        rows: how many rows they have, deleted ones included.
-        indexes: of its parts.
+        label: the newest label; the files hold the rows up to it.
+        tombstone: the newest tombstone that the files reflect.
+        rows: the number of rows, deleted ones included.
+        indexes: one entry per part.
     """
 
     epoch: str
@@ -90,7 +90,7 @@ class IndexFiles:
 
     @classmethod
     def of(cls, parts: Sequence[Part], state: State) -> IndexFiles:
-        """Of the oldest parts of an index in a state."""
+        """The manifest for the oldest parts of an index, at a state of the item store."""
         rows = sum(len(part.segment) for part in parts)
         indexes = tuple(map(SegmentIndexRecord.of, parts))
         return cls(state.epoch, int(parts[-1].segment.labels[-1]), state.tombstone, rows, indexes)
@@ -101,20 +101,19 @@ class IndexFiles:
     ) -> tuple[IndexFiles, list[Part], Mapping[str, Vectors]] | None:
         """Read a generation: its manifest, its parts, and the queries that they are calibrated on.
 
-        Items are read from the item store when they are needed.
+        Items are read from the item store on demand.
 
         Returns:
-            None if there is no generation, if it is of another state than one that led to this, or if it cannot be
-            read any more.
+            None if there is no generation, if the item store has not evolved from its state, or if it cannot be read.
         """
         if generation is None:
             return None
         try:
             indexes = tuple(SegmentIndexRecord(**each) for each in generation.about["indexes"])
             files = cls(**{**generation.about, "indexes": indexes})
-            led_here = files.label <= state.label and state.purged <= files.tombstone <= state.tombstone
-            if not led_here or files.epoch != state.epoch:
-                logger.info("'%s' is of another state and made again", generation.folder)
+            is_ancestor = files.label <= state.label and state.purged <= files.tombstone <= state.tombstone
+            if not is_ancestor or files.epoch != state.epoch:
+                logger.info("'%s' does not match the item store and will be rebuilt", generation.folder)
                 return None
             parts = [
                 _part(generation, number, about, item_store, text_of)
@@ -122,12 +121,12 @@ class IndexFiles:
             ]
             return files, parts, load_file(generation.folder / QUERIES)
         except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-            # Another version's, or removed meanwhile: FAISS reports a missing file as a RuntimeError.
-            logger.info("'%s' cannot be read and is made again (%s)", generation.folder, error)
+            # Written by another version, or removed meanwhile: FAISS reports a missing file as a RuntimeError.
+            logger.info("'%s' cannot be read and will be rebuilt (%s)", generation.folder, error)
             return None
 
     def write(self, parts: Sequence[Part], queries: Mapping[str, Vectors], generations: Generations) -> None:
-        """Write the parts as a generation, with the queries that their indexes are calibrated on."""
+        """Write the parts, and the queries that their indexes are calibrated on, as a generation."""
         contents: dict[str, Write] = {QUERIES: partial(_write_arrays, queries)}
         for number, part in enumerate(parts):
             contents |= _files(part, number)
@@ -135,7 +134,7 @@ class IndexFiles:
 
 
 def parts_to_write(snapshot: Snapshot) -> Sequence[Part]:
-    """The parts that take long to build, and those before them, so that one label tells which rows they hold."""
+    """The parts that are expensive to build and all older ones, so that one label states which rows are included."""
     graphs = [number for number, part in enumerate(snapshot.parts) if not is_exact(part)]
     return snapshot.parts[: graphs[-1] + 1] if graphs else ()
 
@@ -183,9 +182,9 @@ def _part(
         lexical = unpack_lexical(
             _packed(generation, number, "lexical"), len(labels), documents.known, text_of
         )
-    achieved = None if about.calibration is None else Calibration.from_description(about.calibration)
+    calibration = None if about.calibration is None else Calibration.from_description(about.calibration)
     files = generation.folder / f"{number}.faiss", generation.folder / f"{number}.vectors"
-    index = read_index(files[0], about.kind, files[1], achieved)
+    index = read_index(files[0], about.kind, files[1], calibration)
     segment = Segment(labels, documents, index, rows.arrays["days"], columns, lexical)
     return Part(segment, Selection(rows.arrays["alive"]))
 

@@ -1,4 +1,4 @@
-"""Items through the item tower, in chunks that a progress bar can follow."""
+"""Encoding items with the item tower, in chunks and with a progress bar."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from twotower.errors import ItemError
 from twotower.recall.vectors.unit import unit_rows
 from twotower.types import BadItem, Encoder, Item, Vectors
 
-CHUNK = 256  # items encoded at a time: what a progress bar moves by, and what is held in memory
+CHUNK = 256  # items encoded at a time: the step of the progress bar, and a bound on memory
 
 
 def encode_items(
@@ -24,21 +24,21 @@ def encode_items(
     text_of: ItemText,
     progress: bool | None,
 ) -> tuple[list[Item], Vectors]:
-    """Encode checked items.
+    """Encode validated items.
 
     Args:
         encoder: the item tower.
         items: n items.
-        bad: gets each item that the encoder refuses, with its reason; None raises at the first.
-        text_of: whose attributes the encoder reads with the description.
+        bad: collects each item that the encoder refuses, with the reason; None raises at the first.
+        text_of: adds searchable attributes to the description.
         progress: show a progress bar; None shows one on a terminal.
 
     Returns:
         The m items that were encoded and their vectors, float32 of shape (m, dim), rows of unit length.
 
     Raises:
-        ItemError: the encoder refuses an item (where `bad` is None, or it does not say which).
-        EncoderError: the encoder gave something else than finite vectors.
+        ItemError: the encoder refuses an item, and `bad` is None or the error does not name the item.
+        EncoderError: the encoder returned something other than finite vectors.
     """
     kept: list[Item] = []
     vectors = [np.zeros((0, encoder.dim), dtype=np.float32)]

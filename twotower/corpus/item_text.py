@@ -1,4 +1,4 @@
-"""The text of an item that is searched: title, description, and the attributes that a person would type."""
+"""The searched text of an item: title, description, and the attributes that people type."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from twotower.types import AttributeValue, Item
 
-# What shoppers type: queries by brand or colour find more, and those without lose nothing that could be measured.
+# What shoppers type: queries with a brand or colour find more, and other queries lose nothing measurable.
 DEFAULT_SEARCHABLE = ("brand", "category", "color", "colour")
 
 _WORD = re.compile(r"\w+")
@@ -16,29 +16,29 @@ _WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True, slots=True)
 class ItemText:
-    """What the lexical channel, the text tower and the reranker read of an item.
+    """The text of an item for the lexical channel, the text tower and the reranker.
 
     Args:
         attributes: names of attributes whose values follow the description, such as ("brand", "colour"); a value that
-            title or description already contain is not repeated.
+            the title or the description already contains is not repeated.
     """
 
     attributes: tuple[str, ...] = DEFAULT_SEARCHABLE
 
     @classmethod
     def of(cls, searchable: Sequence[str] | None) -> ItemText:
-        """With these attributes; None is the default ones.
+        """The text with these attributes; None for the default ones.
 
         Raises:
-            ValueError: they are not names of attributes.
+            ValueError: `searchable` is not a list of names.
         """
         if searchable is None:
             return cls()
         if isinstance(searchable, str):
-            raise ValueError(f"searchable takes a list of attributes: pass ['{searchable}']")
+            raise ValueError(f"searchable must be a list of attribute names: pass ['{searchable}']")
         names = tuple(dict.fromkeys(searchable))
         if any(not isinstance(name, str) or not name for name in names):
-            raise ValueError(f"searchable takes names of attributes, got {list(names)!r}")
+            raise ValueError(f"searchable must be a list of attribute names, got {list(names)!r}")
         return cls(names)
 
     def __call__(self, item: Item) -> str:
@@ -63,7 +63,7 @@ def _spaced(text: str) -> str:
 
 
 def _texts(value: AttributeValue) -> Sequence[str]:
-    """What a person could type of a value; dates and flags are for filters."""
+    """The texts of a value that a person could type; dates and flags are for filters only."""
     if isinstance(value, str):
         return [value.strip()] if value.strip() else []
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""Upkeep of a corpus, apart from its everyday use: `Retriever.maintenance`."""
+"""Maintenance of a corpus: `Retriever.maintenance`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from twotower.types import Query, Vectors, Where
 
 
 class Maintenance:
-    """Compacts, calibrates, checks and describes a corpus.
+    """Compacts, calibrates, verifies and describes a corpus.
 
     Args:
-        corpus: what is looked after.
+        corpus: to maintain.
         writing: held during a write.
         vectors_by_kind: encodes queries, by kind of query.
         plans: how recall would search each segment.
@@ -34,7 +34,7 @@ class Maintenance:
         self._plans = plans
 
     def compact(self) -> None:
-        """Drop what was deleted and replaced from the index and, with a store, from the disk.
+        """Drop deleted and replaced rows from the index and, with a store, from the disk.
 
         Raises:
             StoreError: the files could not be written; nothing is lost.
@@ -43,34 +43,34 @@ class Maintenance:
             self._corpus.compact()
 
     def settle(self) -> None:
-        """Wait until background merges have finished; searches find everything before that, too."""
+        """Wait until background merges have finished; searches find everything in the meantime, too."""
         self._corpus.index.settle()
 
     def calibrate(self, queries: Sequence[str | Query] = ()) -> Stats:
-        """Measure on real queries how hard the index must try to reach the recall that was asked for.
+        """Measure on real queries the search effort that the index needs to reach its target recall.
 
-        A newly built index was measured on made-up queries close to items; what people type may lie elsewhere, and so
-        may the words by which they look for photos. Each kind of query (words, photo, both) is measured separately,
-        against exhaustive search. The queries are kept, in a store too, for indexes that are built later.
+        A newly built index is calibrated on synthetic queries close to items; the vectors of what people type may lie
+        elsewhere, especially if they describe photos. Each kind of query (words, photo, both) is measured separately,
+        against exhaustive search. The queries are kept, in a store too, to calibrate indexes that are built later.
 
         Args:
-            queries: what shoppers asked, some 250 of each kind; none makes some up again.
+            queries: real queries, some 250 of each kind; if empty, synthetic ones are drawn again.
 
         Returns:
-            With the recall that was achieved for each kind of query.
+            The statistics, with the measured recall for each kind of query.
 
         Raises:
             QueryError: a query is empty.
             StoreError: a store could not be written; the index is calibrated all the same.
         """
-        asked = [query if isinstance(query, Query) else Query(query) for query in queries]
-        vectors = self._vectors_by_kind(asked)
+        parsed = [query if isinstance(query, Query) else Query(query) for query in queries]
+        vectors = self._vectors_by_kind(parsed)
         with self._writing:
             self._corpus.calibrate(vectors)
         return self.stats()
 
     def refresh(self) -> None:
-        """Catch up with the process that writes to a store; in that process there is nothing to do.
+        """Catch up with the process that writes to a store; in that process itself this does nothing.
 
         Raises:
             StoreDamagedError: the item store is damaged.
@@ -78,24 +78,24 @@ class Maintenance:
         self._corpus.refresh()
 
     def verify(self) -> list[str]:
-        """Check every byte of a store, and that its index holds what its item store holds.
+        """Check every byte of a store, and that its index matches its item store.
 
         Returns:
-            What is wrong, one sentence each; empty where nothing is, and without a store.
+            The problems, one sentence each; empty if there are none, and without a store.
         """
         return list(self._corpus.problems())
 
     def stats(self) -> Stats:
-        """How large the corpus is, and where it is kept."""
+        """The size of the corpus, of its index and of its store."""
         return self._corpus.stats()
 
     def plan(self, k: int = 10, *, where: Where | None = None, words: bool = True) -> list[Plan]:
-        """How recall would go about a search: one plan for each segment of the index.
+        """How recall would search: one plan for each segment of the index.
 
         Args:
             k: as in `Retriever.search`.
             where: as in `Retriever.search`.
-            words: whether the query has words, for which a reranker reads more candidates than k.
+            words: whether the query has words; if so, a reranker reads more candidates than k.
 
         Raises:
             FilterError: as in `Retriever.search`.

@@ -1,4 +1,4 @@
-"""A corpus in a store folder: its index is equal to the item store, and is quick to open."""
+"""A corpus in a store folder, whose index always matches the item store and is quick to open."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from twotower.recall.segment import Labels, Part, Segment
 from twotower.recall.snapshot import Snapshot
 from twotower.recall.vectors.policy import IndexPolicy
 from twotower.store.folder import StoreFolder, is_store
-from twotower.store.sqlite_item_store import Row, State
+from twotower.store.sqlite_item_store import State, StoredItem
 from twotower.types import Item, Vectors, Where
 
 ROWS_PER_CHECK = 1_000
-SAME = 0.99  # least inner product of a unit vector with itself in half precision
+MIN_SELF_SIMILARITY = 0.99  # of a unit vector with its half-precision copy
 
 
 class PersistentCorpus(Corpus):
     """See `Corpus`.
 
     Args:
-        store: open.
+        store: an open store.
         dim: length of the vectors.
         policy: see `ItemIndex`; None is `IndexPolicy()`.
         text_of: see `Corpus`.
@@ -74,33 +74,33 @@ class PersistentCorpus(Corpus):
         return cls(store, settings["dim"], policy, ItemText.of(settings["searchable"]))
 
     def items(self, where: Where | None = None) -> Iterator[Item]:
-        """See `Corpus.items`; reads the state of the moment in which the first item is asked for."""
-        with self._seen() as (connection, snapshot):
+        """See `Corpus.items`; a snapshot taken when the first item is read."""
+        with self._consistent_view() as (connection, snapshot):
             masks = snapshot.allowed(where)
             allowed = set(snapshot.labels(masks).tolist())
             yield from (item for label, item in self.store.item_store.items(connection) if label in allowed)
 
     @contextmanager
-    def rows(self) -> Iterator[tuple[Snapshot, Iterator[Row]]]:
+    def rows(self) -> Iterator[tuple[Snapshot, Iterator[StoredItem]]]:
         """See `Corpus.rows`."""
-        with self._seen() as (connection, snapshot):
+        with self._consistent_view() as (connection, snapshot):
             yield snapshot, self.store.item_store.rows(connection)
 
     def refresh(self) -> None:
-        """Catch up with what another process wrote, or with a write of this one that was interrupted."""
+        """Catch up with the writes of another process, or with an interrupted write of this one."""
         with self._committing:
             if self.store.item_store.state() != self._state:
                 with self.store.database.view() as connection:
                     self._catch_up(connection)
 
     def checkpoint(self) -> None:
-        """Write the parts of the index that take long to build, so that opening the store is quick.
+        """Write the parts of the index that are expensive to build, so that opening the store is quick.
 
         Raises:
             StoreError: they could not be written, or the store takes no writes; nothing is lost.
         """
         self._check_writable()
-        with self._generating:  # from the state on: an older one must not be written after a newer one
+        with self._generating:  # so that an older state is never written after a newer one
             with self._committing:
                 self.refresh()
                 snapshot, state = self.snapshot, self._state
@@ -114,7 +114,7 @@ class PersistentCorpus(Corpus):
         self.store.database.tidy(whole=True)
 
     def compact(self) -> None:
-        """Drop what was deleted and replaced from the index and from the files.
+        """Drop deleted and replaced rows from the index and from the files.
 
         Raises:
             StoreError: the files could not be written, or the store takes no writes; nothing is lost.
@@ -124,15 +124,15 @@ class PersistentCorpus(Corpus):
             self.index.compact()
         except StoreError:
             raise
-        except OSError as error:  # of the vectors that stay on the disk
+        except OSError as error:  # from the file of vectors that stay on disk
             raise StoreError(
-                f"store '{self.store.folder}' could not write its index ({error}); no data is lost, free some space"
+                f"store '{self.store.folder}' could not write its index ({error}); no data is lost: free some space"
             ) from error
         self.checkpoint()
         self.store.database.shrink()
 
     def calibrate(self, queries: Mapping[str, Vectors]) -> None:
-        """See `Corpus.calibrate`; a store that takes writes remembers it.
+        """See `Corpus.calibrate`; a writable store keeps the result.
 
         Raises:
             StoreError: it could not be written; the index is calibrated all the same.
@@ -142,18 +142,18 @@ class PersistentCorpus(Corpus):
             self.checkpoint()
 
     def problems(self) -> Iterator[str]:
-        """What is wrong with the store, one sentence each; every byte of it is read.
+        """The problems of the store, one sentence each; reads every byte.
 
         Raises:
-            StoreDamagedError: the item store cannot be read through.
+            StoreDamagedError: the item store cannot be read to the end.
         """
         yield from self.store.problems()
         with self.rows() as (snapshot, rows):
             missing = set(snapshot.labels().tolist())
-            while some := list(islice(rows, ROWS_PER_CHECK)):
-                labels = np.array([label for label, _, _ in some], dtype=np.int64)
+            while chunk := list(islice(rows, ROWS_PER_CHECK)):
+                labels = np.array([label for label, _, _ in chunk], dtype=np.int64)
                 missing ^= set(labels.tolist())
-                yield from _differences(snapshot, labels, some)
+                yield from _differences(snapshot, labels, chunk)
         if missing:
             yield f"{len(missing)} items are in only one of index and item store: open the store again"
 
@@ -181,8 +181,8 @@ class PersistentCorpus(Corpus):
             self.store.close()
 
     @contextmanager
-    def _seen(self) -> Iterator[tuple[apsw.Connection, Snapshot]]:
-        """A view of the item store, and the index of the same state."""
+    def _consistent_view(self) -> Iterator[tuple[apsw.Connection, Snapshot]]:
+        """A view of the item store, and the index at the same state."""
         with ExitStack() as stack:
             with self._committing:
                 connection = stack.enter_context(self.store.database.view())
@@ -196,14 +196,14 @@ class PersistentCorpus(Corpus):
 
     @contextmanager
     def _in_step(self) -> Iterator[None]:
-        """See `Corpus`; however the write ends."""
+        """See `Corpus`; holds however the write ends."""
         with self._committing:
             self.refresh()
             try:
                 yield
             except StoreError:
                 with suppress(StoreError):
-                    self.refresh()  # the item store may hold it all the same
+                    self.refresh()  # the write may have been committed all the same
                 raise
             self._state = self.store.item_store.state()
 
@@ -213,29 +213,31 @@ class PersistentCorpus(Corpus):
         if state.epoch != self._state.epoch or state.purged > self._state.tombstone:
             self._state = self._restore()
         elif state != self._state:
-            dead = item_store.tombstones(connection, after=self._state.tombstone)
+            deleted = item_store.tombstones(connection, after=self._state.tombstone)
             here = [int(part.segment.labels[-1]) for part in self.snapshot.parts[-1:]]
-            self.index.update(dead, self._segment(connection, after=max([self._state.label, *here])))
+            self.index.update(deleted, self._segment(connection, after=max([self._state.label, *here])))
             self._state = state
 
     def _restore(self) -> State:
-        """Make the index what the item store says; returns the item store's state."""
-        generation = self.store.generations.read()  # before the state: a generation may not be ahead of it
+        """Rebuild the index from the index files and the item store; returns the item store's state."""
+        generation = (
+            self.store.generations.read()
+        )  # before the state, so that the generation is never ahead of it
         item_store = self.store.item_store
         with self.store.database.view() as connection:
             state = item_store.state(connection)
             kept = IndexFiles.read(generation, state, item_store, self.text_of)
             self._files, parts, self.index.queries = (None, [], {}) if kept is None else kept
             if self._files is not None:
-                dead = item_store.tombstones(connection, after=self._files.tombstone)
-                parts = [part.without(dead) for part in parts]
+                deleted = item_store.tombstones(connection, after=self._files.tombstone)
+                parts = [part.without(deleted) for part in parts]
             after = 0 if self._files is None else self._files.label
             parts.append(Part.whole(self._segment(connection, after=after)))
         self.index.replace(parts)
         return state
 
     def _segment(self, connection: apsw.Connection, *, after: int) -> Segment:
-        """All rows after a label as one segment."""
+        """All rows with higher labels as one segment."""
         rows = list(self.store.item_store.rows(connection, after=after))
         labels = np.array([label for label, _, _ in rows], dtype=np.int64)
         vectors = [np.zeros((0, self.index.snapshot.dim), dtype=np.float32)]
@@ -249,20 +251,20 @@ class PersistentCorpus(Corpus):
 
 
 def save_corpus(corpus: Corpus, folder: Path, settings: Mapping[str, Any]) -> None:
-    """Write a corpus to a folder; a store that was there stays whole until it is replaced in one step.
+    """Write a corpus to a folder; an existing store stays intact until it is replaced atomically.
 
     Args:
-        corpus: nobody writes to it meanwhile.
+        corpus: to write; it must not change meanwhile.
         folder: a new or empty folder, or a store.
         settings: plain JSON values.
 
     Raises:
-        StoreError: it cannot be written, or holds something else.
+        StoreError: the folder cannot be written, or holds other files.
     """
-    corpus.index.settle()  # so that what takes long to build is among what is written
+    corpus.index.settle()  # so that the parts that are expensive to build are written
     store = StoreFolder.open(folder) if is_store(folder) else StoreFolder.create(folder, settings)
     try:
-        shift = store.item_store.state().label + 1  # labels of the folder go on where they were
+        shift = store.item_store.state().label + 1  # the labels continue those of the folder
         with corpus.rows() as (snapshot, rows):
             moved = ((label + shift, item, vector) for label, item, vector in rows)
             store.item_store.replace_all(settings, moved, corpus.item_store.events())
@@ -278,10 +280,10 @@ def save_corpus(corpus: Corpus, folder: Path, settings: Mapping[str, Any]) -> No
         store.close()
 
 
-def _differences(snapshot: Snapshot, labels: Labels, rows: Sequence[Row]) -> Iterator[str]:
+def _differences(snapshot: Snapshot, labels: Labels, rows: Sequence[StoredItem]) -> Iterator[str]:
     ordinals = snapshot.ordinals_of(labels)
     vectors = np.stack([vector for _, _, vector in rows])
     here = np.flatnonzero(ordinals >= 0)
     near = np.einsum("nd,nd->n", snapshot.vectors_at(ordinals[here]), vectors[here])
-    for place in here[near < SAME]:
+    for place in here[near < MIN_SELF_SIMILARITY]:
         yield f"the index holds a vector of item '{rows[place][1].id}' that is not the item store's: open it again"

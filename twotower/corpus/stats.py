@@ -1,4 +1,4 @@
-"""How large a corpus is, and what it is kept in."""
+"""The sizes of a corpus, of its index and of its store."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class PartStats:
     """One segment of the index.
 
     Args:
-        index: what searches it; see `Choice`.
+        index: the kind of its vector index; see `Choice`.
         rows: how many it has.
-        alive: how many of them are current; the others were deleted or replaced.
+        alive: how many of them are live; the others were deleted or replaced.
         index_bytes: memory of its vectors, codes and graph.
-        calibration: what it achieves; None for an exact index.
+        calibration: its measured recall; None for an exact index.
     """
 
     index: str
@@ -30,14 +30,14 @@ class PartStats:
 
 @dataclass(frozen=True, slots=True)
 class StoreStats:
-    """The folder of a corpus.
+    """The store of a corpus.
 
     Args:
-        folder: where it is.
-        item_store_bytes: of the items, vectors and events on the disk.
-        page_checksums: whether damage to any page of the item store is noticed.
+        folder: its path.
+        item_store_bytes: size on disk of items, vectors and events.
+        page_checksums: whether damage to any page of the item store is detected.
         sqlite: version of SQLite.
-        read_only: why it takes no writes; None where it does.
+        read_only: why it takes no writes; None if it takes them.
     """
 
     folder: str
@@ -49,13 +49,13 @@ class StoreStats:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What `Retriever.stats` tells.
+    """The result of `Retriever.maintenance.stats`.
 
     Args:
-        items: how many can be found.
+        items: how many are indexed.
         dim: length of their vectors.
         parts: the segments of the index, oldest first.
-        store: None in memory.
+        store: None for a corpus in memory.
     """
 
     items: int
@@ -65,7 +65,7 @@ class Stats:
 
     @classmethod
     def of(cls, snapshot: Snapshot, store: StoreStats | None = None) -> Stats:
-        """The numbers of one state of an index."""
+        """The statistics of one snapshot of an index."""
         parts = (
             PartStats(index.kind, len(index), part.size, index.size_bytes, index.calibration)
             for part in snapshot.parts
@@ -74,11 +74,11 @@ class Stats:
         return cls(snapshot.size, snapshot.dim, tuple(parts), store)
 
     def lines(self) -> Iterator[str]:
-        """The numbers in words."""
+        """A readable summary, line by line."""
         yield f"{self.items:,} items, vectors of {self.dim} dimensions"
         for part in self.parts:
-            dead = f", {part.rows - part.alive:,} dead" if part.rows > part.alive else ""
-            yield f"  {part.index}: {part.rows:,} rows{dead}, {part.index_bytes / 1e6:,.1f} MB"
+            deleted = f", {part.rows - part.alive:,} deleted" if part.rows > part.alive else ""
+            yield f"  {part.index}: {part.rows:,} rows{deleted}, {part.index_bytes / 1e6:,.1f} MB"
             if part.calibration is not None:
                 yield from part.calibration.lines()
         if self.store is not None:

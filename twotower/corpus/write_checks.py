@@ -1,4 +1,4 @@
-"""Checks before anything is written: bad items and events are refused, or left out and reported."""
+"""Validation before a write: bad items and events are refused, or skipped and reported."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from twotower.types import BadItem, Event, Item
 
 
 def check_items(items: Iterable[Item], bad: list[BadItem] | None) -> list[Item]:
-    """Copy the good items, so that the caller may change a mapping of attributes afterwards.
+    """Validate items and copy the good ones, so that the caller may change a mapping of attributes afterwards.
 
     Args:
-        items: any number.
-        bad: gets each bad item with its reason; None raises at the first.
+        items: to validate.
+        bad: collects each bad item with the reason; None raises at the first.
 
     Raises:
-        ItemError: an item cannot be indexed, or an id comes twice (where `bad` is None).
+        ItemError: an item cannot be indexed, or an id is repeated, and `bad` is None.
     """
     good: dict[str, Item] = {}
     for item in items:
@@ -39,10 +39,10 @@ def check_items(items: Iterable[Item], bad: list[BadItem] | None) -> list[Item]:
 
 
 def check_events(events: Iterable[Event], corpus: Corpus) -> list[Event]:
-    """The events, all of which can be recorded.
+    """Validate events.
 
     Raises:
-        EventError: one of them cannot be.
+        EventError: an event cannot be recorded.
     """
     checked = list(events)
     for position, event in enumerate(checked):

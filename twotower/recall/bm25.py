@@ -1,7 +1,6 @@
-"""BM25 over segments: an inverted index of each, scored with the statistics of all.
+"""BM25 over segments: one inverted index per segment, scored with the statistics of the whole collection.
 
-Scores are computed at query time from the statistics of the whole collection, so an item scores the same in whichever
-segment it happens to be.
+Scores are computed at query time from global statistics, so an item scores the same whichever segment it is in.
 
 Source: Robertson and Zaragoza 2009, "The probabilistic relevance framework: BM25 and beyond", with the inverse
 document frequency of Lucene.
@@ -22,10 +21,10 @@ from twotower.recall.tokenizer import words_of
 from twotower.types import Item, Scores
 
 TextOf: TypeAlias = Callable[[Item], str]
-"""What of an item is searched by words."""
+"""The text of an item that lexical search reads."""
 
-K1 = 0.6  # how soon repetitions of a word stop adding to the score
-B = 0.5  # how much long texts are penalised
+K1 = 0.6  # term-frequency saturation
+B = 0.5  # length normalisation
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Postings:
     """An inverted index: which of n rows contain each word, and how often.
 
     Args:
-        counts: scipy's compressed sparse columns of shape (n, words).
+        counts: scipy sparse matrix in CSC format, of shape (n, words).
         columns: the column of every word.
         lengths: number of words of each row, shape (n,).
     """
@@ -44,7 +43,7 @@ class Postings:
 
     @classmethod
     def of(cls, texts: Sequence[str]) -> Postings:
-        """Of n texts."""
+        """The postings of n texts."""
         from scipy.sparse import csc_matrix
         from sklearn.feature_extraction.text import CountVectorizer
 
@@ -59,7 +58,7 @@ class Postings:
 
     @classmethod
     def joined(cls, parts: Sequence[tuple[Postings, NDArray[np.int64]]]) -> Postings:
-        """Some rows of several, concatenated."""
+        """The postings of the chosen rows of several segments, concatenated."""
         from scipy.sparse import csr_matrix, vstack
 
         columns: dict[str, int] = {}
@@ -69,8 +68,8 @@ class Postings:
         moved = []
         for postings, rows in parts:
             counts = postings.counts.tocsr()[rows]
-            places = np.array([columns[word] for word in _in_order(postings.columns)], dtype=np.int32)
-            indices = places[counts.indices] if len(places) else counts.indices
+            new_columns = np.array([columns[word] for word in _in_order(postings.columns)], dtype=np.int32)
+            indices = new_columns[counts.indices] if len(new_columns) else counts.indices
             moved.append(csr_matrix((counts.data, indices, counts.indptr), (len(rows), len(columns))))
         lengths = np.concatenate([postings.lengths[rows] for postings, rows in parts])
         return cls(vstack(moved).tocsc(), columns, lengths)
@@ -80,7 +79,7 @@ class Postings:
 
     @cached_property
     def length(self) -> float:
-        """Number of words of all rows."""
+        """Number of words in all rows."""
         return float(self.lengths.sum(dtype=np.float64))
 
     def rows_with(self, word: str) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
@@ -97,22 +96,22 @@ def _in_order(columns: Mapping[str, int]) -> list[str]:
 
 
 def title_and_text(item: Item) -> str:
-    """What is searched by words where no attributes are."""
+    """The text that lexical search reads if no attributes are searchable."""
     return item.words
 
 
 class LexicalIndex:
-    """The postings of a segment, built when they are first needed.
+    """The postings of a segment, built on first use.
 
-    Two threads may build them at the same time; both build the same, and either is kept.
+    Two threads may build them at the same time; both get the same result, and either is kept.
 
     Args:
         size: n, the number of rows.
         read: as for `Columns`.
-        text_of: what of an item is searched by words.
+        text_of: the text of an item that lexical search reads.
 
     Attributes:
-        gone: as of `Columns`.
+        missing_rows: as for `Columns`.
     """
 
     def __init__(
@@ -121,7 +120,7 @@ class LexicalIndex:
         self._size = size
         self._read = read
         self.text_of = text_of
-        self.gone: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        self.missing_rows: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
 
     @classmethod
     def joined(
@@ -129,36 +128,36 @@ class LexicalIndex:
         parts: Sequence[tuple[LexicalIndex, NDArray[np.int64]]],
         read: Callable[[Sequence[int]], Sequence[Item | None]],
     ) -> LexicalIndex:
-        """Some rows of several, concatenated; ready if any of them is."""
-        made = cls(sum(len(rows) for _, rows in parts), read, parts[0][0].text_of)
+        """The chosen rows of several segments, concatenated; the postings are ready if any of theirs are."""
+        joined = cls(sum(len(rows) for _, rows in parts), read, parts[0][0].text_of)
         if any(index.is_ready for index, _ in parts):
-            made.postings = Postings.joined([(index.postings, rows) for index, rows in parts])
-            made.gone = moved_rows([(index.gone, rows) for index, rows in parts])
-        return made
+            joined.postings = Postings.joined([(index.postings, rows) for index, rows in parts])
+            joined.missing_rows = moved_rows([(index.missing_rows, rows) for index, rows in parts])
+        return joined
 
     @property
     def is_ready(self) -> bool:
-        """Whether `postings` costs nothing."""
+        """Whether `postings` are built."""
         return "postings" in vars(self)
 
     @cached_property
     def postings(self) -> Postings:
-        """The words of all rows."""
+        """The postings of all rows."""
         items = self._read(range(self._size))
-        self.gone = np.array([row for row, item in enumerate(items) if item is None], dtype=np.int64)
+        self.missing_rows = np.array([row for row, item in enumerate(items) if item is None], dtype=np.int64)
         return Postings.of(["" if item is None else self.text_of(item) for item in items])
 
 
 @dataclass(frozen=True, slots=True)
 class CollectionStatistics:
-    """What BM25 needs to know about the whole collection.
+    """The statistics of the whole collection that BM25 needs.
 
     As in Lucene, deleted rows count until their segment is merged.
 
     Args:
         rows: how many rows there are.
         mean_length: words in a row, on average.
-        idf: inverse document frequency of each word of the query that some row contains.
+        idf: inverse document frequency of each query word that occurs in the collection.
     """
 
     rows: int
@@ -167,21 +166,21 @@ class CollectionStatistics:
 
     @classmethod
     def of(cls, parts: Sequence[Postings], words: Iterable[str]) -> CollectionStatistics:
-        """Of all segments, for the words of a query."""
+        """The statistics of all segments for the words of a query."""
         rows = sum(map(len, parts))
         length = sum(part.length for part in parts)
         idf = {}
         for word in words:
-            if having := sum(len(part.rows_with(word)[0]) for part in parts):
-                idf[word] = float(np.log(1 + (rows - having + 0.5) / (having + 0.5)))
+            if document_frequency := sum(len(part.rows_with(word)[0]) for part in parts):
+                idf[word] = float(np.log(1 + (rows - document_frequency + 0.5) / (document_frequency + 0.5)))
         return cls(rows, length / max(rows, 1), idf)
 
     def upper_bound(self, words: Iterable[str]) -> float:
-        """A score for these words that no row can reach."""
+        """An upper bound of the score of any row for these words."""
         return sum(self.idf.get(word, 0.0) for word in words)
 
     def scores(self, part: Postings, words: Iterable[str]) -> Scores:
-        """BM25 of every row of a segment, shape (n,); 0 where a row has none of the words."""
+        """BM25 of every row of a segment, shape (n,); 0 for rows with none of the words."""
         scores = np.zeros(len(part), dtype=np.float32)
         for word in words:
             rows, frequency = part.rows_with(word)

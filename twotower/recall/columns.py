@@ -23,20 +23,20 @@ Kind: TypeAlias = Literal["text", "number", "boolean", "time"]
 """Values compare only within a kind: True is not 1, and "5" is not 5."""
 
 ITEM_FIELDS: Mapping[str, Kind] = {"id": "text", "time": "time"}
-"""Names that a filter reads from the item itself, and what is found there."""
+"""Names that a filter reads from the item itself, and their kinds."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def kind_and_key(value: object) -> tuple[Kind, Any] | None:
-    """What one value compares as.
+    """The kind of a value and its key for comparisons.
 
     Args:
         value: a str, bool, int, float or aware datetime.
 
     Returns:
         The kind and a key that sorts and hashes within it; None for any other type. A datetime's key is its
-        distance from 1970, because datetimes of one zone compare by their clocks and ignore `fold`.
+        distance from 1970, because datetimes in the same zone compare by wall-clock time and ignore `fold`.
     """
     if isinstance(value, str):
         return "text", value
@@ -56,7 +56,7 @@ class DictionaryColumn:
     Args:
         values: the distinct keys, ascending.
         codes: shape (m,), the position in `values` of each of the m entries.
-        rows: shape (m,), the row of each entry (a list of text makes several); None where entry i is row i.
+        rows: shape (m,), the row of each entry (a list of text has several entries); None if entry i is row i.
         size: n, the number of rows.
     """
 
@@ -78,7 +78,7 @@ class DictionaryColumn:
         return self._spread(wanted[self.codes])
 
     def take(self, rows: NDArray[np.int64]) -> DictionaryColumn:
-        """Only some rows, ascending, renumbered from 0."""
+        """Only these rows (ascending), renumbered from 0."""
         places = np.full(self.size, -1, dtype=np.int32)
         places[rows] = np.arange(len(rows), dtype=np.int32)
         entries = places if self.rows is None else places[self.rows]
@@ -90,7 +90,7 @@ class DictionaryColumn:
         """Several columns, concatenated.
 
         Args:
-            parts: None where a column has no value of this kind.
+            parts: the columns; None if one has no value of this kind.
             sizes: how many rows each column has.
         """
         values = sorted(set[Any]().union(*(part.values for part in parts if part is not None)))
@@ -117,15 +117,15 @@ class Column:
     """One attribute of all rows.
 
     Args:
-        present: shape (n,), whether the row has the attribute at all (None is not having it).
-        by_kind: the values by kind; kinds that do not occur are absent.
+        present: shape (n,), whether the row has the attribute (None means that it does not).
+        by_kind: the values by kind, without kinds that do not occur.
     """
 
     present: NDArray[np.bool_]
     by_kind: Mapping[Kind, DictionaryColumn]
 
     def take(self, rows: NDArray[np.int64]) -> Column:
-        """Only some rows, ascending."""
+        """Only these rows, ascending."""
         return Column(self.present[rows], {kind: each.take(rows) for kind, each in self.by_kind.items()})
 
     @classmethod
@@ -140,18 +140,19 @@ class Column:
 
 
 class Columns:
-    """The columns of a batch of items, each built when a filter first reads it.
+    """The columns of a batch of items, each built when a filter first uses it.
 
-    Two threads may build the same column at the same time; both build the same one, and either is kept.
+    Two threads may build the same column at the same time; both get the same result, and either is kept.
 
     Args:
         size: n, the number of rows.
-        read: gives the items of some rows, which passed `check_item` and must not change afterwards; None for
-            rows that nobody can find any more.
+        read: returns the items of some rows, which passed `check_item` and must not change afterwards; None for
+            rows that were deleted and purged.
 
     Attributes:
-        built: the columns so far, by name.
-        gone: rows whose items were not there any more, ascending; a state in which one of them is alive is stale.
+        built: the columns built so far, by name.
+        missing_rows: rows whose items could not be read any more, ascending; a snapshot in which one of them is live
+            is stale.
     """
 
     def __init__(self, size: int, read: Callable[[Sequence[int]], Sequence[Item | None]]) -> None:
@@ -159,7 +160,7 @@ class Columns:
         self._read = read
         self.built: dict[str, Column] = {}
         self._matches: dict[tuple[object, ...], NDArray[np.int64]] = {}
-        self.gone: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        self.missing_rows: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
 
     @classmethod
     def of(cls, items: Sequence[Item]) -> Columns:
@@ -172,26 +173,26 @@ class Columns:
         parts: Sequence[tuple[Columns, NDArray[np.int64]]],
         read: Callable[[Sequence[int]], Sequence[Item | None]],
     ) -> Columns:
-        """Some rows of several behind each other; what filters have read of any of them is ready here, too.
+        """The chosen rows of several batches, concatenated; a column that any of them has built is built here too.
 
         Args:
-            parts: columns and which rows of them, ascending.
-            read: as at construction, of the rows together.
+            parts: columns, and their rows to keep, ascending.
+            read: as for the constructor, of the concatenated rows.
         """
-        made = cls(sum(len(rows) for _, rows in parts), read)
+        joined = cls(sum(len(rows) for _, rows in parts), read)
         for name in sorted({name for columns, _ in parts for name in columns.built}):
-            made.built[name] = Column.joined([columns.column(name).take(rows) for columns, rows in parts])
-        made.gone = moved_rows([(columns.gone, rows) for columns, rows in parts])
+            joined.built[name] = Column.joined([columns.column(name).take(rows) for columns, rows in parts])
+        joined.missing_rows = moved_rows([(columns.missing_rows, rows) for columns, rows in parts])
         if any(columns.known_names is not None for columns, _ in parts):
-            made.names = frozenset().union(*(columns.names for columns, _ in parts))
-        return made
+            joined.names = frozenset().union(*(columns.names for columns, _ in parts))
+        return joined
 
     def __len__(self) -> int:
         return self._size
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """Every name that a filter can find here: "id", "time", and each attribute that some item has."""
+        """Every name that a filter can use: "id", "time", and each attribute that some item has."""
         items = self._items()
         held = (
             name
@@ -204,7 +205,7 @@ class Columns:
 
     @property
     def known_names(self) -> list[str] | None:
-        """The names if they cost nothing, sorted."""
+        """The names, sorted, if they are computed already."""
         return sorted(self.names) if "names" in vars(self) else None
 
     def column(self, name: str) -> Column:
@@ -218,7 +219,7 @@ class Columns:
 
         Args:
             name: of the attribute.
-            values: m scalars that a filter could ask for.
+            values: m scalars, as in a filter.
 
         Returns:
             Shape (n,): the position of the first of the values that the row has; m where it has none.
@@ -232,13 +233,15 @@ class Columns:
             for position, pair in reversed(list(enumerate(wanted))):
                 if pair is not None and pair[0] in by_kind:
                     found[by_kind[pair[0]].among([pair[1]])] = position
-            self._matches = {key: found}  # as a rule one decay is in use
+            self._matches = {key: found}  # usually a single decay is in use
         return found
 
     def _items(self) -> Sequence[Item | None]:
         items = self._read(range(self._size))
-        gone = np.array([row for row, item in enumerate(items) if item is None], dtype=np.int64)
-        self.gone = np.union1d(self.gone, gone)  # another thread may have read before this one, or after
+        missing = np.array([row for row, item in enumerate(items) if item is None], dtype=np.int64)
+        self.missing_rows = np.union1d(
+            self.missing_rows, missing
+        )  # another thread may have read before this one, or after
         return items
 
     def _values(self, name: str) -> list[object]:
@@ -249,10 +252,10 @@ class Columns:
 
 
 def moved_rows(parts: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]) -> NDArray[np.int64]:
-    """Where rows end up when some rows of several batches are concatenated.
+    """The new row numbers of some rows after the kept rows of several batches are concatenated.
 
     Args:
-        parts: of each batch, the rows looked for and the rows kept, both ascending.
+        parts: for each batch, the rows to look up and the rows kept, both ascending.
     """
     found = [np.zeros(0, dtype=np.int64)]
     start = 0

@@ -15,13 +15,13 @@ The names "id" and "time" read the item itself.
 
 - Text, numbers, booleans and aware datetimes compare only with their own kind: an item whose value is of
   another kind does not match (True is not 1). Text is ordered by code point; booleans have no order.
-- On a list of text a comparison holds when it holds for one of the elements: `$eq` and `$in` mean membership.
+- A comparison with a list of text holds if it holds for one of the elements: `$eq` and `$in` mean membership.
 - `$ne`, `$nin` and `$not` are exactly the opposite of `$eq`, `$in` and what they enclose. So an item without
   the attribute matches `{"$exists": False}`, `$ne`, `$nin` and the `$not` of whatever it fails, nothing else.
 - `{}` matches everything, `{"$and": []}` too; `{"$or": []}` and `{"$in": []}` match nothing.
 
-Source of the semantics: MongoDB manual, "Query and Projection Operators". Unlike there, None is no operand
-(use `$exists`), and an empty `$and` or `$or` is no error.
+Source of the semantics: MongoDB manual, "Query and Projection Operators". Unlike there, None is not an operand
+(use `$exists`), and an empty `$and` or `$or` is allowed.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ __all__ = ["Predicate", "parse_where"]
 
 
 def parse_where(where: Where) -> Predicate:
-    """Read a filter once, so that it can be evaluated on many batches.
+    """Parse a filter once, so that it can be evaluated on many segments.
 
     Args:
-        where: see the top of this file.
+        where: see the docstring of this module.
 
     Returns:
-        What evaluates it: `predicate.mask(columns)`; `predicate.attributes()` are the names it reads.
+        The predicate: `predicate.mask(columns)` evaluates it, `predicate.attributes()` are the names it reads.
 
     Raises:
         FilterError: an unknown operator, or an operand that could never match anything.
@@ -132,13 +132,13 @@ _OPERATORS: dict[str, Callable[[str, str, object], Predicate]] = {
 
 
 def _operand(name: str, operator: str, operand: object) -> tuple[Any, Any]:
-    """The operand's kind and key, or an error if it could never compare."""
+    """The operand's kind and key; an error if nothing could ever compare with it."""
     if isinstance(operand, datetime) and operand.utcoffset() is None:
         problem = f"the time {operand.isoformat()} has no time zone; give an aware datetime"
     elif isinstance(operand, float) and operand != operand:
         problem = "NaN compares with nothing; give a number"
     elif operand is None:
-        problem = "None is no value; use $exists to find items with or without the attribute"
+        problem = "None is not a value; use $exists to find items with or without the attribute"
     elif (pair := kind_and_key(operand)) is None:
         problem = f"give text, a number, a boolean or an aware datetime, not {type(operand).__name__}"
     elif pair[0] != ITEM_FIELDS.get(name, pair[0]):

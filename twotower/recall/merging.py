@@ -1,9 +1,9 @@
-"""Which segments of an index should become one, and how they do.
+"""The merge policy: which segments of an index to merge, and how.
 
-What was just written is searched exactly. When there is more of it than a scan is good for, it moves into a graph:
-a small one beside the large one, which moves into the large one when it has grown to a twentieth of it. A graph grows
-by a copy of it that takes more rows. So a row is added to a graph once or twice in its life, and no graph that a
-search may hold is ever changed. The same goes for the indexes that stand in for a large graph where memory is short.
+New rows are searched exhaustively. Once there are too many for a scan, they move into a side graph next to the
+main one, and from there into the main graph once the side graph has grown to a twentieth of it. A graph grows by
+copying it and adding rows to the copy. So a row is added to a graph once or twice in its life, and a graph that a
+search may be reading is never modified. The same holds for the indexes that replace a large graph if memory is short.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from twotower.recall.bm25 import LexicalIndex
 from twotower.recall.columns import Columns
 from twotower.recall.segment import Documents, InMemoryDocuments, Labels, Part, Segment
 from twotower.recall.selection import Rows
-from twotower.recall.vectors.build import may_grow
+from twotower.recall.vectors.builder import can_extend
 from twotower.recall.vectors.exact import ExactIndex
 from twotower.recall.vectors.index import Kind, VectorIndex
-from twotower.recall.vectors.policy import BESIDE
+from twotower.recall.vectors.policy import SIDE_GRAPH_SHARE
 from twotower.types import Vectors
 
-FLUSH = 2_000  # rows that are scanned beside a graph before they move into one
-DEAD_SHARE = 0.3  # of an index's rows: with more of them dead it is built anew
-ROWS_PER_STEP = 5_000  # rows added to a graph between two checks of whether to go on
+FLUSH = 2_000  # rows that are scanned next to a graph before they move into one
+MAX_DELETED_SHARE = 0.3  # of an index's rows: with more of them deleted it is rebuilt
+ROWS_PER_STEP = 5_000  # added to a graph between two checks of whether to continue
 
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """Several parts as one.
+    """The result of a merge.
 
     Args:
         segment: of the rows that were kept.
-        kept: for each part, which of its rows those are, in order.
+        kept: the rows of each part that were kept, ascending.
     """
 
     segment: Segment
@@ -44,42 +44,42 @@ class Merged:
 
 
 Build: TypeAlias = Callable[[Kind, Iterator[Vectors], VectorIndex | None], VectorIndex | None]
-"""Makes an index of a kind from vectors, of which those of another one may be the first; None where it gave up."""
+"""Builds an index of a kind from vectors, after those of a base index if there is one; None if it was cancelled."""
 
 
 def small_merge(parts: Sequence[Part], exact_up_to: float) -> slice | None:
-    """What is quick to merge and should be, so that few parts are scanned, and few rows that are dead.
+    """Exact parts to merge now, which is quick, so that searches scan few parts and few deleted rows.
 
-    The older of two is merged with the younger unless it is more than twice as large, so there are O(log n) of them;
-    a part with more dead than living rows is made anew.
+    Two neighbours are merged unless the older one is more than twice as large, so there are O(log n) parts; a part
+    with more deleted than live rows is rebuilt.
     """
-    most = exact_up_to if sum(part.size for part in parts) <= exact_up_to else min(FLUSH, exact_up_to)
+    max_size = exact_up_to if sum(part.size for part in parts) <= exact_up_to else min(FLUSH, exact_up_to)
     for number, part in enumerate(parts):
         if is_exact(part) and 2 * part.size < len(part.segment):
             return slice(number, number + 1)
     for older in range(len(parts) - 2, -1, -1):
         pair = parts[older : older + 2]
         exact = all(map(is_exact, pair))
-        if exact and pair[0].size <= 2 * pair[1].size and pair[0].size + pair[1].size <= most:
+        if exact and pair[0].size <= 2 * pair[1].size and pair[0].size + pair[1].size <= max_size:
             return slice(older, older + 2)
     return None
 
 
 def large_merge(parts: Sequence[Part], exact_up_to: float) -> slice | None:
-    """Parts that should move into a graph, or into one graph, or a graph with too many dead rows."""
+    """Parts to merge in the background: those to move into a graph, or a graph with too many deleted rows."""
     total = sum(part.size for part in parts)
     flush = min(FLUSH, exact_up_to)
     graphs = sum(not is_exact(part) for part in parts)
     for number, part in enumerate(parts[:graphs]):
-        if _is_worn(part):
+        if _needs_rebuild(part):
             return slice(number, number + 1)
     if total <= exact_up_to:
         return None
-    waiting = sum(part.size for part in parts[graphs:])
-    beside = sum(part.size for part in parts[1:])
-    if not graphs or beside > max(flush, BESIDE * total):
+    pending = sum(part.size for part in parts[graphs:])
+    outside_main = sum(part.size for part in parts[1:])
+    if not graphs or outside_main > max(flush, SIDE_GRAPH_SHARE * total):
         return slice(0, len(parts))
-    return slice(1, len(parts)) if waiting > flush else None
+    return slice(1, len(parts)) if pending > flush else None
 
 
 def merge(
@@ -88,23 +88,23 @@ def merge(
     build: Build,
     *,
     documents: Callable[[Labels], Documents] | None,
-    anew: bool = False,
+    rebuild: bool = False,
 ) -> Merged | None:
-    """Make one segment of several.
+    """Merge parts into one segment.
 
     Args:
         parts: neighbours, oldest first.
-        kind: of the index that shall search it.
-        build: makes the index.
-        documents: where the items of a large segment are read; None keeps them in memory.
-        anew: keep no dead row, as a copy of an index would.
+        kind: of the new index.
+        build: builds the index.
+        documents: reads the items of a large segment; None keeps them in memory.
+        rebuild: drop every deleted row, which extending a copy of an index would keep.
 
     Returns:
-        None where the build gave up.
+        The merged segment; None if the build was cancelled.
     """
     rows = sum(part.size for part in parts)
     first = parts[0].segment.index
-    base = None if anew or _is_worn(parts[0]) or not may_grow(first, kind, rows) else first
+    base = None if rebuild or _needs_rebuild(parts[0]) or not can_extend(first, kind, rows) else first
     kept = [part.alive.rows for part in parts]
     if base is not None:
         kept[0] = np.arange(len(base))
@@ -133,13 +133,13 @@ def merge(
 
 
 def is_exact(part: Part) -> bool:
-    """Whether it is searched exhaustively, and so quick to make."""
+    """Whether it is searched exhaustively, and so is quick to build."""
     return isinstance(part.segment.index, ExactIndex)
 
 
-def _is_worn(part: Part) -> bool:
-    """Whether too many of its rows are dead."""
-    return part.size < (1 - DEAD_SHARE) * len(part.segment)
+def _needs_rebuild(part: Part) -> bool:
+    """Whether too many of its rows are deleted."""
+    return part.size < (1 - MAX_DELETED_SHARE) * len(part.segment)
 
 
 def _vectors(parts: Sequence[Part]) -> Iterator[Vectors]:

@@ -20,7 +20,7 @@ Read = Callable[[Sequence[int]], Sequence[Item | None]]
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """Something in plain parts.
+    """A serialised object.
 
     Args:
         values: JSON values.
@@ -32,7 +32,7 @@ class Packed:
 
 
 def pack_columns(columns: Columns) -> Packed:
-    """What filters have read so far."""
+    """Serialise the columns that filters have used so far."""
     values: list[Any] = []
     arrays: dict[str, NDArray[Any]] = {}
     for number, (name, column) in enumerate(columns.built.items()):
@@ -44,15 +44,15 @@ def pack_columns(columns: Columns) -> Packed:
             if encoded.rows is not None:
                 arrays[f"{number}.{kind}.rows"] = encoded.rows
         values.append([name, kinds])
-    arrays["gone"] = columns.gone
+    arrays["missing_rows"] = columns.missing_rows
     return Packed({"names": columns.known_names, "columns": values}, arrays)
 
 
 def unpack_columns(packed: Packed, size: int, read: Read) -> Columns:
-    """The columns that `pack_columns` packed.
+    """Restore what `pack_columns` serialised.
 
     Args:
-        packed: what it gave.
+        packed: its result.
         size: number of rows.
         read: as for `Columns`.
     """
@@ -60,7 +60,7 @@ def unpack_columns(packed: Packed, size: int, read: Read) -> Columns:
     for number, (name, kinds) in enumerate(packed.values["columns"]):
         by_kind = {kind: _column(packed, number, kind, values, size) for kind, values in kinds.items()}
         columns.built[name] = Column(packed.arrays[f"{number}.present"].astype(np.bool_), by_kind)
-    columns.gone = packed.arrays["gone"].astype(np.int64)
+    columns.missing_rows = packed.arrays["missing_rows"].astype(np.int64)
     if packed.values["names"] is not None:
         columns.names = frozenset(packed.values["names"])
     return columns
@@ -74,24 +74,24 @@ def _column(packed: Packed, number: int, kind: Kind, values: Sequence[Any], size
 
 
 def pack_lexical(lexical: LexicalIndex) -> Packed | None:
-    """The words of all rows, if a search has asked for them."""
+    """Serialise the postings; None if no search has needed them yet."""
     if not lexical.is_ready:
         return None
     postings = lexical.postings
     counts = postings.counts
     arrays = {"data": counts.data, "indices": counts.indices, "indptr": counts.indptr}
     words = sorted(postings.columns, key=postings.columns.__getitem__)
-    return Packed(words, arrays | {"lengths": postings.lengths, "gone": lexical.gone})
+    return Packed(words, arrays | {"lengths": postings.lengths, "missing_rows": lexical.missing_rows})
 
 
 def unpack_lexical(packed: Packed, size: int, read: Read, text_of: TextOf) -> LexicalIndex:
-    """The words that `pack_lexical` packed."""
+    """Restore what `pack_lexical` serialised."""
     from scipy.sparse import csc_matrix
 
     arrays = packed.arrays
     counts = csc_matrix((arrays["data"], arrays["indices"], arrays["indptr"]), (size, len(packed.values)))
     columns = {word: column for column, word in enumerate(packed.values)}
     lexical = LexicalIndex(size, read, text_of)
-    lexical.gone = arrays["gone"].astype(np.int64)
+    lexical.missing_rows = arrays["missing_rows"].astype(np.int64)
     lexical.postings = Postings(counts, columns, arrays["lengths"].astype(np.float32))
     return lexical

@@ -1,4 +1,4 @@
-"""How one index answers a search: along its graph or lists, or by looking at every row that may be found."""
+"""How one index answers a search: by walking its graph, probing its lists, or scanning the selected rows."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Literal, TypeAlias
 
 Method: TypeAlias = Literal["nothing", "graph", "lists", "scan", "subset"]
 
-SCAN_BELOW = 0.1  # share of selected rows under which a graph walk misses matches, and a scan is faster
-DEEPER = 4.0  # how many times deeper a walk under a filter may go
+SCAN_BELOW = 0.1  # share of selected rows below which a graph walk misses matches and a scan is faster
+MAX_DEPTH_FACTOR = 4.0  # how many times deeper a filtered search may go
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Effort:
-    """How hard an index tries, at least.
+    """The search effort of an index: a lower limit.
 
     Args:
-        depth: HNSW's efSearch, or how many lists of an inverted index are read.
-        widen: how many times k rows are fetched by their codes, to be compared with the query once more by their
-            vectors; 1 where there are no codes.
+        depth: HNSW's efSearch, or nprobe, the number of inverted lists that are probed.
+        widen: over-fetch: widen * k candidates are fetched by their codes and rescored with their vectors; 1 without
+            codes.
     """
 
     depth: int
@@ -30,12 +30,12 @@ class Plan:
     """How one index will be searched.
 
     Args:
-        method: "graph" walks an HNSW graph and falls back to a scan where that comes short, "lists" does the same
-            with the nearest lists of an inverted index; "scan" compares every row whose bit is set; "subset" picks
-            the selected rows out first; "nothing" is selected.
+        method: "graph" walks an HNSW graph and falls back to a scan if that finds too few rows, "lists" does the same
+            with the nearest inverted lists; "scan" compares every row whose bit is set; "subset" gathers the
+            selected rows first; "nothing" means that no row is selected.
         rows: n, how many rows the index has.
-        selected: how many of them may be found.
-        depth: how far a walk goes, see `Effort`; 0 without one.
+        selected: how many of them may be returned.
+        depth: see `Effort`; 0 for a scan or subset.
     """
 
     method: Method
@@ -45,7 +45,7 @@ class Plan:
 
 
 def plan_exact(rows: int, selected: int) -> Plan:
-    """A plan for an index without a graph."""
+    """A plan for an exhaustive index."""
     if not selected:
         return Plan("nothing", rows, 0)
     return Plan("subset" if selected < rows / 8 else "scan", rows, selected)
@@ -54,18 +54,19 @@ def plan_exact(rows: int, selected: int) -> Plan:
 def plan_walk(
     rows: int, selected: int, k: int, depth: int, subset_up_to: float, method: Literal["graph", "lists"]
 ) -> Plan:
-    """A plan for an index with a graph or lists.
+    """A plan for an index with a graph or inverted lists.
 
-    A walk meets selected rows only among those that it visits, so it goes deeper under a filter: with the square
-    root of the selectivity, as far as `DEEPER`. A walk that has to bring back a tenth of all rows is no shortcut.
+    A walk finds selected rows only among those that it visits, so under a filter it goes deeper, by the inverse
+    square root of the selectivity and at most by `MAX_DEPTH_FACTOR`. If it had to return a tenth of the selected
+    rows, a scan is no slower.
 
     Args:
         rows: n.
-        selected: how many of them may be found.
-        k: how many are wanted.
-        depth: of a walk where everything may be found.
-        subset_up_to: how many rows are quicker to pick out than to be met in a scan.
-        method: what a walk is.
+        selected: how many of them may be returned.
+        k: how many to return.
+        depth: of an unfiltered walk.
+        subset_up_to: the number of rows up to which gathering them is faster than a scan.
+        method: of a walk.
     """
     if not selected:
         return Plan("nothing", rows, 0)
@@ -74,4 +75,4 @@ def plan_walk(
         return Plan("subset", rows, selected)
     if share < SCAN_BELOW or 10 * k >= selected:
         return Plan("scan", rows, selected)
-    return Plan(method, rows, selected, int(depth * min(DEEPER, share**-0.5)))
+    return Plan(method, rows, selected, int(depth * min(MAX_DEPTH_FACTOR, share**-0.5)))

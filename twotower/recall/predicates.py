@@ -1,4 +1,4 @@
-"""Parsed filters: small immutable records, each of which answers for all rows of a batch at once."""
+"""Parsed filters: small immutable records, each evaluated on all rows of a segment at once."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Among:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """One of the row's values is of this kind and stands on the given side of `key`."""
+    """One of the row's values is of this kind and on the given side of `key`."""
 
     name: str
     operator: str
@@ -72,7 +72,7 @@ class Range:
         encoded = columns.column(self.name).by_kind.get(self.kind)
         if encoded is None:
             return np.zeros(len(columns), dtype=np.bool_)
-        # Equal values go with the upper part for $gte and $lt, with the lower part for $gt and $lte.
+        # Values equal to the key fall into the upper part for $gte and $lt, into the lower part for $gt and $lte.
         bisect = bisect_left if self.operator in ("$gte", "$lt") else bisect_right
         cut = bisect(encoded.values, self.key)
         if self.operator in ("$gt", "$gte"):
@@ -86,7 +86,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """What `part` does not match."""
+    """`part` does not match."""
 
     part: Predicate
 
@@ -101,7 +101,7 @@ class Not:
 
 @dataclass(frozen=True, slots=True)
 class Every:
-    """What every part matches; everything if there is none."""
+    """Every part matches; true if there are no parts."""
 
     parts: tuple[Predicate, ...]
 
@@ -119,7 +119,7 @@ class Every:
 
 @dataclass(frozen=True, slots=True)
 class Some:
-    """What at least one part matches; nothing if there is none."""
+    """At least one part matches; false if there are no parts."""
 
     parts: tuple[Predicate, ...]
 

@@ -1,4 +1,4 @@
-"""An immutable batch of items with everything that searching them needs; a row is an item's place in it."""
+"""Immutable batches of items with everything that searching them needs; a row is a position in its segment."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from twotower.recall.vectors.index import VectorIndex
 from twotower.types import Item, Scores, Vectors
 
 SECONDS_A_DAY = 86_400.0
-MOST_FILTERS = 8  # whose selections a part remembers: shops filter by the same few things
+MAX_CACHED_FILTERS = 8  # per part: most searches use the same few filters
 Labels: TypeAlias = NDArray[np.int64]
-"""Numbers of versions of items, given by whoever keeps the items, each once and ascending."""
+"""Numbers of item versions, assigned by the item store: ascending, and never reused."""
 
 
 class Documents(Protocol):
-    """The items of a segment, in memory or where they can be read."""
+    """The items of a segment, in memory or read from a store."""
 
     def at(self, rows: Sequence[int]) -> list[Item]:
-        """The items of m rows that were alive a moment ago."""
+        """The items of m rows, live in the snapshot that is read."""
         ...
 
     def known(self, rows: Sequence[int]) -> Sequence[Item | None]:
@@ -54,15 +54,15 @@ class InMemoryDocuments:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Items, vectors, times and attribute columns of n rows.
+    """Items, vectors, times, attribute columns and postings of n rows.
 
     Args:
         labels: shape (n,), ascending.
         documents: the n items.
         index: n vectors.
-        days: float64 of shape (n,), days since 1970 of each item's time; NaN where it has none.
+        days: float64 of shape (n,), days since 1970 of each item's time; NaN without one.
         columns: the attributes of the n items.
-        lexical: the words of the n items.
+        lexical: the inverted index of the n items.
     """
 
     labels: Labels
@@ -76,7 +76,7 @@ class Segment:
     def fresh(
         cls, labels: Labels, items: Sequence[Item], vectors: Vectors, text_of: TextOf = title_and_text
     ) -> Segment:
-        """What was just written: n labels, items and float32 vectors of shape (n, dim); quick to build."""
+        """A segment of new rows, quick to build: n labels, n items and float32 vectors of shape (n, dim)."""
         documents = InMemoryDocuments(tuple(items))
         columns = Columns(len(labels), documents.known)
         lexical = LexicalIndex(len(labels), documents.known, text_of)
@@ -86,14 +86,14 @@ class Segment:
         return len(self.labels)
 
     def rows_of(self, labels: Labels) -> Rows:
-        """The rows of m labels, shape (m,); -1 where a label is not here."""
+        """The rows of m labels, shape (m,); -1 for labels of other segments."""
         if not len(self.labels):
             return np.full(len(labels), -1, dtype=np.int64)
-        places = np.minimum(np.searchsorted(self.labels, labels), len(self.labels) - 1)
-        return np.where(self.labels[places] == labels, places, -1)
+        rows = np.minimum(np.searchsorted(self.labels, labels), len(self.labels) - 1)
+        return np.where(self.labels[rows] == labels, rows, -1)
 
     def leaving_out(self, selection: Selection, labels: Labels) -> Selection:
-        """A selection without the rows of some labels; those of other segments do not matter."""
+        """A selection without the rows of these labels; labels of other segments are ignored."""
         rows = self.rows_of(labels)
         rows = rows[rows >= 0]
         return selection.without(rows) if rows.size else selection
@@ -108,8 +108,8 @@ class Segment:
             start: the ordinal of the first row.
 
         Returns:
-            Inner products and ordinals, each (q, min(k, n)), best first; the ordinal -1, with the score -inf, where
-            fewer rows are selected.
+            Inner products and ordinals, each (q, min(k, n)), best first; padded with ordinal -1 and
+            score -inf if fewer rows are selected.
         """
         whole = None if selection.count == len(self) else selection
         scores, rows = self.index.search(queries, min(k, len(self)), whole)
@@ -121,11 +121,11 @@ class Segment:
 
 @dataclass(frozen=True)
 class Part:
-    """A segment and which of its rows are current.
+    """A segment and its live rows.
 
     Args:
         segment: n rows.
-        alive: the rows that were not deleted or replaced since.
+        alive: the rows that have not been deleted or replaced.
     """
 
     segment: Segment
@@ -134,46 +134,46 @@ class Part:
 
     @classmethod
     def whole(cls, segment: Segment) -> Part:
-        """A segment all of whose rows are current."""
+        """A segment with all of its rows live."""
         return cls(segment, Selection(np.ones(len(segment), dtype=np.bool_)))
 
     @property
     def size(self) -> int:
-        """Number of rows that are alive."""
+        """Number of live rows."""
         return self.alive.count
 
     @cached_property
-    def extreme_days(self) -> NDArray[np.float64]:
-        """Of the rows that are alive: the newest day, and NaN if any is unknown; shape (0,) to (2,)."""
-        return extremes(self.segment.days[self.alive.rows])
+    def newest_days(self) -> NDArray[np.float64]:
+        """The newest day of the live rows, and NaN if any is unknown: shape (0,) or (2,)."""
+        return newest_or_unknown(self.segment.days[self.alive.rows])
 
     def vectors(self) -> Vectors:
-        """The vectors of the rows that are alive, float32 of shape (size, dim)."""
+        """The vectors of the live rows, float32 of shape (size, dim)."""
         return self.segment.index.vectors(self.alive.rows)
 
     def without(self, labels: Labels) -> Part:
-        """The same segment with the rows of some labels dead; labels of other segments do not matter."""
+        """The same segment with the rows of these labels deleted; labels of other segments are ignored."""
         alive = self.segment.leaving_out(self.alive, labels)
         return self if alive is self.alive else Part(self.segment, alive)
 
-    def check_current(self, gone: Rows) -> None:
-        """Refuse to go on where rows that are alive here were deleted since, and are gone from where they are read.
+    def check_current(self, missing_rows: Rows) -> None:
+        """Check that no live row has lost its item, as happens when a newer write deleted and purged it.
 
         Raises:
             StaleError: there is such a row.
         """
-        if self.alive.mask[gone].any():
-            raise StaleError("items of this state of the index were deleted since: call `refresh`")
+        if self.alive.mask[missing_rows].any():
+            raise StaleError("this snapshot of the index is stale, its items were deleted: call `refresh`")
 
     @property
     def postings(self) -> Postings:
-        """The words of all rows.
+        """The postings of all rows.
 
         Raises:
             StaleError: see `check_current`.
         """
         postings = self.segment.lexical.postings
-        self.check_current(self.segment.lexical.gone)
+        self.check_current(self.segment.lexical.missing_rows)
         return postings
 
     def first_match(self, name: str, values: Sequence[object]) -> NDArray[np.int64]:
@@ -183,28 +183,28 @@ class Part:
             StaleError: see `check_current`.
         """
         places = self.segment.columns.first_match(name, values)
-        self.check_current(self.segment.columns.gone)
+        self.check_current(self.segment.columns.missing_rows)
         return places
 
     def passing(self, predicate: Predicate) -> Selection:
-        """The rows that are alive and pass a filter."""
+        """The live rows that pass a filter."""
         found = self._passing.get(predicate)
         if found is None:
             mask = predicate.mask(self.segment.columns)
-            self.check_current(self.segment.columns.gone)
+            self.check_current(self.segment.columns.missing_rows)
             found = Selection(mask) if self.size == len(mask) else self.alive.both(mask)
-            if len(self._passing) >= MOST_FILTERS:
+            if len(self._passing) >= MAX_CACHED_FILTERS:
                 self._passing.clear()
             self._passing[predicate] = found
         return found
 
 
 def days_of(items: Sequence[Item]) -> NDArray[np.float64]:
-    """Days since 1970 of n items' times, shape (n,); NaN where an item has none."""
+    """Days since 1970 of the times of n items, shape (n,); NaN for items without one."""
     seconds = (np.nan if item.time is None else item.time.timestamp() for item in items)
     return np.fromiter(seconds, dtype=np.float64, count=len(items)) / SECONDS_A_DAY
 
 
-def extremes(days: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The newest of some days, and NaN if any is unknown; a decay's factor is largest at one of them."""
+def newest_or_unknown(days: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The newest of some days, and NaN if any is unknown: a decay factor is largest at one of the two."""
     return np.array([np.fmax.reduce(days), days.min()]) if days.size else days

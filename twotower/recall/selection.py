@@ -1,4 +1,4 @@
-"""Which rows of an index a search may find, in the forms that the ways of searching need."""
+"""The rows of an index that a search may return, in the forms that the search methods need."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Mask: TypeAlias = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Selection:
-    """Some rows of n.
+    """A subset of n rows.
 
-    Each form is made when it is first needed. Two threads may make the same one at the same time; either is kept.
+    Each form is computed on first use. Two threads may compute the same one at the same time; either is kept.
 
     Args:
         mask: bool of shape (n,); never written to.
@@ -27,27 +27,27 @@ class Selection:
 
     @cached_property
     def count(self) -> int:
-        """How many rows there are."""
+        """How many rows are selected."""
         return int(np.count_nonzero(self.mask))
 
     @cached_property
     def rows(self) -> Rows:
-        """The rows, ascending."""
+        """The selected rows, ascending."""
         return np.flatnonzero(self.mask)
 
     @cached_property
     def bitmap(self) -> Any:
-        """FAISS's selector of these rows: never slower than its others, and quick to make."""
+        """FAISS's bitmap selector of these rows: never slower than its other selectors, and quick to create."""
         import faiss
 
         return faiss.IDSelectorBitmap(np.packbits(self.mask, bitorder="little"))
 
     def both(self, mask: Mask) -> Selection:
-        """The rows that are also in another mask."""
+        """The selected rows that are also set in a mask."""
         return Selection(self.mask & mask)
 
     def without(self, rows: Rows) -> Selection:
-        """The other rows."""
+        """The selected rows except these."""
         mask = self.mask.copy()
         mask[rows] = False
         return Selection(mask)

@@ -1,4 +1,4 @@
-"""One consistent state of the whole index, which a search reads from beginning to end."""
+"""Snapshot isolation: one consistent state of the whole index, which a search reads from start to end."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from twotower.recall.segment import Labels, Part
 from twotower.recall.selection import Rows, Selection
 from twotower.types import Item, Scores, Vectors, Where
 
-ITEMS_PER_READ = 1_000  # items read at a time
+ITEMS_PER_READ = 1_000
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The parts of an index at one moment. A row's ordinal counts through all parts, dead rows included.
+    """The parts of an index at one moment. Ordinals number the rows of all parts, deleted rows included.
 
     Args:
         dim: length of the vectors.
-        parts: never changed.
+        parts: oldest first.
     """
 
     dim: int
@@ -43,18 +43,18 @@ class Snapshot:
 
     @cached_property
     def size(self) -> int:
-        """Number of items that are alive."""
+        """Number of live items."""
         return sum(part.size for part in self.parts)
 
     def allowed(self, where: Where | None, exclude: Labels | None = None) -> tuple[Selection, ...]:
-        """Rows that are alive and pass a filter, one selection a part.
+        """The live rows that pass a filter, one selection per part.
 
         Args:
             where: a filter, or None for all.
-            exclude: labels whose rows are left out.
+            exclude: labels of rows to leave out.
 
         Raises:
-            FilterError: the filter cannot be understood, or names an attribute that no item has.
+            FilterError: the filter is invalid, or names an attribute that no item has.
         """
         if where is None:
             chosen = tuple(part.alive for part in self.parts)
@@ -75,21 +75,21 @@ class Snapshot:
         )
 
     def plans(self, k: int, allowed: Sequence[Selection]) -> list[Plan]:
-        """How `search` goes about each part."""
+        """How `search` would search each part."""
         return [
             part.segment.index.plan(k, selection) for part, selection in zip(self.parts, allowed, strict=True)
         ]
 
     def search(self, queries: Vectors, k: int, allowed: Sequence[Selection]) -> tuple[Scores, Rows]:
-        """Nearest allowed rows over all parts.
+        """Nearest allowed rows of all parts.
 
         Args:
             queries: float32 of shape (q, dim), unit rows.
-            k: at least 1, and no more than there are allowed rows.
-            allowed: as `allowed` gives it.
+            k: at least 1, and at most the number of allowed rows.
+            allowed: from `allowed`.
 
         Returns:
-            Inner products and ordinals, each of shape (q, k), best first, the older write first among equals.
+            Inner products and ordinals, each of shape (q, k), best first; ties are broken by the older write.
         """
         found = [
             part.segment.search(queries, k, selection, start)
@@ -98,7 +98,7 @@ class Snapshot:
         ]
         if len(found) == 1:
             scores, ordinals = found[0]
-            if (scores[:, 1:] < scores[:, :-1]).all():  # sorted already, and there is no tie to break
+            if (scores[:, 1:] < scores[:, :-1]).all():  # already sorted, without ties
                 return scores[:, :k], ordinals[:, :k]
         else:
             scores = np.concatenate([scores for scores, _ in found], axis=1)
@@ -108,7 +108,7 @@ class Snapshot:
         return scores[rows, order], ordinals[rows, order]
 
     def items(self, allowed: Sequence[Selection] | None = None) -> Iterator[Item]:
-        """The items that are alive, or only those of the rows that `allowed` gave, oldest write first."""
+        """The live items, or only those of allowed rows, oldest write first."""
         for part, selection in zip(
             self.parts, self.allowed(None) if allowed is None else allowed, strict=True
         ):
@@ -116,7 +116,7 @@ class Snapshot:
                 yield from part.segment.documents.at(selection.rows[start : start + ITEMS_PER_READ].tolist())
 
     def labels(self, allowed: Sequence[Selection] | None = None) -> Labels:
-        """The labels of the items that are alive, or only of the rows that `allowed` gave, ascending."""
+        """The labels of the live items, or only of allowed rows, ascending."""
         chosen = self.allowed(None) if allowed is None else allowed
         found = [
             part.segment.labels[selection.rows] for part, selection in zip(self.parts, chosen, strict=True)
@@ -124,7 +124,7 @@ class Snapshot:
         return np.concatenate([np.zeros(0, dtype=np.int64), *found])
 
     def ordinals_of(self, labels: Labels) -> Rows:
-        """The rows of m labels that are alive, shape (m,); -1 where there is no such row."""
+        """The ordinals of m labels, shape (m,); -1 for labels without a live row."""
         ordinals = np.full(len(labels), -1, dtype=np.int64)
         for part, start in zip(self.parts, self.starts, strict=False):
             rows = part.segment.rows_of(labels)
@@ -149,14 +149,14 @@ class Snapshot:
         return labels
 
     def days_at(self, ordinals: Rows) -> NDArray[np.float64]:
-        """Days since 1970 of m rows, shape (m,); NaN where the item has no time."""
+        """Days since 1970 of m rows, shape (m,); NaN for items without a time."""
         days = np.zeros(len(ordinals))
         for part, places, rows in self._by_part(ordinals):
             days[places] = part.segment.days[rows]
         return days
 
     def first_match_at(self, ordinals: Rows, name: str, values: Sequence[object]) -> NDArray[np.int64]:
-        """Which of some values of an attribute m rows have, shape (m,): see `Columns.first_match`."""
+        """The first of these values that each of m rows has, shape (m,): see `Columns.first_match`."""
         found = np.zeros(len(ordinals), dtype=np.int64)
         for part, places, rows in self._by_part(ordinals):
             found[places] = part.first_match(name, values)[rows]
@@ -170,7 +170,7 @@ class Snapshot:
         return vectors
 
     def _by_part(self, ordinals: Rows) -> Iterator[tuple[Part, Rows, Rows]]:
-        """Each part that owns some of the ordinals, their places among them, and their rows in its segment."""
+        """Each part that owns some of the ordinals, their positions in `ordinals`, and their rows in its segment."""
         owners = np.searchsorted(self.starts, ordinals, side="right") - 1
         for number in np.unique(owners):
             places = np.flatnonzero(owners == number)

@@ -1,4 +1,4 @@
-"""Words for the lexical channel: English stems, Chinese words, codes whole."""
+"""Tokens for the lexical channel: English stems, Chinese words, whole product codes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _PIECES = re.compile(f"[{_HAN}]+|[^\\W_{_HAN}]+")
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text in lower case: English stems, Chinese words, and codes such as "006r90321" whole.
+    """The words of a text in lower case: English stems, Chinese words, and whole codes such as "006r90321".
 
-    English by Snowball's stemmer (Porter 2001), Chinese by jieba's dictionary. Stop words stay: their
-    inverse document frequency makes them count for next to nothing.
+    English is stemmed by Snowball (Porter 2001), Chinese segmented by jieba's dictionary. Stop words are kept: with
+    their low inverse document frequency they hardly count.
     """
     words: list[str] = []
     for piece in _PIECES.findall(unicodedata.normalize("NFKC", text).lower()):
@@ -38,7 +38,7 @@ def _jieba() -> Any:
     import jieba
 
     tokenizer = jieba.Tokenizer()
-    # What jieba's `initialize` does, without its cache: a file of marshalled objects in a folder open to everyone.
+    # As jieba's `initialize`, but without its cache: a marshal file in a world-writable folder.
     tokenizer.FREQ, tokenizer.total = tokenizer.gen_pfdict(tokenizer.get_dict_file())
     tokenizer.initialized = True
     return tokenizer

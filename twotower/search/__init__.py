@@ -1,1 +1,1 @@
-"""What a search does once it has been asked: encoding, candidates, ranking, explanation."""
+"""The stages of a search: query encoding, candidates, ranking, explanation."""

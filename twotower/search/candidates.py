@@ -1,4 +1,4 @@
-"""The best candidates by vectors, exact under time decay: no fresh item is cut off before its age is looked at."""
+"""Candidates by vector similarity, exact under time decay: no fresh item is cut off before its age counts."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from twotower.search.freshness import Freshness, decayed
 from twotower.types import Vectors
 
 GROWTH = 4
-OVERFETCH = 16  # rows fetched beyond k under decay, so that one fetch usually settles the order
+OVERFETCH = 16  # rows fetched beyond k under decay, so that a single fetch usually settles the order
 ROUNDING = 1e-6
 
 
 class Candidates(NamedTuple):
-    """What recall found for one query, best first; arrays of shape (m,).
+    """The candidates that recall found for one query, best first; arrays of shape (m,).
 
     Args:
         ordinals: rows of the snapshot.
-        scores: before decay: similarities, or what hybrid recall makes of them.
-        freshness: factors of the rows' ages; None without decay.
-        similarity: inner products of the rows with the query; None where they were not needed.
-        dense_share: how much of the inner product is in the score, in [0, 1].
-        channels: what else the score adds up from, by name.
+        scores: before decay: similarities, or the fused scores of hybrid recall.
+        freshness: decay factors of the rows; None without decay.
+        similarity: inner products of the rows with the query; None if they were not needed.
+        dense_share: the weight of the inner product in the score, in [0, 1].
+        channels: the other terms of the score, by name.
     """
 
     ordinals: Rows
@@ -40,11 +40,11 @@ class Candidates(NamedTuple):
 
     @property
     def decayed_scores(self) -> NDArray[np.floating]:
-        """The scores as age leaves them."""
+        """The scores after decay."""
         return self.scores if self.freshness is None else decayed(self.scores, self.freshness)
 
     def take(self, places: Rows) -> Candidates:
-        """Some of them, in another order."""
+        """The candidates at these positions, in this order."""
         return Candidates(
             self.ordinals[places],
             self.scores[places],
@@ -68,18 +68,18 @@ def nearest_candidates(
 ) -> list[Candidates]:
     """Find the k best rows of each query by similarity times freshness.
 
-    Under decay, nearest rows are fetched in growing numbers until no row further away could still win, however fresh:
+    Under decay, ever more of the nearest rows are fetched until no more distant row could win, however fresh it is:
     the threshold algorithm of Fagin, Lotem and Naor (PODS 2001) for a list sorted by one of two factors.
 
     Args:
         snapshot: what to search.
         queries: float32 of shape (q, dim), unit rows.
         k: at least 1.
-        allowed: as `Snapshot.allowed` gives it.
-        freshness: what age does to a score now; None ignores time.
+        allowed: from `Snapshot.allowed`.
+        freshness: the decay at the present; None ignores time.
 
     Returns:
-        min(k, allowed rows) candidates for each query, the older write first among equals.
+        min(k, allowed rows) candidates for each query; ties are broken by the older write.
     """
     matches = sum([selection.count for selection in allowed])
     k = min(k, matches)
@@ -91,7 +91,7 @@ def nearest_candidates(
             Candidates(found, scores, None, scores)
             for found, scores in zip(ordinals, similarity, strict=True)
         ]
-    most = freshness.upper_bound(snapshot, allowed)
+    max_freshness = freshness.upper_bound(snapshot, allowed)
     unsettled = np.arange(len(queries))
     answers = [NO_CANDIDATES] * len(queries)
     fetch = k + OVERFETCH
@@ -101,7 +101,7 @@ def nearest_candidates(
         scores = decayed(similarity, factors)
         order = np.lexsort((ordinals, -scores))[:, :k]
         rows = np.arange(len(order))
-        worst, unseen = scores[rows, order[:, -1]], decayed(similarity[:, -1], most)
+        worst, unseen = scores[rows, order[:, -1]], decayed(similarity[:, -1], max_freshness)
         settled = (worst > unseen + ROUNDING) | (fetch >= matches)
         for row in np.flatnonzero(settled):
             best, near = order[row], similarity[row, order[row]]

@@ -1,4 +1,4 @@
-"""What a score adds up from: `Hit.explain`."""
+"""The terms of a score: `Hit.explain`."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ FRESHNESS = "freshness"
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Takes scores apart.
+    """Splits scores into their terms.
 
     Args:
         blocks: columns of the vectors by name, whose inner products add up to the similarity; may be empty.
-        relevance_weight: the reranker's share of a score, in [0, 1].
+        relevance_weight: the weight of the reranker's relevance in a score, in [0, 1].
     """
 
     blocks: Mapping[str, slice] = field(default_factory=dict)
@@ -38,14 +38,14 @@ class Explanation:
         user: Vectors | None,
         relevance: NDArray[np.float32] | None = None,
     ) -> dict[str, NDArray[np.floating]]:
-        """The parts of the scores of one query's candidates.
+        """The terms of the scores of one query's candidates.
 
         Args:
             candidates: m of them.
             snapshot: where they were found.
-            query: the query vector, shape (dim,), that recall compared with.
+            query: the query vector of recall, shape (dim,).
             user: the part of it that comes from the user's history, shape (dim,); None without one.
-            relevance: of the candidates, shape (m,); None where no reranker read them.
+            relevance: of the candidates, shape (m,); None without a reranker.
 
         Returns:
             By name, shape (m,) each: "freshness" multiplies, all others add up.

@@ -1,4 +1,4 @@
-"""Where an item's age becomes the factor that its score is multiplied by."""
+"""Time decay: turns the age of an item into the factor that multiplies its score."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from twotower.recall.segment import SECONDS_A_DAY, extremes
+from twotower.recall.segment import SECONDS_A_DAY, newest_or_unknown
 from twotower.recall.selection import Rows, Selection
 from twotower.recall.snapshot import Snapshot
-from twotower.types import Decay, DecayByAttribute
+from twotower.types import DecayByAttribute, TimeDecay
 
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """The decay of every item at one moment.
+    """The decay of all items at one moment.
 
     Args:
-        decay: what age does to a score.
+        decay: computes a factor from an age.
         now: the present, in days since 1970.
     """
 
-    decay: Decay
+    decay: TimeDecay
     now: float
 
     @classmethod
-    def at(cls, now: datetime, decay: Decay | None) -> Freshness | None:
-        """At a moment; None without a decay."""
+    def at(cls, now: datetime, decay: TimeDecay | None) -> Freshness | None:
+        """The freshness at a moment; None without a decay."""
         return None if decay is None else cls(decay, days_since_epoch(now))
 
     def of(self, snapshot: Snapshot, ordinals: Rows) -> NDArray[np.float64]:
-        """Factors in (0, 1] of rows, both of shape (m,)."""
+        """TimeDecay factors in (0, 1] of m rows, shape (m,)."""
         ages = self.now - snapshot.days_at(ordinals)
         if isinstance(self.decay, DecayByAttribute):
             matches = snapshot.first_match_at(ordinals, self.decay.attribute, self.decay.values)
@@ -41,9 +41,9 @@ class Freshness:
         return self.decay.factor(ages)
 
     def upper_bound(self, snapshot: Snapshot, allowed: Sequence[Selection]) -> float:
-        """No allowed row has a larger factor: that of the newest row, whichever value of an attribute it has."""
+        """An upper bound of the factors of allowed rows: that of the newest day, for any value of the attribute."""
         bounds = [
-            part.extreme_days if chosen is part.alive else extremes(part.segment.days[chosen.rows])
+            part.newest_days if chosen is part.alive else newest_or_unknown(part.segment.days[chosen.rows])
             for part, chosen in zip(snapshot.parts, allowed, strict=True)
         ]
         ages = self.now - np.concatenate(bounds)
@@ -54,7 +54,7 @@ class Freshness:
 
 
 def decayed(scores: NDArray[np.floating], freshness: NDArray[np.float64] | float) -> NDArray[np.float64]:
-    """Scores times freshness where that lowers them: a negative score times a factor below 1 would rise.
+    """Multiply positive scores by freshness; a negative score would rise if it were multiplied by less than 1.
 
     Args:
         scores: shape (m,).
@@ -64,5 +64,5 @@ def decayed(scores: NDArray[np.floating], freshness: NDArray[np.float64] | float
 
 
 def days_since_epoch(moment: datetime) -> float:
-    """Days since 1970, as item times are kept."""
+    """Days since 1970, the unit of item times in the index."""
     return moment.timestamp() / SECONDS_A_DAY

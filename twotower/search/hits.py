@@ -1,4 +1,4 @@
-"""The hits of one query, kept as columns; each `Hit` is made when somebody looks at it."""
+"""The hits of one query, stored as columns; the `Hit` objects are created lazily."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Hits(Sequence[Hit]):
     Args:
         items: m items.
         scores: shape (m,), descending.
-        explanation: the parts of the scores by name, each of shape (m,).
-        ranks: by stage, the place of each item after it, shape (m,), from 1 on; 0 for items that it did not read.
+        explanation: the terms of the scores by name, each of shape (m,).
+        ranks: by stage, the rank of each item after it, shape (m,), from 1; 0 for items that it did not read.
     """
 
-    __slots__ = ("_explanation", "_items", "_made", "_ranks", "_scores")
+    __slots__ = ("_explanation", "_hit_list", "_items", "_ranks", "_scores")
 
     def __init__(
         self,
@@ -34,11 +34,11 @@ class Hits(Sequence[Hit]):
         self._scores = scores
         self._explanation = explanation
         self._ranks = ranks
-        self._made: list[Hit] | None = None
+        self._hit_list: list[Hit] | None = None
 
     @property
     def scores(self) -> NDArray[np.floating]:
-        """Their scores, shape (m,)."""
+        """The scores of the hits, shape (m,)."""
         return self._scores
 
     def __len__(self) -> int:
@@ -72,17 +72,17 @@ class Hits(Sequence[Hit]):
         return Hits, (self._items, self._scores, self._explanation, self._ranks)
 
     def _hits(self) -> list[Hit]:
-        if self._made is None:
+        if self._hit_list is None:
             explained = _rows(self._explanation, len(self))
             if self._ranks is None:
-                self._made = list(map(Hit, self._items, self._scores.tolist(), explained))
+                self._hit_list = list(map(Hit, self._items, self._scores.tolist(), explained))
             else:
                 ranks = [
                     {stage: rank for stage, rank in row.items() if rank}
                     for row in _rows(self._ranks, len(self))
                 ]
-                self._made = list(map(Hit, self._items, self._scores.tolist(), explained, ranks))
-        return self._made
+                self._hit_list = list(map(Hit, self._items, self._scores.tolist(), explained, ranks))
+        return self._hit_list
 
 
 def _rows(columns: Mapping[str, NDArray[Any]], size: int) -> list[dict[str, Any]]:

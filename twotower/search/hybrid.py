@@ -1,4 +1,4 @@
-"""Hybrid recall: a query's words (BM25) and its vector, fused into one ranking."""
+"""Hybrid recall: fuses lexical recall (BM25) and dense recall into one ranking."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ LEXICAL = "lexical"
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """What one channel found for one query.
+    """The rows that one channel found for one query.
 
     Args:
         ordinals: shape (m,), best first.
-        scores: of these, shape (m,).
-        scores_of: the channel's score of any rows, found or not.
+        scores: of these rows, shape (m,).
+        scores_of: computes the channel's scores of any rows, found or not.
     """
 
     ordinals: Rows
@@ -37,7 +37,7 @@ class Channel:
     scores_of: Callable[[Rows], NDArray[np.float64]]
 
     def scores_at(self, ordinals: Rows) -> NDArray[np.float64]:
-        """The scores of ascending rows, of which those that were found are not computed again."""
+        """The scores of rows, ascending and including all that were found, whose scores are not computed again."""
         scores = np.zeros(len(ordinals))
         found = np.searchsorted(ordinals, self.ordinals)
         scores[found] = self.scores
@@ -49,27 +49,27 @@ class Channel:
 
 
 class HybridFusion(Protocol):
-    """Makes one score of two channels."""
+    """Combines the scores of two channels into one."""
 
     @property
     def depth(self) -> int:
-        """How many rows of each channel it looks at, at least."""
+        """How many rows of each channel are fused, at least."""
         ...
 
     def fuse(self, dense: Channel, lexical: Channel, /) -> Candidates:
-        """The rows of both channels, in any order, with arrays of shape (m,)."""
+        """The rows of both channels with their fused scores, in any order."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ReciprocalRank:
-    """Fuse by rank alone: the sum of 1 / (constant + rank), as a share of what two first ranks would bring.
+    """Reciprocal rank fusion: the sum of 1 / (constant + rank), divided by its value for two first ranks.
 
     Source: Cormack, Clarke and Buettcher 2009, "Reciprocal rank fusion outperforms Condorcet and individual rank
     learning methods".
 
     Args:
-        constant: dampens the first ranks, above 0.
+        constant: dampens the top ranks, above 0.
         depth: how many rows of each channel are fused, at least 1.
     """
 
@@ -107,15 +107,15 @@ class ReciprocalRank:
 class Convex:
     """Fuse by score: (1 - lexical_weight) * similarity + lexical_weight * lexical.
 
-    The lexical score is BM25 as a share of an upper bound for the query's words, so that it does not depend on which
-    other items are among the candidates.
+    The lexical score is BM25 divided by its upper bound for the query's words, so that it does not depend on the
+    other candidates.
 
     Source: Bruch, Gai and Ingber 2023, "An analysis of fusion functions for hybrid retrieval", with the upper
     bound in place of the largest score.
 
     Args:
         lexical_weight: in [0, 1].
-        depth: how many rows of each channel are looked at, at least 1.
+        depth: how many rows of each channel are fused, at least 1.
     """
 
     lexical_weight: float = 0.6
@@ -146,12 +146,12 @@ class Convex:
         )
 
 
-# Chosen on train judgements of seven kinds of query; between 0.55 and 0.75 the differences are noise.
+# Chosen on the train judgements of seven kinds of query; between 0.55 and 0.75 the differences are noise.
 DEFAULT_FUSION = Convex(lexical_weight=0.6)
 
 
 def hybrid_fusion_from(description: Mapping[str, Any]) -> ReciprocalRank | Convex:
-    """Build the fusion that `describe` described.
+    """Rebuild a fusion from its description.
 
     Raises:
         KeyError: there is no such method.
@@ -173,17 +173,18 @@ def hybrid_candidates(
     allowed: Sequence[Selection],
     freshness: Freshness | None,
 ) -> list[Candidates]:
-    """Find the k best rows of each query by words and vectors together.
+    """Find the k best rows of each query by words and vectors combined.
 
-    Where the encoder cannot read a query's words, its vector is noise: the words alone decide, if any item has them.
+    If the encoder cannot read a query's words, its vector is noise, and the lexical channel decides alone, provided
+    that any item contains the words.
 
     Args:
         snapshot: what to search.
         queries: with words.
         k: at least 1.
         fusion: of the two channels.
-        allowed: as `Snapshot.allowed` gives it.
-        freshness: what age does to a score now; None ignores time.
+        allowed: from `Snapshot.allowed`.
+        freshness: the decay at the present; None ignores time.
 
     Returns:
         min(k, allowed rows) candidates for each query.
@@ -210,22 +211,22 @@ def _dense(
     allowed: Sequence[Selection],
     freshness: Freshness | None,
 ) -> Iterator[Channel]:
-    """The nearest rows and, under decay, also those that age leaves ahead, in the order of similarity."""
+    """The nearest rows and, under decay, also those that rank highest after it, by descending similarity."""
     found = nearest_candidates(snapshot, queries, fetch, allowed=allowed, freshness=None)
     fresh = found
     if freshness is not None:
         fresh = nearest_candidates(snapshot, queries, fetch, allowed=allowed, freshness=freshness)
-    for query, near, ahead in zip(queries, found, fresh, strict=True):
-        more = np.isin(ahead.ordinals, near.ordinals, invert=True)
-        ordinals = np.concatenate([near.ordinals, ahead.ordinals[more]])
-        scores = np.concatenate([near.scores, ahead.scores[more]])
+    for query, near, aged in zip(queries, found, fresh, strict=True):
+        more = np.isin(aged.ordinals, near.ordinals, invert=True)
+        ordinals = np.concatenate([near.ordinals, aged.ordinals[more]])
+        scores = np.concatenate([near.scores, aged.scores[more]])
         order = np.lexsort((ordinals, -scores))
         yield Channel(ordinals[order], scores[order], _similarity_to(query, snapshot))
 
 
 def _similarity_to(query: Vectors, snapshot: Snapshot) -> Callable[[Rows], NDArray[np.float64]]:
-    wide = query.astype(np.float64)
-    return lambda ordinals: snapshot.vectors_at(ordinals).astype(np.float64) @ wide
+    precise_query = query.astype(np.float64)
+    return lambda ordinals: snapshot.vectors_at(ordinals).astype(np.float64) @ precise_query
 
 
 def _lexical(
@@ -236,7 +237,7 @@ def _lexical(
     allowed: Sequence[Selection],
     freshness: Freshness | None,
 ) -> Channel:
-    """The best rows by BM25, as a share of its upper bound, and under decay also those that age leaves ahead."""
+    """The best rows by BM25, divided by its upper bound, and under decay also those that rank highest after it."""
     statistics = CollectionStatistics.of(postings, words)
     scores = [np.zeros(0, dtype=np.float32), *(statistics.scores(part, words) for part in postings)]
     table: Scores = np.concatenate(scores)
@@ -257,16 +258,16 @@ def _lexical(
     )
 
 
-def _highest(scores: NDArray[np.floating], ordinals: Rows, most: int) -> Rows:
-    """The ordinals of the highest scores, the older write first among equals."""
-    if len(ordinals) > most:  # ties at the cut are kept until they are sorted
-        least = np.partition(scores, -most)[-most]
+def _highest(scores: NDArray[np.floating], ordinals: Rows, count: int) -> Rows:
+    """The ordinals of the highest scores; ties are broken by the older write."""
+    if len(ordinals) > count:  # ties at the cut are kept until they are sorted
+        least = np.partition(scores, -count)[-count]
         scores, ordinals = scores[scores >= least], ordinals[scores >= least]
-    return ordinals[np.lexsort((ordinals, -scores))[:most]]
+    return ordinals[np.lexsort((ordinals, -scores))[:count]]
 
 
 def _lexical_alone(dense: Channel, lexical: Channel) -> Candidates:
-    """Ranked by words, and filled up by what is near where the words find too little."""
+    """Candidates ranked by words, followed by the nearest rows without any of them."""
     ordinals = np.union1d(dense.ordinals, lexical.ordinals)
     scores = lexical.scores_at(ordinals)
     return Candidates(ordinals, scores, dense_share=0.0, channels={LEXICAL: scores})

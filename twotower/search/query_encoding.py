@@ -1,4 +1,4 @@
-"""Queries and users as vectors: words and photos through the query tower, histories through the user tower."""
+"""Encoding queries and users: words and photos by the query tower, histories by the user tower."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from twotower.types import Encoder, ImageQueryEncoder, Query, TextReader, Vector
 
 
 class EncodedQueries(NamedTuple):
-    """q queries as recall and the reranker need them.
+    """q encoded queries, for recall and the reranker.
 
     Args:
-        texts: the words of each; "" where there are none.
-        vectors: float32 of shape (q, dim), rows of unit length; a row of zeros where nothing is known.
+        texts: the words of each query, possibly "".
+        vectors: float32 of shape (q, dim), rows of unit length; zeros for a query without a vector.
         users: the part of `vectors` that comes from users' histories, same shape; None without users.
-        readable: bool of shape (q,), whether the encoder understands the query; None where it cannot tell.
-        known: bool of shape (q,), False where the vector is zeros; None where none is.
+        readable: bool of shape (q,), whether the encoder understands the query; None if it cannot tell.
+        known: bool of shape (q,), False where the vector is zeros; None if no vector is.
     """
 
     texts: Sequence[str]
@@ -34,7 +34,7 @@ class EncodedQueries(NamedTuple):
     known: NDArray[np.bool_] | None = None
 
     def take(self, rows: Sequence[int]) -> EncodedQueries:
-        """Some of them."""
+        """The queries in these rows."""
         return EncodedQueries(
             [self.texts[row] for row in rows],
             self.vectors[rows],
@@ -44,7 +44,7 @@ class EncodedQueries(NamedTuple):
         )
 
     def within(self, columns: slice) -> EncodedQueries:
-        """The same queries by some columns of the vectors alone; shorter vectors rank alike."""
+        """The same queries restricted to some columns of the vectors; the ranking does not depend on their length."""
         mask = np.zeros(self.vectors.shape[1], dtype=np.float32)
         mask[columns] = 1
         vectors = self.vectors * mask
@@ -53,12 +53,12 @@ class EncodedQueries(NamedTuple):
 
 
 class QueryEncoder:
-    """Encodes queries, and combines them with the histories of those who ask.
+    """Encodes queries and combines them with the histories of their users.
 
     Args:
         encoder: item tower and query tower in one.
         user_tower: turns a behaviour history into a vector.
-        user_weight: share of the user's history beside a query, in [0, 1].
+        user_weight: weight of the user's history relative to the query, in [0, 1].
 
     Raises:
         ValueError: the weight is out of its range.
@@ -70,19 +70,19 @@ class QueryEncoder:
         self.encoder = encoder
         self.user_tower = user_tower
         self.user_weight = user_weight
-        # Asked once: whether an object fits a protocol takes longer to find out than to encode a query by.
+        # Checked once: a check against a protocol can take longer than encoding a query.
         self._image_encoder = encoder if isinstance(encoder, ImageQueryEncoder) else None
         self._text_reader = encoder if isinstance(encoder, TextReader) else None
 
     def encode(
         self, queries: Sequence[Query], histories: Sequence[UserHistory | None], now: datetime
     ) -> EncodedQueries:
-        """Encode n queries with who asks them.
+        """Encode n queries with the histories of their users.
 
         Args:
             queries: n queries.
-            histories: of each query's user; None for a query of nobody in particular.
-            now: the present; no event of the histories is later.
+            histories: of each query's user; None for an anonymous query.
+            now: the present; no event in the histories is later.
 
         Raises:
             QueryError: a query has neither words nor a photo nor a user, or its words are no readable `str`.
@@ -110,7 +110,7 @@ class QueryEncoder:
         return EncodedQueries(texts, vectors, users, self._readable(texts, queries), known)
 
     def encode_user(self, history: UserHistory, now: datetime) -> EncodedQueries | None:
-        """A user without a query; None where nothing in the history counts."""
+        """Encode a user without a query; None if nothing in the history has any weight."""
         vector = self.user_tower.encode(history, days_since_epoch(now))
         return None if vector is None else EncodedQueries([""], vector[None], vector[None])
 
@@ -140,7 +140,7 @@ class QueryEncoder:
         return unit_rows(raw, rows=len(queries), dim=self.encoder.dim, source="encode_queries")
 
     def _readable(self, texts: Sequence[str], queries: Sequence[Query]) -> NDArray[np.bool_] | None:
-        """Whether each vector means something: its words are understood, or there is a photo to go by."""
+        """Whether each vector is meaningful: the encoder reads the words, or there is a photo."""
         if self._text_reader is None:
             return None
         with_photo = np.fromiter((query.image is not None for query in queries), np.bool_, len(queries))
@@ -149,7 +149,7 @@ class QueryEncoder:
     def _with_users(
         self, vectors: Vectors, histories: Sequence[UserHistory | None], now: datetime
     ) -> tuple[Vectors, Vectors]:
-        """Query vectors with their users' shares, and these shares alone, both of shape (q, dim)."""
+        """Query vectors combined with users, and the users' parts of them, both of shape (q, dim)."""
         vectors, users = vectors.copy(), np.zeros_like(vectors)
         for row, history in enumerate(histories):
             user = None if history is None else self.user_tower.encode(history, days_since_epoch(now))
@@ -173,9 +173,9 @@ def combine(query: Vectors, user: Vectors, user_weight: float) -> tuple[Vectors,
     """Combine the unit vectors of a query and a user into one.
 
     Args:
-        query: float32 of shape (dim,); zeros where there is only the user.
+        query: float32 of shape (dim,); zeros if there is only a user.
         user: float32 of shape (dim,).
-        user_weight: the user's share where there are both, in [0, 1].
+        user_weight: weight of the user if there are both, in [0, 1].
 
     Returns:
         The combined vector of unit length, and the user's part of it.
@@ -185,6 +185,6 @@ def combine(query: Vectors, user: Vectors, user_weight: float) -> tuple[Vectors,
     mine = user_weight * user.astype(np.float64)
     both = (1 - user_weight) * query.astype(np.float64) + mine
     length = float(np.linalg.norm(both))
-    if length < 1e-6:  # the two cancel out: the query is what was asked for
+    if length < 1e-6:  # the two cancel out: keep the query
         return query, np.zeros_like(user)
     return (both / length).astype(np.float32), (mine / length).astype(np.float32)

@@ -1,4 +1,4 @@
-"""From encoded queries to hits: recall, rerank, and the one place where the score is blended."""
+"""From encoded queries to hits: recall, reranking, and the blended score."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from twotower.search.hits import Hits
 from twotower.search.hybrid import HybridFusion, hybrid_candidates
 from twotower.search.query_encoding import EncodedQueries
 from twotower.search.request import SearchRequest
-from twotower.types import Decay, Item, ListwiseReranker, Where
+from twotower.types import Item, ListwiseReranker, TimeDecay, Where
 
-DEFAULT_DEPTH = 100  # candidates that a reranker reads where nobody says how many
+DEFAULT_DEPTH = 100  # candidates for a reranker without a limit of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +31,17 @@ class Ranking:
 
     with recall's similarity in [-1, 1] (under `hybrid`, the fused score), the reranker's relevance in [0, 1] and the
     decay's freshness in (0, 1]; without a reranker, or for a query without words, similarity * freshness.
-    Freshness leaves a score that is not positive alone, since it would raise it. A candidate that was not read, for
-    lack of time or because it is too far down, has relevance 0.
+    Freshness does not change scores of 0 or below, which it would raise. A candidate that was not read, for lack of
+    time or because it ranks too low, has relevance 0.
 
     Args:
         reranker: None to rank by similarity.
         decay: None to ignore time.
         rerank_depth: how many candidates the reranker may read, at least 1; None is as many as it reads at most, or
-            `DEFAULT_DEPTH` where it sets no limit.
+            `DEFAULT_DEPTH` if it sets no limit.
         relevance_weight: in [0, 1].
-        text_of: what the reranker reads of an item.
-        blocks: columns of the vectors by name, to take a similarity apart.
+        text_of: the text of an item that the reranker reads.
+        blocks: columns of the vectors by name, to explain a similarity.
         modality: the one block of the vectors to recall by, without `hybrid`; None for all of them.
         hybrid: how a query's words find items besides its vector; None recalls by vectors alone.
 
@@ -50,7 +50,7 @@ class Ranking:
     """
 
     reranker: ListwiseReranker | None
-    decay: Decay | None
+    decay: TimeDecay | None
     rerank_depth: int | None
     relevance_weight: float
     text_of: Callable[[Item], str]
@@ -166,7 +166,7 @@ class Ranking:
         found: Sequence[Candidates],
         request: SearchRequest,
     ) -> Iterator[Hits]:
-        """Hits in the order of the blended score; the reranker gets all queries in one call."""
+        """Hits in order of the blended score; the reranker gets all queries in one call."""
         explanation = Explanation(self.blocks, self.relevance_weight)
         read = _items(snapshot, found)
 
@@ -193,13 +193,13 @@ NO_HITS = Hits([], np.zeros(0), {})
 
 
 def blend(candidates: Candidates, relevance: NDArray[np.float32], weight: float) -> NDArray[np.float64]:
-    """Scores of recall's candidates with the reranker's relevance in [0, 1], shape (m,): see `Ranking`."""
+    """Blend the scores of candidates with the reranker's relevance in [0, 1]: shape (m,), see `Ranking`."""
     total = (1 - weight) * candidates.scores + weight * relevance.astype(np.float64)
     return total if candidates.freshness is None else decayed(total, candidates.freshness)
 
 
 def _items(snapshot: Snapshot, found: Sequence[Candidates]) -> list[list[Item]]:
-    """The items of every query's candidates, read in one go."""
+    """The items of every query's candidates, read in one call."""
     if len(found) == 1:
         return [snapshot.items_at(found[0].ordinals)]
     items = snapshot.items_at(np.concatenate([each.ordinals for each in found]))

@@ -1,4 +1,4 @@
-"""What a caller asks for besides the queries, checked where it enters."""
+"""The parameters of a search call besides its queries, validated at construction."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from twotower.types import Where
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
-    """What holds for every query of a call.
+    """The parameters that apply to every query of a call.
 
     Args:
         k: hits per query, at least 1.
         now: the present, aware.
         where: a filter, or None.
-        exclude: labels that must not be found.
-        deadline: when the reranker has to be done, in seconds of `time.perf_counter`; None for no deadline.
+        exclude: labels to leave out.
+        deadline: when the reranker has to finish, in seconds of `time.perf_counter`; None for no deadline.
         min_score: hits with a lower score are left out; None keeps all.
 
     Raises:
@@ -42,7 +42,7 @@ class SearchRequest:
 
 
 def present(now: datetime | None) -> datetime:
-    """The moment that the caller named, or the current one.
+    """The moment to search at: `now`, or the current time.
 
     Raises:
         QueryError: it has no time zone.
@@ -55,7 +55,7 @@ def present(now: datetime | None) -> datetime:
 
 
 def deadline_in(budget_ms: float | None) -> float | None:
-    """When a call that starts now has to be done, in seconds of `time.perf_counter`.
+    """When a call that starts now has to finish, in seconds of `time.perf_counter`.
 
     Raises:
         QueryError: the budget is not above 0.

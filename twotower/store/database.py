@@ -1,8 +1,8 @@
-"""One SQLite file: a writing connection, a reading one for each thread, and a checksum on every page.
+"""One SQLite file: one connection for writing, one per thread for reading, and a checksum on every page.
 
-Write-ahead log with full synchronous: a transaction is on the disk when it returns. APSW brings its own SQLite, of a
-version without the WAL-reset bug (fixed in 3.51.3) and with the checksum extension, which the interpreter's own
-often lacks.
+It uses a write-ahead log with synchronous=FULL: a transaction is on disk when it returns. APSW bundles a version of
+SQLite without the WAL-reset bug (fixed in 3.51.3) and with the checksum extension, which the one in the standard
+library often lacks.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PAGE_SIZE = 8192
 CHECKSUM_BYTES = 8
 CHECKED_VFS = "cksmvfs"
 BUSY_MS = 10_000
-MOST_WAL_BYTES = 64 << 20
+MAX_WAL_BYTES = 64 << 20
 
 logger = logging.getLogger(__name__)
 
@@ -35,12 +35,12 @@ class Database:
     """A database file.
 
     Args:
-        path: the file; a writable one is made if it is missing.
-        writable: one process at a time may have it so.
+        path: the file; created if it is missing and `writable`.
+        writable: open it for writing, which one process at a time may do.
 
     Raises:
         StoreError: it cannot be opened.
-        StoreDamagedError: it is not what was written.
+        StoreDamagedError: the file is damaged.
     """
 
     def __init__(self, path: Path, *, writable: bool) -> None:
@@ -55,14 +55,14 @@ class Database:
 
     @property
     def page_checksums(self) -> bool:
-        """Whether the checksums of pages are read; without the extension they could not be."""
+        """Whether page checksums are verified, which needs the extension."""
         return _vfs() is not None
 
     def check_header(self) -> None:
-        """Make sure that the pages have room for checksums: a header that says otherwise turns them off.
+        """Check that the pages reserve room for checksums: a damaged header would turn them off.
 
         Raises:
-            StoreDamagedError: they have not.
+            StoreDamagedError: they do not.
         """
         with self.translated():
             reserved = self.reader.reserve_bytes("main")
@@ -83,40 +83,40 @@ class Database:
         """All rows of a query.
 
         Raises:
-            StoreDamagedError: a page that it reads is not what was written.
+            StoreDamagedError: a page that the query reads is damaged.
         """
         with self.translated():
             return list(self.reader.execute(statement, values))
 
     @contextmanager
     def view(self) -> Iterator[apsw.Connection]:
-        """A connection of its own that sees one state of the database from here to the end."""
+        """A separate connection with snapshot isolation: it sees one state of the database throughout."""
         with self.translated():
             connection = self._connect(create=False)
             try:
                 connection.execute("BEGIN")
                 connection.execute(
                     "SELECT count(*) FROM sqlite_schema"
-                ).fetchall()  # the state is fixed by reading
+                ).fetchall()  # the first read fixes the state
                 yield connection
             finally:
                 connection.close()
 
     @contextmanager
     def transaction(self) -> Iterator[apsw.Connection]:
-        """Write: all of it is on the disk at the end, or nothing happened.
+        """A write transaction: at the end either all of it is on disk, or none.
 
-        After a failure of the disk nothing more is written until the database is opened again: what the disk holds
-        is only known then.
+        After a disk error all writes are refused until the database is opened again, because only then is it known
+        what the disk holds.
 
         Raises:
             StoreError: the database is read-only, or the disk failed.
         """
         if self._writer is None:
-            raise StoreError(f"store '{self.path.parent}' was opened to be read only: open it for writing")
+            raise StoreError(f"store '{self.path.parent}' is open read-only: open it for writing")
         if self.failure is not None:
             raise StoreError(
-                f"store '{self.path.parent}' takes no more writes after a failure ({self.failure}): open it again"
+                f"store '{self.path.parent}' takes no more writes after an error ({self.failure}): open it again"
             )
         with self._writing, self.translated(self.fail):
             self._writer.execute("BEGIN IMMEDIATE")
@@ -129,27 +129,27 @@ class Database:
                 raise
 
     def tidy(self, *, whole: bool = False) -> None:
-        """Move the write-ahead log into the database where it has grown large, or in any case.
+        """Checkpoint the write-ahead log into the database if it has grown large.
 
         Args:
-            whole: wait for readers and empty the log.
+            whole: checkpoint whatever its size, wait for readers, and truncate the log.
         """
         wal = self.path.with_name(f"{self.path.name}-wal")
-        if self._writer is None or not (whole or (wal.exists() and wal.stat().st_size > MOST_WAL_BYTES)):
+        if self._writer is None or not (whole or (wal.exists() and wal.stat().st_size > MAX_WAL_BYTES)):
             return
         mode = apsw.SQLITE_CHECKPOINT_TRUNCATE if whole else apsw.SQLITE_CHECKPOINT_PASSIVE
         with self._writing, self.translated(self.fail), suppress(apsw.BusyError):
             self._writer.wal_checkpoint(mode=mode)
 
     def shrink(self) -> None:
-        """Give the space of deleted rows back to the file system."""
+        """Return the space of deleted rows to the file system."""
         if self._writer is not None:
             with self._writing, self.translated(self.fail):
                 self._writer.execute("VACUUM")
             self.tidy(whole=True)
 
     def problems(self) -> Iterator[str]:
-        """What is wrong with the file, one sentence each: every page is read and checked."""
+        """The problems of the file, one sentence each; reads and checks every page."""
         try:
             with self.translated():
                 found = self.reader.execute("PRAGMA integrity_check(5)").fetchall()
@@ -160,7 +160,7 @@ class Database:
             yield from self._damaged_pages()
 
     def fail(self, reason: str) -> None:
-        """Take no more writes."""
+        """Refuse writes from now on."""
         self.failure = reason
         logger.error(
             "store '%s': %s; it takes no more writes until it is opened again", self.path.parent, reason
@@ -170,7 +170,7 @@ class Database:
         """Close every connection.
 
         Args:
-            untouched: leave the write-ahead log as it is; after a failure it is left in any case.
+            untouched: leave the write-ahead log as it is, which also happens after a disk error.
         """
         if self._writer is not None and (untouched or self.failure is not None):
             with suppress(apsw.Error):
@@ -178,15 +178,15 @@ class Database:
         self.failure = self.failure or "it was closed"
         readers = [connection for connection in self._connections if connection is not self._writer]
         writers = [] if self._writer is None else [self._writer]
-        for connection in readers + writers:  # the last to go removes the log, which a reader may not
+        for connection in readers + writers:  # the last one removes the log, which a reader must not
             with suppress(apsw.Error):
                 connection.close()
 
     def _damaged_pages(self) -> Iterator[str]:
-        """Pages that no query reads, such as those of deleted rows, have checksums too."""
+        """Check every page, including those that no query reads, such as pages of deleted rows."""
         wal = self.path.with_name(f"{self.path.name}-wal")
         if wal.exists() and wal.stat().st_size:
-            return  # a page may be written half by the copying of the log
+            return  # a checkpoint may have written half of a page
         # Not `open`: closing any other descriptor of a file drops the locks that SQLite holds on it in this process.
         flags = [apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READONLY, 0]
         file = apsw.VFSFile("unix", str(self.path), flags)
@@ -194,7 +194,7 @@ class Database:
             for number in range(-(-file.xFileSize() // PAGE_SIZE)):
                 page = file.xRead(min(PAGE_SIZE, file.xFileSize() - number * PAGE_SIZE), number * PAGE_SIZE)
                 if any(page) and not self._is_whole(page):
-                    yield f"file '{self.path}': page {number + 1} is not what was written"
+                    yield f"file '{self.path}': page {number + 1} is damaged"
         finally:
             file.xClose()
 
@@ -216,7 +216,7 @@ class Database:
     @staticmethod
     def _prepare(connection: apsw.Connection, *, create: bool) -> None:
         connection.set_busy_timeout(BUSY_MS)
-        if create and not connection.pragma("page_count"):  # new, or killed while it was made
+        if create and not connection.pragma("page_count"):  # new, or killed during creation
             connection.pragma("page_size", PAGE_SIZE)
             connection.reserve_bytes("main", CHECKSUM_BYTES)
         if create:
@@ -231,10 +231,10 @@ class Database:
 
     @contextmanager
     def translated(self, on_failure: Callable[[str], None] | None = None) -> Iterator[None]:
-        """Turn SQLite's errors into ours.
+        """Translate SQLite's errors into ours.
 
         Args:
-            on_failure: told of a failure of the disk, in words.
+            on_failure: called with the message of an error.
         """
         try:
             yield
@@ -258,7 +258,7 @@ def _is_damage(error: apsw.Error) -> bool:
 
 @cache
 def _vfs() -> str | None:
-    """The name of SQLite's layer that checks pages; None where this build of APSW lacks it."""
+    """The name of the SQLite VFS that verifies page checksums; None if this build of APSW lacks it."""
     try:
         apsw.sqlite_extra.load(apsw.Connection(":memory:"), "cksumvfs")
     except (apsw.sqlite_extra.NotAvailable, apsw.Error, OSError):

@@ -1,4 +1,4 @@
-"""Every file that the store writes itself passes here: written, synced, and only then given its name."""
+"""Durable files: written, synced with fsync, and then renamed atomically."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from typing import BinaryIO, Protocol, TypeAlias
 
 
 class Sink(Protocol):
-    """Where bytes go."""
+    """A binary file open for writing."""
 
     def write(self, data: bytes, /) -> int:
-        """Take all of the bytes."""
+        """Write all of the bytes."""
         ...
 
 
-BLOCK = 16 << 20  # bytes
-PIECE = 1 << 20
+BLOCK = 16 << 20  # bytes hashed as one block
+READ_SIZE = 1 << 20  # bytes
 
 Write: TypeAlias = Callable[[Sink], object]
-"""Writes the whole content of one file."""
+"""Writes the content of one file."""
 
 
 class _Hashing:
-    """A file that is hashed on its way, as `digest_of` does."""
+    """A file whose content is hashed while it is written, as by `digest_of`."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -38,9 +38,9 @@ class _Hashing:
     def write(self, data: bytes) -> int:
         rest = memoryview(data)
         while rest:
-            some, rest = rest[: self._room], rest[self._room :]
-            self._block.update(some)
-            self._room -= len(some)
+            head, rest = rest[: self._room], rest[self._room :]
+            self._block.update(head)
+            self._room -= len(head)
             if not self._room:
                 self._blocks += self._block.digest()
                 self._block, self._room = hashlib.sha256(), BLOCK
@@ -52,7 +52,7 @@ class _Hashing:
 
 
 def write_synced(path: Path, write: Write) -> str:
-    """Write a file to the disk; returns its `digest_of`."""
+    """Write a file and fsync it; returns its `digest_of`."""
     with path.open("wb") as file:
         hashing = _Hashing(file)
         write(hashing)
@@ -62,7 +62,7 @@ def write_synced(path: Path, write: Write) -> str:
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Give a file new content in one step: whatever happens, it has the old or the new, whole."""
+    """Replace the content of a file atomically: after a crash it holds all of the old or all of the new."""
     fresh = path.with_name(f"{path.name}.tmp")
     write_synced(fresh, lambda sink: sink.write(data))
     fresh.replace(path)
@@ -70,13 +70,13 @@ def replace(path: Path, data: bytes) -> None:
 
 
 def rename(path: Path, name: str) -> None:
-    """Give a complete folder its name, and make that last."""
+    """Rename a complete folder atomically and durably."""
     path.replace(path.with_name(name))
     sync(path.parent)
 
 
 def sync(path: Path) -> None:
-    """Make a file, or the names in a folder, last."""
+    """Call fsync on a file, or on a folder for the names in it."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -85,20 +85,20 @@ def sync(path: Path) -> None:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder that nobody needs; what cannot be removed stays for the next time."""
+    """Remove an obsolete folder; what cannot be removed is left for the next attempt."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def digest_of(path: Path) -> str:
-    """The sha256 of the sha256 of each block of a file: every processor can take blocks of its own."""
+    """The SHA-256 of the SHA-256 digests of all blocks of a file, so that blocks can be hashed in parallel."""
 
     def block(start: int) -> bytes:
         digest, left = hashlib.sha256(), BLOCK
         with path.open("rb") as file:
             file.seek(start)
-            while left and (some := file.read(min(PIECE, left))):
-                digest.update(some)
-                left -= len(some)
+            while left and (data := file.read(min(READ_SIZE, left))):
+                digest.update(data)
+                left -= len(data)
         return digest.digest()
 
     starts = range(0, path.stat().st_size, BLOCK)

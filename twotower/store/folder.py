@@ -1,8 +1,8 @@
-"""A store folder: the item store, which is the truth, and derived files, which can be made again.
+"""A store folder: the item store, which is the source of truth, and derived files, which can be rebuilt from it.
 
     LOCK                        held by the one process that writes
     items.sqlite (-wal -shm)    items, vectors, events
-    receipt                     how many writes were acknowledged
+    receipt                     the number of acknowledged writes
     CURRENT  generation-.../    see `generations`
 
 Nothing here is ever unpickled or executed.
@@ -27,7 +27,7 @@ ITEMS = "items.sqlite"
 ITEMS_UP_TO_FORMAT_3 = "catalog.sqlite"
 RECEIPT = "receipt"
 LOCK = "LOCK"
-# What a creation that was interrupted leaves.
+# What an interrupted creation may leave behind.
 UNFINISHED = frozenset({LOCK, *(f"{ITEMS}{end}" for end in ("", "-wal", "-shm", "-journal"))})
 
 
@@ -35,10 +35,10 @@ class StoreFolder:
     """An open store folder.
 
     Args:
-        folder: where it is.
+        folder: its path.
         database: its SQLite file.
-        item_store: what is in it.
-        lock: held while the store is open for writing; None where it is open for reading.
+        item_store: in that file.
+        lock: held while the store is open for writing; None if it is open read-only.
     """
 
     def __init__(
@@ -56,12 +56,12 @@ class StoreFolder:
 
         Args:
             folder: the store.
-            read_only: leave the folder as it is; any number of processes may.
+            read_only: do not modify the folder; any number of processes may open it so.
 
         Raises:
-            StoreError: there is no store, or another process writes to it.
+            StoreError: there is no store, or another process has it open for writing.
             StoreVersionError: another version wrote it, in a format that this one does not read.
-            StoreDamagedError: its item store is damaged, or has lost acknowledged writes.
+            StoreDamagedError: its item store is damaged or has lost acknowledged writes.
         """
         if not (folder / ITEMS).exists():
             raise _missing(folder)
@@ -69,14 +69,14 @@ class StoreFolder:
 
     @classmethod
     def create(cls, folder: Path, settings: Mapping[str, Any]) -> StoreFolder:
-        """Make an empty store.
+        """Create an empty store.
 
         Args:
             folder: new or empty.
-            settings: plain JSON values to find again in `item_store.settings`.
+            settings: plain JSON values, kept as `item_store.settings`.
 
         Raises:
-            StoreError: the folder holds something, or cannot be written.
+            StoreError: the folder is not empty, or cannot be written.
         """
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -109,19 +109,19 @@ class StoreFolder:
 
     @property
     def read_only(self) -> str | None:
-        """Why the store takes no writes; None if it does."""
-        return self.database.failure if self.database.writable else "it was opened to be read only"
+        """Why the store takes no writes; None if it takes them."""
+        return self.database.failure if self.database.writable else "it is open read-only"
 
     def problems(self) -> Iterator[str]:
-        """What is wrong with the files, one sentence each; every byte is read."""
+        """The problems of the files, one sentence each; reads every byte."""
         yield from self.database.problems()
         if Receipt(self.folder / RECEIPT).read() is None and self.item_store.state().commits:
-            yield f"file '{self.folder / RECEIPT}' is missing or damaged: the next write makes it again"
+            yield f"file '{self.folder / RECEIPT}' is missing or damaged: the next write creates it again"
         if problem := self.generations.problem():
             yield problem
 
     def close(self) -> None:
-        """Let go of every file."""
+        """Close every file and release the lock."""
         self.item_store.close()
         if self._lock is not None:
             self._lock.release()
@@ -148,7 +148,7 @@ def _is_empty(database: Database) -> bool:
 def _missing(folder: Path) -> StoreError:
     if (folder / ITEMS_UP_TO_FORMAT_3).exists():
         return StoreVersionError(
-            f"store '{folder}' was written by an older version: export it with that one, and index it anew"
+            f"store '{folder}' was written by an older version: export it with that one, and index it again"
         )
     if (folder / RECEIPT).exists() or (folder / CURRENT).exists():
         return StoreDamagedError(f"file '{folder / ITEMS}' is missing or empty: restore it from a backup")

@@ -1,4 +1,4 @@
-"""What users did, in order of time."""
+"""The events of users in chronological order, in memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class History:
-    """Events by user. A reader sees a user's events before or after a write, never half of it."""
+    """Events by user. A reader sees a user's events as before or as after a write, never a part of it."""
 
     def __init__(self) -> None:
         self._events: dict[str, tuple[Event, ...]] = {}
@@ -28,7 +28,7 @@ class History:
             yield from events
 
     def record(self, events: Iterable[Event]) -> None:
-        """Add events that were checked before."""
+        """Add events that have been validated."""
         added: dict[str, list[Event]] = {}
         for event in events:
             added.setdefault(event.user, []).append(event)
@@ -55,10 +55,10 @@ class History:
 
 
 def _moment(event: Event) -> timedelta:
-    """Since 1970: datetimes of one zone compare by their clocks, which say the same twice when summer time ends."""
+    """Time since 1970: datetimes in one zone compare by wall-clock time, which repeats when summer time ends."""
     return event.time - EPOCH
 
 
 def _chronological(event: Event) -> tuple[Any, ...]:
-    """By time; the rest makes the order of acts of one moment the same whatever order they were recorded in."""
+    """By time; the other fields make the order of simultaneous events independent of the order of recording."""
     return _moment(event), event.user, event.item, event.kind, event.value

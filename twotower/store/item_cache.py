@@ -1,4 +1,4 @@
-"""The items that were read most recently."""
+"""A cache of the items that were read last."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from twotower.types import Item
 
 
 class ItemCache:
-    """Least-recently-used items by label. What a label names never changes, so nothing here is ever stale.
+    """A least-recently-used cache of items by label. The item of a label never changes, so no entry is ever stale.
 
     Args:
-        size: how many items are kept.
+        size: how many items are cached.
     """
 
     def __init__(self, size: int = 20_000) -> None:
         self._items: LRUCache[int, Item] = LRUCache(size)
-        self._lock = Lock()  # a read reorders the cache
+        self._lock = Lock()  # reads reorder the cache, too
 
     def find(self, labels: Sequence[int]) -> dict[int, Item]:
         """Those of these labels that are cached."""
@@ -27,6 +27,6 @@ class ItemCache:
             return {label: self._items[label] for label in labels if label in self._items}
 
     def add(self, items: Mapping[int, Item]) -> None:
-        """Cache some items by label."""
+        """Cache items by label."""
         with self._lock:
             self._items.update(items)

@@ -1,7 +1,7 @@
-"""What is true of a shop: its items, which of them is current under each id, and what users did.
+"""The source of truth: items, the current version of each id, and the events of users.
 
-A label numbers one version of one item. Labels only grow, and none is ever given twice, so everything that is derived
-from items (vectors in an index, columns of attributes) can say by a label what it was derived from.
+A label numbers one version of one item. Labels only grow and are never reused, so everything that is derived from
+items (vectors in an index, columns of attributes) can state by a label what it was derived from.
 """
 
 from __future__ import annotations
@@ -19,34 +19,34 @@ Labels: TypeAlias = NDArray[np.int64]
 
 
 class ItemStore(Protocol):
-    """The truth that an index is derived from."""
+    """Keeps the items and events that an index is derived from."""
 
     def upsert(self, items: Sequence[Item], vectors: Vectors) -> tuple[Labels, Labels]:
-        """Keep items, in place of those with the same ids.
+        """Store items, replacing those with the same ids.
 
         Args:
             items: n items with distinct ids.
             vectors: float32 of shape (n, dim).
 
         Returns:
-            The n labels that the items got, and the labels of the versions that they replace.
+            The labels of the n items, and the labels of the versions that they replace.
         """
         ...
 
     def delete(self, item_ids: Iterable[str]) -> tuple[list[str], Labels]:
-        """Forget items.
+        """Delete items.
 
         Returns:
-            Which of the ids there were, each once, and the labels that they had.
+            The ids that were present, each once, and their labels.
         """
         ...
 
     def record(self, events: Sequence[Event]) -> None:
-        """Keep what users did."""
+        """Store events."""
         ...
 
     def labels_of(self, item_ids: Sequence[str]) -> Labels:
-        """The current label of each of m ids, shape (m,); -1 where there is no such item."""
+        """The current label of each of m ids, shape (m,); -1 for unknown ids."""
         ...
 
     def events_of(self, user: str, *, until: datetime, newest: int) -> Sequence[Event]:
@@ -68,5 +68,5 @@ class ItemStore(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of files; nothing can be asked afterwards."""
+        """Close all files; the store cannot be used afterwards."""
         ...

@@ -13,7 +13,7 @@ from twotower.types import Event, Item, Vectors
 
 
 class MemoryItemStore:
-    """The current label of every id, and histories; the items themselves are kept by the index."""
+    """The current label of every id, and the events; the items themselves are kept by the index."""
 
     def __init__(self) -> None:
         self._labels: dict[str, int] = {}

@@ -1,7 +1,7 @@
-"""How many writes were acknowledged, kept outside the item store: what the item store cannot lose unnoticed.
+"""The number of acknowledged writes, kept outside the item store so that the loss of any is noticed.
 
-SQLite drops the end of a damaged write-ahead log without a word, as if those transactions had never been finished.
-The number here is written after each commit, so an item store that knows of fewer commits has lost some.
+SQLite silently drops the end of a damaged write-ahead log, as if those transactions had never been committed. The
+number is written here after each commit, so an item store with fewer commits has lost some.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _RECORD = struct.Struct("<QI")  # the number and the CRC-32 of its bytes
 class Receipt:
     """One number in a file, replaced in place.
 
-    It is not synced: a process that dies leaves it to the operating system, and after a loss of power it may be
-    behind the item store, never ahead of it.
+    It is not synced with fsync: it survives a killed process, and after a power failure it may lag behind the item
+    store but is never ahead of it.
 
     Args:
-        path: the file; made by the first `write`.
+        path: the file; created by the first `write`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -31,7 +31,7 @@ class Receipt:
         self._descriptor: int | None = None
 
     def write(self, commits: int) -> None:
-        """Note how many commits there were.
+        """Store the number of commits.
 
         Raises:
             OSError: it cannot be written.
@@ -44,7 +44,7 @@ class Receipt:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
 
     def read(self) -> int | None:
-        """The number; None where the file is missing or damaged."""
+        """The number; None if the file is missing or damaged."""
         try:
             commits, checksum = _RECORD.unpack(self.path.read_bytes())
         except (OSError, struct.error):
@@ -52,7 +52,7 @@ class Receipt:
         return int(commits) if zlib.crc32(_NUMBER.pack(commits)) == checksum else None
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

@@ -1,4 +1,4 @@
-"""Items and events as plain values, and back."""
+"""Serialisation of items and events."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def item_to_json(item: Item) -> dict[str, Any]:
 
 
 def item_to_row(item: Item) -> dict[str, Any]:
-    """An item as a flat row of a catalogue file; what is empty is left out, and times are text.
+    """An item as a flat row of a catalogue file, without empty fields and with times as text.
 
     Raises:
         StoreError: an attribute has the name of a field.
@@ -68,7 +68,7 @@ def item_from_json(record: dict[str, Any]) -> Item:
 
 
 def event_from_row(record: Sequence[Any]) -> Event:
-    """The event whose user, item, kind, time and value these are."""
+    """An event from its user, item, kind, time and value."""
     user, item, kind, time, value = record
     return Event(user, item, kind, datetime.fromisoformat(time), value)
 

@@ -1,4 +1,4 @@
-"""The SQLite schema of a store, and the format number that goes up whenever it changes."""
+"""The SQLite schema of a store, and its format number, which is raised with every change."""
 
 FORMAT = 4
 TABLES = """

@@ -1,4 +1,4 @@
-"""The item store in a store folder: one SQLite file, each write of which is on the disk when the call returns."""
+"""The item store in a store folder: one SQLite file; a write is on disk when its call returns."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ MICROSECOND = timedelta(microseconds=1)
 PARAMETERS_PER_STATEMENT = 1_000  # labels or ids
 T = TypeVar("T")
 
-Row: TypeAlias = tuple[int, Item, Vectors]
+StoredItem: TypeAlias = tuple[int, Item, Vectors]
 """A label, its item, and its vector of shape (dim,)."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How far an item store has come; all numbers only grow.
+    """The progress of an item store; all numbers only grow.
 
     Args:
-        epoch: another one when everything was replaced.
-        commits: writes so far.
-        label: the newest label that was given.
-        tombstone: how many versions of items were replaced or deleted.
-        purged: tombstones up to this one are no longer listed.
+        epoch: changes when everything is replaced.
+        commits: the number of writes.
+        label: the newest label.
+        tombstone: the newest tombstone: the number of item versions that were replaced or deleted.
+        purged: tombstones up to this one were purged.
     """
 
     epoch: str
@@ -57,8 +57,8 @@ class SqliteItemStore:
     """See `ItemStore`.
 
     Args:
-        database: where it is kept.
-        receipt: how many writes were acknowledged.
+        database: of the store.
+        receipt: the number of acknowledged writes.
 
     Raises:
         StoreVersionError: a newer version wrote it.
@@ -69,7 +69,7 @@ class SqliteItemStore:
         self._database = database
         self._receipt = receipt
         self._cache = ItemCache()
-        acknowledged = receipt.read()  # before the item store, which may be growing under another process
+        acknowledged = receipt.read()  # before the item store, to which another process may be writing
         self._check_format()
         if acknowledged is not None and self.state().commits < acknowledged:
             raise StoreDamagedError(
@@ -79,7 +79,7 @@ class SqliteItemStore:
 
     @classmethod
     def create(cls, database: Database, receipt: Receipt, settings: Mapping[str, Any]) -> SqliteItemStore:
-        """Make the tables of an empty database; all or none."""
+        """Create the tables of an empty database, atomically."""
         with database.transaction() as connection:
             connection.execute(TABLES)
             meta = {
@@ -93,15 +93,15 @@ class SqliteItemStore:
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """Plain JSON values: how the retriever was put together."""
+        """How the retriever is composed, as plain JSON values."""
         settings: Mapping[str, Any] = json.loads(str(self._meta(self._database.reader)["settings"]))
         return settings
 
     def state(self, connection: apsw.Connection | None = None) -> State:
-        """How far the item store has come.
+        """The progress of the item store.
 
         Args:
-            connection: the state that it sees; None for the newest.
+            connection: to read it by; None for the newest state.
         """
         with self._database.translated():
             connection = connection or self._database.reader
@@ -120,22 +120,22 @@ class SqliteItemStore:
     def upsert(self, items: Sequence[Item], vectors: Vectors) -> tuple[Labels, Labels]:
         """See `ItemStore.upsert`."""
         with self._writing() as connection:
-            dead = self._bury(connection, [item.id for item in items])
+            deleted = self._add_tombstones(connection, [item.id for item in items])
             first = int(self._meta(connection)["label"]) + 1
             labels = range(first, first + len(items))
             self._insert(connection, labels, items, vectors)
-        return np.array(labels, dtype=np.int64), dead
+        return np.array(labels, dtype=np.int64), deleted
 
     def delete(self, item_ids: Iterable[str]) -> tuple[list[str], Labels]:
         """See `ItemStore.delete`."""
-        asked = list(dict.fromkeys(item_ids))
-        known = [item_id for item_id, label in zip(asked, self.labels_of(asked), strict=True) if label >= 0]
+        ids = list(dict.fromkeys(item_ids))
+        known = [item_id for item_id, label in zip(ids, self.labels_of(ids), strict=True) if label >= 0]
         if not known:
             return [], np.zeros(0, dtype=np.int64)
         with self._writing() as connection:
-            dead = self._bury(connection, known)
+            deleted = self._add_tombstones(connection, known)
             connection.executemany("DELETE FROM ids WHERE id = ?", ((item_id,) for item_id in known))
-        return known, dead
+        return known, deleted
 
     def record(self, events: Sequence[Event]) -> None:
         """See `ItemStore.record`."""
@@ -143,13 +143,15 @@ class SqliteItemStore:
             with self._writing() as connection:
                 self._insert_events(connection, events)
 
-    def replace_all(self, settings: Mapping[str, Any], rows: Iterable[Row], events: Iterable[Event]) -> None:
-        """Keep something else from now on, in one step.
+    def replace_all(
+        self, settings: Mapping[str, Any], rows: Iterable[StoredItem], events: Iterable[Event]
+    ) -> None:
+        """Replace the whole content, atomically.
 
         Args:
             settings: plain JSON values.
-            rows: by label, and all labels above `State.label`.
-            events: what users did.
+            rows: in order of their labels, all above `State.label`.
+            events: of all users.
         """
         with self._writing() as connection:
             for table in ("items", "vectors", "ids", "tombstones", "events"):
@@ -157,14 +159,14 @@ class SqliteItemStore:
             _set(connection, "settings", json.dumps(settings))
             _set(connection, "epoch", uuid4().hex)
             _set(connection, "purged", self.state(connection).tombstone)
-            for some in _chunks(rows):
-                labels, items, vectors = zip(*some, strict=True)
+            for chunk in _chunks(rows):
+                labels, items, vectors = zip(*chunk, strict=True)
                 self._insert(connection, labels, items, np.stack(vectors))
-            for some_events in _chunks(events):
-                self._insert_events(connection, some_events)
+            for event_chunk in _chunks(events):
+                self._insert_events(connection, event_chunk)
 
     def purge_tombstones(self, until: int) -> None:
-        """Stop listing tombstones up to this number: everything derived knows of them."""
+        """Purge tombstones up to this number, which all derived files reflect."""
         with self._writing() as connection:
             connection.execute("DELETE FROM tombstones WHERE number <= ?", (until,))
             _set(connection, "purged", until)
@@ -172,9 +174,9 @@ class SqliteItemStore:
     def labels_of(self, item_ids: Sequence[str]) -> Labels:
         """See `ItemStore.labels_of`."""
         labels: dict[str, int] = {}
-        for some in _chunks(item_ids):
-            marks = ", ".join("?" * len(some))
-            labels.update(self._database.rows(f"SELECT id, label FROM ids WHERE id IN ({marks})", *some))
+        for chunk in _chunks(item_ids):
+            marks = ", ".join("?" * len(chunk))
+            labels.update(self._database.rows(f"SELECT id, label FROM ids WHERE id IN ({marks})", *chunk))
         return np.array([labels.get(item_id, -1) for item_id in item_ids], dtype=np.int64)
 
     def items_at(self, labels: Sequence[int]) -> list[Item]:
@@ -191,23 +193,25 @@ class SqliteItemStore:
         try:
             return [found[label] for label in labels]
         except KeyError as error:
-            raise StaleError(f"the item with label {error} is gone from '{self._database.path}'") from None
+            raise StaleError(
+                f"the item with label {error} was deleted from '{self._database.path}'"
+            ) from None
 
     def find_items(self, labels: Sequence[int]) -> dict[int, Item]:
-        """The items with these labels that there still are, by label."""
+        """The items with these labels that are still stored, by label."""
         found: dict[int, Item] = {}
-        for some in _chunks(labels):
-            marks = ", ".join("?" * len(some))
-            rows = self._database.rows(f"SELECT label, item FROM items WHERE label IN ({marks})", *some)
+        for chunk in _chunks(labels):
+            marks = ", ".join("?" * len(chunk))
+            rows = self._database.rows(f"SELECT label, item FROM items WHERE label IN ({marks})", *chunk)
             found.update((label, item_from_bytes(item)) for label, item in rows)
         return found
 
-    def rows(self, connection: apsw.Connection, *, after: int = 0) -> Iterator[Row]:
-        """Labels, items and vectors, by label.
+    def rows(self, connection: apsw.Connection, *, after: int = 0) -> Iterator[StoredItem]:
+        """Labels, items and vectors, in order of their labels.
 
         Args:
-            connection: what sees them; see `Database.view`.
-            after: only labels above.
+            connection: to read by; see `Database.view`.
+            after: only labels above this one.
         """
         found = connection.execute(
             "SELECT label, item, vector FROM items JOIN vectors USING (label) WHERE label > ? ORDER BY label",
@@ -217,12 +221,12 @@ class SqliteItemStore:
             yield int(label), item_from_bytes(item), np.frombuffer(vector, dtype="<f4")
 
     def items(self, connection: apsw.Connection) -> Iterator[tuple[int, Item]]:
-        """Labels and items, by label."""
+        """Labels and items, in order of their labels."""
         for label, item in connection.execute("SELECT label, item FROM items ORDER BY label"):
             yield int(label), item_from_bytes(item)
 
     def tombstones(self, connection: apsw.Connection, *, after: int) -> Labels:
-        """The labels that died after the first `after` tombstones."""
+        """The deleted labels of all tombstones after number `after`."""
         found = connection.execute("SELECT label FROM tombstones WHERE number > ? ORDER BY number", (after,))
         return np.array([label for (label,) in found], dtype=np.int64)
 
@@ -235,7 +239,7 @@ class SqliteItemStore:
         return self._latest("moment <= ?", _moment(until), newest=newest)
 
     def events(self) -> Iterator[Event]:
-        """See `ItemStore.events`; as of the first one."""
+        """See `ItemStore.events`; a snapshot taken when the first event is read."""
         with self._database.view() as connection:
             yield from map(event_from_row, connection.execute(f"SELECT {EVENT} FROM events ORDER BY number"))
 
@@ -266,7 +270,7 @@ class SqliteItemStore:
 
     @contextmanager
     def _writing(self) -> Iterator[apsw.Connection]:
-        """A transaction that is counted, and whose count is in the receipt when it is over."""
+        """A transaction that is counted; the receipt holds the count afterwards."""
         with self._database.transaction() as connection:
             _set(connection, "commits", commits := int(self._meta(connection)["commits"]) + 1)
             yield connection
@@ -277,14 +281,14 @@ class SqliteItemStore:
             raise StoreError(f"file '{self._receipt.path}' cannot be written ({error})") from error
         self._database.tidy()
 
-    def _bury(self, connection: apsw.Connection, ids: Sequence[str]) -> Labels:
-        """Forget the current versions of some ids; returns their labels."""
-        dead: list[int] = []
-        for some in _chunks(ids):
-            marks = ", ".join("?" * len(some))
-            found = connection.execute(f"SELECT label FROM ids WHERE id IN ({marks})", some)
-            dead += [label for (label,) in found]
-        labels = sorted(dead)
+    def _add_tombstones(self, connection: apsw.Connection, ids: Sequence[str]) -> Labels:
+        """Delete the current versions of these ids and add tombstones; returns their labels, ascending."""
+        found_labels: list[int] = []
+        for chunk in _chunks(ids):
+            marks = ", ".join("?" * len(chunk))
+            found = connection.execute(f"SELECT label FROM ids WHERE id IN ({marks})", chunk)
+            found_labels += [label for (label,) in found]
+        labels = sorted(found_labels)
         rows = [(label,) for label in labels]
         connection.executemany("INSERT INTO tombstones (label) VALUES (?)", rows)
         connection.executemany("DELETE FROM items WHERE label = ?", rows)
@@ -340,5 +344,5 @@ def _moment(time: datetime) -> int:
 
 def _chunks(values: Iterable[T]) -> Iterator[tuple[T, ...]]:
     rest = iter(values)
-    while some := tuple(islice(rest, PARAMETERS_PER_STATEMENT)):
-        yield some
+    while chunk := tuple(islice(rest, PARAMETERS_PER_STATEMENT)):
+        yield chunk

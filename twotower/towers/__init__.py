@@ -1,1 +1,1 @@
-"""Towers: items, queries and users to vectors of one space."""
+"""Towers: encode items, queries and users as vectors in one space."""

@@ -1,4 +1,4 @@
-"""Both towers in one object: items, words and photos to fused vectors of one space."""
+"""Both towers in one object: encodes items and queries, words and photos, in one vector space."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 class DualEncoder:
     """Query tower and item tower over a text model and an image model.
 
-    An item is its title and description, and its photo. A query is its words, and its photo; where it has no
-    photo, the image model's own text tower looks for photos that match the words. Words of a query that the text
-    model cannot read (most of their tokens are unknown) count as missing where there is an image part to go by.
-    An item's words count as they are: were the unreadable ones missing, their weight would go to the photo and lift
-    these items above all others for every query that has only an image part.
+    An item is encoded from its title, its description and its photo, a query from its words and its photo. If a query
+    has no photo, the image model's own text tower encodes its words, to find matching photos. Query words that the
+    text model cannot read (most of their tokens are unknown) are ignored if the query has an image part. The words of
+    an item are never ignored: their weight would pass to the photo, and rank these items above all others for every
+    query that has only an image part.
 
     Args:
         text: the text model.
-        image: the image model, or None to go by words alone.
-        fusion: how the two become one vector; given exactly when `image` is.
+        image: the image model; None to encode words alone.
+        fusion: combines the two vectors; required with `image`, and only then.
 
     Raises:
-        ValueError: `image` without `fusion` or the reverse, or a fusion that cannot join the two.
+        ValueError: only one of `image` and `fusion` is passed, or the fusion cannot combine the two models.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class DualEncoder:
         self._text = text
         self._image = image
         self._fusion = fusion
-        _ = self.dim  # a fusion that cannot join these two says so now
+        _ = self.dim  # raises at once if the fusion cannot combine the two
 
     @property
     def dim(self) -> int:
@@ -53,13 +53,13 @@ class DualEncoder:
 
     @property
     def blocks(self) -> Mapping[str, slice]:
-        """Columns of each part of the vector whose inner products add up to the similarity."""
+        """The columns of each block of the vector; the inner products of the blocks add up to the similarity."""
         if self._image is None or self._fusion is None:
             return {"text": slice(0, self.dim)}
         return self._fusion.blocks(self._text.dim, self._image.dim)
 
     def describe(self) -> Mapping[str, Any]:
-        """Plain JSON values that say which models and weights these are."""
+        """Plain JSON values that identify the models and weights."""
         return {
             "text": self._text.describe(),
             "image": None if self._image is None else self._image.describe(),
@@ -76,12 +76,12 @@ class DualEncoder:
             float32 of shape (n, dim), rows of unit length.
 
         Raises:
-            ItemError: photos that cannot be used, or items with nothing to encode; `reasons` has them all.
+            ItemError: a photo cannot be used, or an item has nothing to encode; `reasons` names every such item.
         """
         photos, failures = self._open([item.image for item in items])
         words = [item.words for item in items]
         texts = {row: text for row, text in enumerate(words) if text and self._reads}
-        self._text.readable(words)  # warns about texts that it cannot read
+        self._text.readable(words)  # logs a warning about texts that it cannot read
         for row in range(len(items)):
             if row not in photos and row not in texts:
                 failures.setdefault(row, "it has neither words nor a photo that this encoder reads")
@@ -119,9 +119,9 @@ class DualEncoder:
         Raises:
             QueryError: a query is empty, or its photo cannot be used.
         """
-        asked = [query if isinstance(query, Query) else Query(query) for query in queries]
-        words = [query.text.strip() for query in asked]
-        photos, failures = self._open([query.image for query in asked])
+        parsed = [query if isinstance(query, Query) else Query(query) for query in queries]
+        words = [query.text.strip() for query in parsed]
+        photos, failures = self._open([query.image for query in parsed])
         for reason in failures.values():
             raise QueryError(f"the query's photo cannot be used: {reason}")
         captions = {row: text for row, text in enumerate(words) if text and row not in photos and self._sees}
@@ -149,7 +149,7 @@ class DualEncoder:
         return self._fusion is not None and self._fusion.image > 0
 
     def _open(self, sources: Sequence[ImageSource | None]) -> tuple[dict[int, Image], dict[int, str]]:
-        """Open photos by row; of those that cannot be opened, the reason by row."""
+        """Open photos; returns them by row, and the reason by row for those that cannot be opened."""
         photos: dict[int, Image] = {}
         failures: dict[int, str] = {}
         if self._image is None or not self._sees:
@@ -163,7 +163,7 @@ class DualEncoder:
         return photos, failures
 
     def _readable(self, words: Sequence[str], others: Mapping[int, Any]) -> dict[int, str]:
-        """The texts to encode by row: what the model can read, and whatever has no other part to go by."""
+        """The texts to encode, by row: those that the model can read, and those of queries without another part."""
         if not self._reads:
             return {}
         readable = self._text.readable(words)

@@ -1,4 +1,4 @@
-"""What a dual encoder is put together from: any objects of these shapes, `multimodal`'s own among them."""
+"""The protocols of a dual encoder's parts, which those of `multimodal` implement."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class TextTower(Protocol):
-    """Strings to unit vectors; `multimodal.TextEncoder` is one."""
+    """Encodes texts as unit vectors, such as `multimodal.TextEncoder`."""
 
     @property
     def dim(self) -> int:
@@ -23,15 +23,15 @@ class TextTower(Protocol):
         ...
 
     def encode_queries(self, texts: Sequence[str], /) -> Vectors:
-        """Encode what shoppers type."""
+        """Encode the words of queries."""
         ...
 
     def encode_documents(self, texts: Sequence[str], /) -> Vectors:
-        """Encode what the shop writes."""
+        """Encode the texts of items."""
         ...
 
     def readable(self, texts: Sequence[str], /) -> NDArray[np.bool_]:
-        """Which texts the model can read at all."""
+        """Which texts the model can read, bool of shape (n,)."""
         ...
 
     def describe(self) -> Mapping[str, Any]:
@@ -40,7 +40,7 @@ class TextTower(Protocol):
 
 
 class ImageTower(Protocol):
-    """Photos and words to unit vectors of one space; `multimodal.ClipEncoder` is one."""
+    """Encodes photos and words as unit vectors in one space, such as `multimodal.ClipEncoder`."""
 
     @property
     def dim(self) -> int:
@@ -56,7 +56,7 @@ class ImageTower(Protocol):
         ...
 
     def load(self, source: ImageSource, /) -> Image:
-        """Open a photo as large as the model needs it; a ValueError says what is wrong with it."""
+        """Open a photo at the size that the model needs; raises ValueError if it cannot be used."""
         ...
 
     def describe(self) -> Mapping[str, Any]:
@@ -65,7 +65,7 @@ class ImageTower(Protocol):
 
 
 class Fusion(Protocol):
-    """How two vectors become one; `multimodal.WeightedConcat` is one."""
+    """Combines a text vector and an image vector, such as `multimodal.WeightedConcat`."""
 
     @property
     def text(self) -> float:
@@ -82,7 +82,7 @@ class Fusion(Protocol):
         ...
 
     def blocks(self, text_dim: int, image_dim: int, /) -> Mapping[str, slice]:
-        """Columns of each part whose inner products add up."""
+        """The columns of each block; the inner products of the blocks add up."""
         ...
 
     def fuse(

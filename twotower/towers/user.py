@@ -1,4 +1,4 @@
-"""User tower: a behaviour history as one vector in the space of the items."""
+"""The user tower: encodes a behaviour history as a vector in the space of the items."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ SECONDS_A_DAY = 86_400.0
 
 
 class UserHistory(NamedTuple):
-    """What one user did, or everybody, with items that are still indexed.
+    """The events of one user, or of all users, on items that are still indexed.
 
     Args:
         events: n events, oldest first.
         vectors: float32 of shape (n, dim), the vector of each event's item.
-        labels: int64, the items of the history, each once.
+        labels: int64, the distinct labels of these items.
     """
 
     events: Sequence[Event]
@@ -34,16 +34,16 @@ def _default_kinds() -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True)
 class UserTower:
-    """The mean of the vectors a user acted on, weighted by what was done, how much, and how long ago.
+    """The mean of the vectors of a user's items, weighted by the kind, value and age of each event.
 
     weight(event) = kinds[kind] * value * 0.5 ** (age / half_life)
 
     Nothing is trained; a learned tower can take this one's place with the same two methods.
 
     Args:
-        half_life: days after which an event counts half, above 0.
-        kinds: weight of each kind of event; a kind that is not named here counts 1.
-        newest: how many of a user's events are read, newest first.
+        half_life: days after which the weight of an event halves, above 0.
+        kinds: weight of each kind of event; other kinds have weight 1.
+        newest: how many of a user's newest events are read.
 
     Raises:
         ValueError: a parameter is out of its range.
@@ -59,16 +59,18 @@ class UserTower:
         if self.newest < 1:
             raise ValueError(f"newest must be at least 1, got {self.newest}")
         if bad := [kind for kind, weight in self.kinds.items() if not 0 <= weight < np.inf]:
-            raise ValueError(f"the weight of event kind '{bad[0]}' must be a finite number of at least 0")
+            raise ValueError(
+                f"kinds['{bad[0]}'] must be a finite number of at least 0, got {self.kinds[bad[0]]}"
+            )
 
     def describe(self) -> Mapping[str, Any]:
         """Plain JSON values."""
         return {"half_life": self.half_life, "kinds": dict(self.kinds), "newest": self.newest}
 
     def weights(self, events: Sequence[Event], now_days: float) -> NDArray[np.float64]:
-        """How much each event counts beside the one that counts most, shape (n,); all 0 where none counts.
+        """Weights of events relative to the largest, shape (n,); all 0 if every weight is 0.
 
-        Relative, and by its exponent, because 0.5 ** (age / half_life) itself is 0 after a thousand half-lives.
+        They are computed from exponents, because 0.5 ** (age / half_life) underflows after a thousand half-lives.
 
         Args:
             events: n events, none after `now_days`.
@@ -76,7 +78,7 @@ class UserTower:
         """
         ages = np.array([now_days - event.time.timestamp() / SECONDS_A_DAY for event in events])
         acts = np.array([self.kinds.get(event.kind, 1.0) * event.value for event in events])
-        with np.errstate(divide="ignore"):  # an act of weight 0 has the exponent -inf
+        with np.errstate(divide="ignore"):  # an event of weight 0 has the exponent -inf
             exponents = np.log2(acts) - ages / self.half_life
         most = exponents.max(initial=-np.inf)
         return np.zeros_like(exponents) if most == -np.inf else np.exp2(exponents - most)
@@ -89,7 +91,7 @@ class UserTower:
             now_days: the present, in days since 1970.
 
         Returns:
-            float32 of shape (dim,), unit length; None where nothing counts.
+            float32 of shape (dim,), unit length; None if every weight is 0.
         """
         if not history.events:
             return None

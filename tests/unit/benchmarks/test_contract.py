@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from benchmarks.common import contract
-from benchmarks.common.contract import Result, Row, Spread, portable, write
+from benchmarks.common.contract import Result, ResultRow, Spread, portable, write
 
 RESULT = Result(
     "search",
     seed=3,
     rows=[
-        Row(
+        ResultRow(
             "bm25",
             {"k1": 1.2, "reranker": None, "store": "/home/someone/shop"},
             {"ndcg@10": 0.5, "p50_ms": Spread(2.0, 1.0, 4.0, 5)},
@@ -84,8 +84,8 @@ def test_the_default_name_has_the_benchmark_and_the_time(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "broken",
     [
-        Row("bm25", {}, {"ndcg@10": math.nan}),
-        Row("bm25", {}, {"p50_ms": Spread(math.inf, 1, 1, 5)}),
+        ResultRow("bm25", {}, {"ndcg@10": math.nan}),
+        ResultRow("bm25", {}, {"p50_ms": Spread(math.inf, 1, 1, 5)}),
     ],
 )
 def test_what_could_not_be_measured_is_refused_and_the_old_file_stays(tmp_path, broken):

@@ -161,7 +161,7 @@ def test_an_error_in_a_thread_is_not_lost():
 
 @pytest.mark.parametrize("exact_up_to", [SIZE, SIZE - 1])
 def test_every_system_finds_what_is_nearest_flat_and_by_graph(points, truth, exact_up_to):
-    effort = recall.Effort(queries=0, single=0, filtered=len(points.queries), exact_up_to=exact_up_to)
+    effort = recall.RunSize(queries=0, single=0, filtered=len(points.queries), exact_up_to=exact_up_to)
     systems = recall.build_systems(Result("recall", 3), points, buckets(SIZE, 3), effort, threads=1)
     names = {system.name for system in systems}
     assert {"twotower", "twotower-index", "faiss", "faiss-array"} <= names

@@ -12,7 +12,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 from benchmarks.recommend import baselines, ours, systems
 from benchmarks.recommend.folder import read_shop
 from benchmarks.recommend.made_up_shop import HEADER, made_up_folder
-from benchmarks.recommend.memory import Memory, Ranked, popularity
+from benchmarks.recommend.memory import Memory, RankedItems, popularity
 from twotower.errors import CatalogueError, LeakError
 from twotower.evaluation.recommendation import Past, check_blind, evaluate_recommender, time_split
 from twotower.types import Event, Item
@@ -51,8 +51,8 @@ def test_baskets_are_counted_by_hand_and_lines_of_one_basket_are_one():
 
 def test_repeat_and_popularity_by_hand():
     sold = popularity(Memory(ROWS), PAST)
-    repeat = Ranked("abcd", sold, baselines.repeat(Memory(ROWS)))
-    popular = Ranked("abcd", sold, baselines.popular(sold))
+    repeat = RankedItems("abcd", sold, baselines.repeat(Memory(ROWS)))
+    popular = RankedItems("abcd", sold, baselines.popular(sold))
     assert repeat("u", PAST, 4, frozenset()) == ["a", "b", "c", "d"]
     assert repeat("v", PAST, 3, frozenset()) == [
         "d",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import BENCHMARKS
-from benchmarks.common.contract import Result, Row, Spread, write
+from benchmarks.common.contract import Result, ResultRow, Spread, write
 from benchmarks.report import command as report
 from benchmarks.report.page import FRONT, FULL_RUNS, MARKED, PAGE
 from benchmarks.report.tables import slowness
@@ -24,8 +24,8 @@ def results(tmp_path) -> list[Path]:
         "rerank",
         0,
         [
-            Row("twotower", {"mix": "short", "device": "cpu"}, {"pairs_per_s": Spread(50, 40, 60, 5)}),
-            Row(
+            ResultRow("twotower", {"mix": "short", "device": "cpu"}, {"pairs_per_s": Spread(50, 40, 60, 5)}),
+            ResultRow(
                 "peer",
                 {"mix": "short", "device": "cpu", "batch": 32},
                 {"pairs_per_s": Spread(100, 90, 99, 5)},
@@ -40,7 +40,7 @@ def results(tmp_path) -> list[Path]:
     quality = Result(
         "search",
         1,
-        [Row("bm25", {"data": "shop"}, {"ndcg@10": 0.5, "ndcg@10_low": 0.4, "ndcg@10_high": 0.6})],
+        [ResultRow("bm25", {"data": "shop"}, {"ndcg@10": 0.5, "ndcg@10_low": 0.4, "ndcg@10_high": 0.6})],
         {"ours / bm25 : ndcg@10": Spread(0.8, 0.7, 0.9, 5), "ours / bm25 : recall@100": Spread(0, 0, 0, 5)},
     )
     return [write(speed, tmp_path / "rerank.json"), write(quality, tmp_path / "search.json")]

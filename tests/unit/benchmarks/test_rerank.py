@@ -72,7 +72,7 @@ def test_no_call_has_a_pair_twice_and_each_way_has_the_tokens_asked_for(big_toke
         assert work.query_lengths.sum() == pytest.approx(30_000, rel=0.5)  # whole queries only
 
 
-class Shop:
+class RecordingShop:
     """Systems that move a clock by a known time for each pair, and write down who was called."""
 
     def __init__(self):
@@ -95,7 +95,7 @@ class Shop:
 
 
 def test_known_times_give_known_rates_and_ratios():
-    shop = Shop()
+    shop = RecordingShop()
     rows, ratios = shop.measure(
         {
             "twotower": shop.system("twotower", 0.25),
@@ -117,7 +117,7 @@ def test_known_times_give_known_rates_and_ratios():
 
 
 def test_systems_take_turns():
-    shop = Shop()
+    shop = RecordingShop()
     shop.measure({name: shop.system(name, 1) for name in ("twotower", "peer")})
     timed = shop.calls[2:]  # the first two are the check
     batch, single = timed[:10], timed[10:]
@@ -129,7 +129,7 @@ def test_systems_take_turns():
 
 @pytest.mark.parametrize("shift", [2e-4, float("nan")])
 def test_a_peer_that_scores_otherwise_is_refused(shift):
-    shop = Shop()
+    shop = RecordingShop()
     systems = {"twotower": shop.system("twotower", 1), "peer": shop.system("peer", 1, shift=shift)}
     with pytest.raises(UnequalWorkError, match="peer"):
         shop.measure(systems)
@@ -137,7 +137,7 @@ def test_a_peer_that_scores_otherwise_is_refused(shift):
 
 def test_a_peer_that_mixes_up_near_equal_scores_is_refused():
     """An untrained head's scores are so close that an absolute tolerance would let anything pass."""
-    shop = Shop()
+    shop = RecordingShop()
     near = np.float32(0.5) + np.arange(4, dtype=np.float32) * np.float32(2e-5)
     systems = {
         "twotower": ScoringSystem(lambda pairs: near, {}),

@@ -91,7 +91,7 @@ def test_without_the_peer_the_headline_is_our_speed(monkeypatch, capsys):
     monkeypatch.setattr(trainer_peer, "NEEDS", ("no_such_package",))
     assert not trainer_peer.peer_is_there()
     assert "install no_such_package" in capsys.readouterr().err
-    row = contract.Row("twotower", {}, {"examples_per_s": contract.Spread.of([2.0])})
+    row = contract.ResultRow("twotower", {}, {"examples_per_s": contract.Spread.of([2.0])})
     assert "not installed" in train.headline(contract.Result("train", 0, [row]), "after 240 s")
 
 

@@ -46,7 +46,7 @@ class Fake:
         return self.found
 
 
-class Clock:
+class SystemsClock:
     now = 0.0
 
     def __call__(self):
@@ -55,7 +55,7 @@ class Clock:
 
 def test_a_back_end_is_refused_for_its_scores_or_for_its_ranking():
     """One back end is a little off, a faster one swaps two candidates, one cannot run."""
-    clock = Clock()
+    clock = SystemsClock()
     pairs = [("q", "a"), ("q", "b"), ("q", "c"), ("r", "a"), ("r", "b")]
     grades = [2, 1, 0, 1, 0]
     right = [2.0, 1.0, -1.0, 1.0, -1.0]

@@ -17,7 +17,7 @@ from rerank.calibration import TIE_BREAK, Isotonic, Platt, sigmoid
 FLOATS = st.floats(-30, 30, width=32)
 
 
-class Known(CrossEncoderReranker):
+class KnownLogitsReranker(CrossEncoderReranker):
     """A reranker whose candidate texts are their logits."""
 
     def __init__(self):
@@ -47,7 +47,7 @@ def graded(scorer, pairs):
 @pytest.mark.parametrize("method", ["platt", "isotonic"])
 def test_a_known_probability_is_recovered(judged, method):
     pairs, logits, labels = judged
-    reranker = Known()
+    reranker = KnownLogitsReranker()
     report = reranker.calibrate(pairs, labels, method=method)
     scores = reranker.score(pairs)
     assert scores.dtype == np.float32
@@ -69,7 +69,7 @@ def test_a_known_probability_is_recovered(judged, method):
 
 def test_graded_labels_are_shares_of_relevance(judged):
     pairs, logits, _ = judged
-    report = Known().calibrate(pairs, expit(0.6 * logits.astype(float) - 1.2))
+    report = KnownLogitsReranker().calibrate(pairs, expit(0.6 * logits.astype(float) - 1.2))
     assert report.calibration.slope == pytest.approx(0.6, abs=0.002)
     assert report.calibration.intercept == pytest.approx(-1.2, abs=0.002)
     assert report.brier_after < 1e-5
@@ -87,7 +87,7 @@ def test_platt_is_that_of_scikit_learn(judged):
         identity.coef_[:], identity.intercept_[:] = 1, 0
         expected = CalibratedClassifierCV(frozen.FrozenEstimator(identity), method="sigmoid").fit(x, y)
         pairs = [(f"query {n % 8}", repr(float(logit))) for n, logit in enumerate(logits[:count])]
-        reranker = Known()
+        reranker = KnownLogitsReranker()
         reranker.calibrate(pairs, y)
         np.testing.assert_allclose(reranker.score(pairs), expected.predict_proba(x)[:, 1], atol=1e-4)
 
@@ -96,7 +96,7 @@ def test_isotonic_is_that_of_scikit_learn_and_ties_nothing(judged):
     from sklearn.isotonic import IsotonicRegression
 
     pairs, logits, labels = judged
-    reranker = Known()
+    reranker = KnownLogitsReranker()
     reranker.calibrate(pairs, labels, method="isotonic")
     expected = IsotonicRegression(out_of_bounds="clip").fit(logits.astype(float), labels)
     wide = np.linspace(-15, 15, 301)  # beyond what was seen on either side
@@ -113,7 +113,7 @@ def test_the_error_after_is_of_queries_that_were_not_fitted_on():
     logits, labels = np.sort(generator.normal(size=60)), generator.integers(0, 2, 60).astype(float)
     labels[:5], labels[-5:] = 0, 1  # noise, but for the ends
     pairs = [(f"query {n}", str(x)) for n, x in enumerate(logits)]
-    reranker = Known()
+    reranker = KnownLogitsReranker()
     report = reranker.calibrate(pairs, labels, method="isotonic")
     flattered = reranker.score(pairs)
     assert report.brier_after > np.mean((flattered - labels) ** 2) + 0.02
@@ -125,7 +125,7 @@ def test_pairs_of_one_query_are_never_on_both_sides():
     queries = np.repeat(np.arange(5), 20)
     pairs = [(f"query {query}", str(query + n / 1000)) for n, query in enumerate(queries)]
     labels = np.array([0, 0, 0.1, 0.1, 1])[queries]
-    reranker = Known()
+    reranker = KnownLogitsReranker()
     report = reranker.calibrate(pairs, labels, method="isotonic")
     assert np.mean((reranker.score(pairs) - labels) ** 2) < 1e-4
     assert report.brier_after > 0.9**2 / 5
@@ -269,7 +269,7 @@ PAIRS = [(f"query {n % 4}", str(n)) for n in range(8)]
     ],
 )
 def test_what_cannot_be_calibrated_on_is_refused_and_changes_nothing(pairs, labels, method, message):
-    reranker = Known()
+    reranker = KnownLogitsReranker()
     reranker.calibrate(PAIRS, [0, 0, 0, 1, 0, 1, 1, 1])
     before = reranker.score(PAIRS)
     with pytest.raises(InputError, match=message):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rerank import Cascade, InputError, Stage
 
 
-class Known:
+class KnownScores:
     """A reranker with a table of scores by text, which takes a known time for a call and for each pair."""
 
     def __init__(self, scores, seconds=0.0, clock=None, call=0.0):
@@ -36,8 +36,8 @@ class Clock:
 
 def test_each_stage_reads_the_best_of_the_one_before():
     texts = ["a", "b", "c", "d", "e"]
-    cheap = Known({"a": 0.1, "b": 0.9, "c": 0.5, "d": 0.8, "e": 1.0})
-    expensive = Known({"b": 0.2, "d": 0.7})
+    cheap = KnownScores({"a": 0.1, "b": 0.9, "c": 0.5, "d": 0.8, "e": 1.0})
+    expensive = KnownScores({"b": 0.2, "d": 0.7})
     (found,) = Cascade((cheap, 4), (expensive, 2)).rerank(["q"], [texts])
     assert cheap.read == [("q", text) for text in "abcd"]  # "e" lies below its depth
     assert expensive.read == [("q", "b"), ("q", "d")]
@@ -53,7 +53,7 @@ def test_each_stage_reads_the_best_of_the_one_before():
 
 def test_the_blend_not_relevance_alone_decides_what_the_next_stage_reads():
     prior = np.array([0.0, 0.9, 0.0])
-    cheap, expensive = Known({"a": 0.6, "b": 0.5, "c": 0.1}), Known({"b": 0.3})
+    cheap, expensive = KnownScores({"a": 0.6, "b": 0.5, "c": 0.1}), KnownScores({"b": 0.3})
     blend = lambda number, relevance: 0.5 * prior + 0.5 * relevance  # noqa: E731
     (found,) = Cascade((cheap, None), (expensive, 1)).rerank(["q"], [["a", "b", "c"]], blend)
     assert expensive.read == [("q", "b")]
@@ -62,7 +62,7 @@ def test_the_blend_not_relevance_alone_decides_what_the_next_stage_reads():
 
 def test_the_blend_knows_which_query_it_scores():
     priors = np.array([[0.0, 0.9], [0.9, 0.0]])
-    reranker = Known({"a": 0.5, "b": 0.5})
+    reranker = KnownScores({"a": 0.5, "b": 0.5})
     blend = lambda number, relevance: priors[number] + relevance  # noqa: E731
     first, second = Cascade((reranker, None)).rerank(["x", "y"], [["a", "b"], ["a", "b"]], blend)
     np.testing.assert_allclose([first.scores, second.scores], priors + 0.5)
@@ -71,7 +71,7 @@ def test_the_blend_knows_which_query_it_scores():
 
 def test_all_queries_are_read_in_one_call_of_each_stage():
     scores = {"a": 0.1, "b": 0.9, "c": 0.5}
-    reranker = Known(scores)
+    reranker = KnownScores(scores)
     first, none, third = Cascade((reranker, None)).rerank(["x", "y", "z"], [["a", "b"], [], ["c", "a", "b"]])
     assert len(reranker.calls) == 1
     assert (first.order.tolist(), none.order.tolist(), third.order.tolist()) == ([1, 0], [], [2, 0, 1])
@@ -85,7 +85,7 @@ def test_all_queries_are_read_in_one_call_of_each_stage():
 def test_stages_that_agree_give_the_order_of_one_alone(scores, depths):
     texts = [str(number) for number in range(len(scores))]
     known = dict(zip(texts, scores, strict=True))
-    (found,) = Cascade(*((Known(known), depth) for depth in depths)).rerank(["q"], [texts])
+    (found,) = Cascade(*((KnownScores(known), depth) for depth in depths)).rerank(["q"], [texts])
     head = np.where(np.arange(len(texts)) < depths[0], np.array(scores, dtype=np.float32), 0)
     assert found.order.tolist() == np.argsort(-head, kind="stable").tolist()
     for ranks in found.ranks.values():
@@ -95,7 +95,7 @@ def test_stages_that_agree_give_the_order_of_one_alone(scores, depths):
 def test_a_budget_reads_the_best_first_and_as_many_as_fit():
     clock = Clock()
     texts = [f"{number:03}" for number in range(200)]
-    reranker = Known(dict.fromkeys(texts, 0.5), seconds=0.001, clock=clock)
+    reranker = KnownScores(dict.fromkeys(texts, 0.5), seconds=0.001, clock=clock)
     cascade = Cascade(Stage(reranker, None, "rerank"), clock=clock)
     cascade.rerank(["q"], [texts[:4]])  # opens the model
     used = []
@@ -116,7 +116,7 @@ def test_a_budget_reads_the_best_first_and_as_many_as_fit():
 def test_the_cost_of_a_call_is_estimated_apart_from_the_cost_of_a_pair():
     clock = Clock()
     texts = [f"{number:03}" for number in range(200)]
-    reranker = Known(dict.fromkeys(texts, 0.5), seconds=0.0005, clock=clock, call=0.008)
+    reranker = KnownScores(dict.fromkeys(texts, 0.5), seconds=0.0005, clock=clock, call=0.008)
     cascade = Cascade((reranker, None), clock=clock)
     cascade.rerank(["q"], [texts[:4]])
     read = []
@@ -132,7 +132,7 @@ def test_the_cost_of_a_call_is_estimated_apart_from_the_cost_of_a_pair():
 def test_every_query_gets_its_share_of_a_budget():
     clock = Clock()
     texts = [f"{number:03}" for number in range(100)]
-    reranker = Known(dict.fromkeys(texts, 0.5), seconds=0.001, clock=clock)
+    reranker = KnownScores(dict.fromkeys(texts, 0.5), seconds=0.001, clock=clock)
     cascade = Cascade((reranker, None), clock=clock)
     cascade.rerank(["q"], [texts[:4]])
     results = cascade.rerank(["x", "y"], [texts, texts], deadline=clock.now + 0.04)
@@ -144,8 +144,8 @@ def test_every_query_gets_its_share_of_a_budget():
 def test_a_slow_first_stage_leaves_time_for_the_last():
     clock = Clock()
     texts = [f"{number:03}" for number in range(100)]
-    cheap = Known(dict.fromkeys(texts, 0.5), seconds=0.001, clock=clock)
-    expensive = Known(dict.fromkeys(texts, 0.5), seconds=0.004, clock=clock)
+    cheap = KnownScores(dict.fromkeys(texts, 0.5), seconds=0.001, clock=clock)
+    expensive = KnownScores(dict.fromkeys(texts, 0.5), seconds=0.004, clock=clock)
     cascade = Cascade((cheap, 100), (expensive, 30), clock=clock)
     cascade.rerank(["q"], [texts[:4]])
     for _ in range(5):
@@ -159,7 +159,7 @@ def test_a_slow_first_stage_leaves_time_for_the_last():
 
 def test_the_time_to_open_a_model_does_not_count():
     clock = Clock()
-    reranker = Known({"a": 0.5, "b": 0.9}, seconds=10.0, clock=clock)
+    reranker = KnownScores({"a": 0.5, "b": 0.9}, seconds=10.0, clock=clock)
     cascade = Cascade((reranker, None), clock=clock)
     cascade.rerank(["q"], [["a"]])
     reranker.seconds = 0.001
@@ -169,7 +169,7 @@ def test_the_time_to_open_a_model_does_not_count():
 
 def test_a_budget_too_small_for_any_pair_is_kept_and_a_hiccup_is_forgotten():
     clock = Clock()
-    reranker = Known({"a": 0.5, "b": 0.9}, seconds=0.001, clock=clock)
+    reranker = KnownScores({"a": 0.5, "b": 0.9}, seconds=0.001, clock=clock)
     cascade = Cascade((reranker, None), clock=clock)
     for slowness in (0.001, 5.0):  # the model is opened, and one call takes seconds
         reranker.seconds = slowness
@@ -185,7 +185,7 @@ def test_a_budget_too_small_for_any_pair_is_kept_and_a_hiccup_is_forgotten():
 
 
 def test_nothing_is_read_after_the_deadline():
-    reranker = Known({"a": 0.5})
+    reranker = KnownScores({"a": 0.5})
     (found,) = Cascade((reranker, None)).rerank(["q"], [["a"]], deadline=time.perf_counter() - 1)
     assert reranker.calls == []
     assert found.order.tolist() == [0]
@@ -196,11 +196,11 @@ def test_nothing_is_read_after_the_deadline():
     ("stages", "message"),
     [
         ([], "at least one stage"),
-        ([(Known({}), 0)], "'stage 1' must be at least 1.* got 0"),
-        ([(Known({}), 10), (Known({}), 20)], "'stage 2' must .* got 20"),
-        ([(Known({}), 10), (Known({}), None)], "'stage 2' must .* got None"),
-        ([Stage(Known({}), 10, "x"), Stage(Known({}), 5, "x")], "names must differ"),
-        ([Stage(Known({}), 10, "recall")], "names must differ"),
+        ([(KnownScores({}), 0)], "'stage 1' must be at least 1.* got 0"),
+        ([(KnownScores({}), 10), (KnownScores({}), 20)], "'stage 2' must .* got 20"),
+        ([(KnownScores({}), 10), (KnownScores({}), None)], "'stage 2' must .* got None"),
+        ([Stage(KnownScores({}), 10, "x"), Stage(KnownScores({}), 5, "x")], "names must differ"),
+        ([Stage(KnownScores({}), 10, "recall")], "names must differ"),
     ],
 )
 def test_a_cascade_that_makes_no_sense_is_refused(stages, message):
@@ -210,11 +210,11 @@ def test_a_cascade_that_makes_no_sense_is_refused(stages, message):
 
 def test_a_reranker_that_returns_logits_is_refused():
     with pytest.raises(InputError, match="sigmoid"):
-        Cascade((Known({"a": 3.0}), None)).rerank(["q"], [["a"]])
+        Cascade((KnownScores({"a": 3.0}), None)).rerank(["q"], [["a"]])
 
 
 def test_rank_needs_nothing_but_strings():
-    cheap, expensive = Known({"a": 0.25, "b": 0.75, "c": 0.5}), Known({"b": 0.125, "c": 0.875})
+    cheap, expensive = KnownScores({"a": 0.25, "b": 0.75, "c": 0.5}), KnownScores({"b": 0.125, "c": 0.875})
     cascade = Cascade((cheap, 3), (expensive, 2))
     assert cascade.rank("q", ["a", "b", "c"]) == [(2, 0.875, "c"), (0, 0.25, "a"), (1, 0.125, "b")]
     assert cascade.rank("q", ["a", "b", "c"], top_k=2, min_score=0.2) == [(2, 0.875, "c"), (0, 0.25, "a")]

@@ -10,7 +10,7 @@ from rerank.training.held_out import mean_loss, mean_ndcg
 from rerank.training.losses import LOSSES, total
 
 
-class Known(torch.nn.Module):
+class KnownLogits(torch.nn.Module):
     """Stands where sentence-transformers expects a network: the "documents" are positions in known logits."""
 
     num_labels = 1
@@ -40,7 +40,7 @@ def by_sentence_transformers(loss, logits, labels, groups, wanted=None):
     wanted = torch.unique(groups) if wanted is None else wanted
     rows = [torch.nonzero(groups == group).flatten() for group in wanted]
     inputs = [["q"] * len(rows), [each.tolist() for each in rows]]
-    return loss(Known(logits))(inputs, [labels[each] for each in rows])
+    return loss(KnownLogits(logits))(inputs, [labels[each] for each in rows])
 
 
 def gradient(loss, logits):

@@ -129,7 +129,7 @@ def test_items_of_a_relevant_items_title_are_no_negatives():
     assert texts(mined, 0.0) == {f"title {n}" for n in range(1, 11)} | {"else"}
 
 
-class Known:
+class KnownScorer:
     """Scores that are known by text."""
 
     def __init__(self, scores):
@@ -142,7 +142,7 @@ class Known:
 
 
 def test_unjudged_items_that_score_like_relevant_ones_are_left_out():
-    scorer = Known({"title 0": 1.0, "title 1": 0.6, "title 10": 0.9, "title 11": 0.81, "title 12": 0.7})
+    scorer = KnownScorer({"title 0": 1.0, "title 1": 0.6, "title 10": 0.9, "title 11": 0.81, "title 12": 0.7})
     arguments = {
         "queries": {"q": "x"},
         "qrels": {"q": {"p0": 3, "p1": 1, "p2": 0}},

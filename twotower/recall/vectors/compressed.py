@@ -1,4 +1,4 @@
-"""Short codes in memory to find candidates by, and their vectors on the disk to rank them by."""
+"""Compressed codes in memory to find candidates, and their vectors on disk to rescore them."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from twotower.recall.vectors.lists import InvertedLists
 from twotower.recall.vectors.table import VectorTable
 from twotower.types import Scores, Vectors
 
-SUBSET_ROWS = 10_000  # so many are read from the table and compared at once
-RANKED_ROWS = 50_000  # so many vectors of candidates are in memory at once
+SUBSET_ROWS = 10_000  # up to this many selected rows are read from the table and scored exactly
+RESCORED_ROWS = 50_000  # vectors of candidates in memory at a time
 
 
 class CompressedIndex:
-    """A graph over bytes or an inverted index, whose answers are ranked once more by half-precision vectors.
+    """A graph over 8-bit codes or an inverted file, whose candidates are rescored with half-precision vectors.
 
     Args:
-        kind: which it is.
-        codes: n rows.
+        kind: of index.
+        codes: of n rows.
         table: their vectors.
-        effort: None is the usual one.
-        calibration: what it achieves, if anybody has measured.
+        effort: None is `default_effort`.
+        calibration: the measured recall; None if it was not measured.
     """
 
     def __init__(
@@ -44,12 +44,12 @@ class CompressedIndex:
         self.codes = codes
         self.table = table
         self.calibration = calibration
-        self.usual = codes.usual
-        self._effort = self.usual if effort is None else effort
+        self.default_effort = codes.default_effort
+        self._effort = self.default_effort if effort is None else effort
 
     @property
     def size_bytes(self) -> int:
-        """See `VectorIndex.size_bytes`; the vectors are on the disk."""
+        """See `VectorIndex.size_bytes`; the vectors are on disk."""
         return self.codes.size_bytes
 
     def __len__(self) -> int:
@@ -72,12 +72,12 @@ class CompressedIndex:
         fetch = self._fetch(k)
         if plan.method != self.codes.method:
             _, rows = self.codes.scan(queries, fetch, chosen)
-            return self._ranked(queries, rows, k)
+            return self._rescored(queries, rows, k)
         _, rows = self.codes.walk(queries, fetch, chosen, plan.depth)
         short = rows[:, min(k, plan.selected) - 1] < 0
         if short.any():
             _, rows[short] = self.codes.scan(queries[short], fetch, chosen)
-        return self._ranked(queries, rows, k)
+        return self._rescored(queries, rows, k)
 
     def vectors(self, rows: Rows) -> Vectors:
         """See `VectorIndex.vectors`; float16 precision."""
@@ -87,24 +87,24 @@ class CompressedIndex:
         """See `VectorIndex.write`; the table is another file."""
         faiss_calls.write(self.codes.native, sink)
 
-    def efforts(self) -> Iterator[Effort]:
-        """See `Tunable.efforts`."""
+    def efforts_to_try(self) -> Iterator[Effort]:
+        """See `Tunable.efforts_to_try`."""
         return (Effort(depth, widen) for depth, widen in product(self.codes.depths(), self.codes.widenings))
 
-    def tuned(self, effort: Effort, calibration: Calibration | None) -> CompressedIndex:
-        """See `Tunable.tuned`."""
+    def with_effort(self, effort: Effort, calibration: Calibration | None) -> CompressedIndex:
+        """See `Tunable.with_effort`."""
         return CompressedIndex(self.kind, self.codes, self.table, effort, calibration)
 
     def _fetch(self, k: int) -> int:
-        """How many rows are found by their codes for k: for few, as many as the effort was measured with."""
+        """How many candidates to fetch by their codes; for a small k, as many as during calibration."""
         return min(max(k, K) * self._effort.widen, len(self))
 
-    def _ranked(self, queries: Vectors, rows: Rows, k: int) -> tuple[Scores, Rows]:
+    def _rescored(self, queries: Vectors, rows: Rows, k: int) -> tuple[Scores, Rows]:
         scores: Scores = np.full(rows.shape, -np.inf, dtype=np.float32)
-        at_once = max(1, RANKED_ROWS // rows.shape[1])
-        for start in range(0, len(queries), at_once):
-            some = slice(start, start + at_once)
-            vectors = self.table.vectors(np.maximum(rows[some], 0))  # (q, fetch, dim)
-            scores[some] = np.einsum("qkd,qd->qk", vectors, queries[some])
+        queries_per_block = max(1, RESCORED_ROWS // rows.shape[1])
+        for start in range(0, len(queries), queries_per_block):
+            block = slice(start, start + queries_per_block)
+            vectors = self.table.vectors(np.maximum(rows[block], 0))  # (q, fetch, dim)
+            scores[block] = np.einsum("qkd,qd->qk", vectors, queries[block])
         scores[rows < 0] = -np.inf
         return faiss_calls.best(scores, rows, k)

@@ -13,8 +13,8 @@ from twotower.recall.vectors import faiss_calls
 from twotower.recall.vectors.index import Kind
 from twotower.types import Scores, Vectors
 
-TIES = 16  # rows fetched beyond k, among which ties at the cut are settled by row
-BRIEF = 1 << 20  # numbers that are compared with one query in some 0.2 ms
+TIES = 16  # rows fetched beyond k, so that ties at the cut are broken by row number
+SMALL_SCAN = 1 << 20  # vector components, which take about 0.2 ms to compare with one query
 
 
 class ExactIndex:
@@ -32,7 +32,7 @@ class ExactIndex:
 
         faiss_calls.make_forks_safe()
         self._index = index
-        # FAISS's own memory, which lives as long as the index and does not change.
+        # A view of FAISS's memory, which lives as long as the index and does not change.
         self._table: Vectors = faiss.rev_swig_ptr(index.get_xb(), index.ntotal * index.d).reshape(-1, index.d)
 
     @classmethod
@@ -59,11 +59,13 @@ class ExactIndex:
     def search(self, queries: Vectors, k: int, selection: Selection | None = None) -> tuple[Scores, Rows]:
         """See `VectorIndex.search`."""
         fetch = min(k + TIES, len(self))
-        brief = len(queries) == 1 and self._table.size <= BRIEF
+        small = len(queries) == 1 and self._table.size <= SMALL_SCAN
         rows = (
-            self._compared(queries[0], fetch, selection) if brief else self._asked(queries, fetch, selection)
+            self._scan_with_numpy(queries[0], fetch, selection)
+            if small
+            else self._scan_with_faiss(queries, fetch, selection)
         )
-        # FAISS's sums depend on the size of the batch; these do not, so a batch scores as its queries would alone.
+        # FAISS's sums depend on the batch size; these do not, so a query scores the same alone and in a batch.
         found = self._table[np.maximum(rows, 0)]  # (q, fetch, dim)
         scores = np.einsum("qkd,qd->qk", found, queries, dtype=np.float64).astype(np.float32)
         scores[rows < 0] = -np.inf
@@ -77,22 +79,22 @@ class ExactIndex:
         """See `VectorIndex.write`."""
         faiss_calls.write(self._index, sink)
 
-    def _asked(self, queries: Vectors, fetch: int, selection: Selection | None) -> Rows:
-        """Some nearest rows by FAISS, shape (q, fetch); -1 where fewer are selected."""
+    def _scan_with_faiss(self, queries: Vectors, fetch: int, selection: Selection | None) -> Rows:
+        """Nearest rows by FAISS, shape (q, fetch); -1 where fewer rows are selected."""
         import faiss
 
         if selection is None:
             return faiss_calls.search(self._index, queries, fetch)[1]
-        # FAISS reads an array of rows directly here, and only here
+        # an exhaustive search is the only one in which FAISS reads an array of rows directly
         subset = self.plan(fetch, selection).method == "subset"
         chosen = faiss.IDSelectorArray(selection.rows) if subset else selection.bitmap
         return faiss_calls.search(self._index, queries, fetch, faiss.SearchParameters(sel=chosen))[1]
 
-    def _compared(self, query: Vectors, fetch: int, selection: Selection | None) -> Rows:
-        """The same for one query by numpy, which keeps the interpreter's lock.
+    def _scan_with_numpy(self, query: Vectors, fetch: int, selection: Selection | None) -> Rows:
+        """The same for one query by numpy, without releasing the GIL.
 
-        Whoever lets go of it waits some milliseconds to have it back while another thread writes. The same goes for
-        BLAS, which `@` would call, where it waits for threads that find no free processor.
+        A thread that releases it waits several milliseconds to get it back while another thread writes. For the same
+        reason this avoids BLAS, which `@` would call: its threads may wait for a free processor.
         """
         negative = -np.einsum("nd,d->n", self._table, query)
         if selection is not None:

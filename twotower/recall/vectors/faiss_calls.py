@@ -1,7 +1,7 @@
-"""How FAISS is called everywhere.
+"""The rules that every call of FAISS follows.
 
-FAISS's own ids are never used (its IDMap loses or misreads filters, faiss 1.15), every call makes its own
-SearchParameters (sharing one between threads crashes), and an index is never changed once built (searching
+FAISS's own ids are never used (its IDMap loses or misreads filters, faiss 1.15), every call creates its own
+SearchParameters (sharing them between threads crashes), and an index is never modified once it is built (searching
 while adding kills the process).
 """
 
@@ -20,9 +20,9 @@ from twotower.types import Scores, Vectors
 
 
 def search(index: Any, queries: Vectors, k: int, parameters: Any = None) -> tuple[Scores, Rows]:
-    """Ask an index that looks at most of its rows, by one thread for one query.
+    """Search an index exhaustively, with a single thread for a single query.
 
-    FAISS would wake every thread to scan for one query, and wait for all of them.
+    FAISS would wake every thread for that query, and wait for all of them.
     """
     if len(queries) > 1:
         scores, rows = index.search(queries, k, params=parameters)
@@ -33,7 +33,7 @@ def search(index: Any, queries: Vectors, k: int, parameters: Any = None) -> tupl
 
 
 def padded(scores: Scores, rows: Rows, k: int) -> tuple[Scores, Rows]:
-    """Score -inf and row -1 up to k columns."""
+    """Pad with score -inf and row -1 to k columns."""
     missing = ((0, 0), (0, k - scores.shape[1]))
     if not missing[1][1]:
         return scores, rows
@@ -41,14 +41,14 @@ def padded(scores: Scores, rows: Rows, k: int) -> tuple[Scores, Rows]:
 
 
 def best(scores: Scores, rows: Rows, k: int) -> tuple[Scores, Rows]:
-    """The k highest of m columns, the lower row first among equals, padded to k."""
+    """The k highest of m columns, ties broken by the lower row, padded to k."""
     order = np.lexsort((rows, -scores))[:, :k]
     queried = np.arange(len(scores))[:, None]
     return padded(scores[queried, order], rows[queried, order], k)
 
 
 def nearest(scores: Scores, rows: Rows, k: int) -> tuple[Scores, Rows]:
-    """The k highest of the scores of m rows, padded to k; any of those that are equal at the cut.
+    """The k highest of the scores of m rows, padded to k; ties at the cut are broken arbitrarily.
 
     Args:
         scores: shape (q, m).
@@ -62,7 +62,7 @@ def nearest(scores: Scores, rows: Rows, k: int) -> tuple[Scores, Rows]:
 
 
 def write(index: Any, sink: Callable[[bytes], object]) -> None:
-    """Hand out a whole index in pieces, for `faiss.read_index`."""
+    """Serialise an index to a sink, block by block, for `faiss.read_index`."""
     import faiss
 
     faiss.write_index(index, faiss.PyCallbackIOWriter(sink))
@@ -70,7 +70,7 @@ def write(index: Any, sink: Callable[[bytes], object]) -> None:
 
 @cache
 def make_forks_safe() -> None:
-    """A forked child has none of the threads that OpenMP believes in, and would wait for them for ever."""
+    """Limit forked children to one thread: OpenMP would wait forever for threads that a fork does not copy."""
     import faiss
 
     os.register_at_fork(after_in_child=lambda: faiss.omp_set_num_threads(1))

@@ -18,18 +18,20 @@ LINKS = 32
 CONSTRUCTION_DEPTH = 100
 SEARCH_DEPTH = 64
 DEPTHS = (20, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
-SUBSET_SHARE = 1 / 64  # under it picking out the rows costs less than testing every row's bit
+SUBSET_SHARE = (
+    1 / 64
+)  # of the rows: below it, copying the selected rows is cheaper than testing every row's bit
 
 
 class Graph:
-    """FAISS's graph: what it can do, without a decision.
+    """FAISS's graph: the operations, without deciding when to use which.
 
     Args:
-        index: FAISS's graph over a scalar quantizer; its efSearch must not change any more.
+        index: of FAISS, over a scalar quantizer; its efSearch must not change any more.
     """
 
     method: ClassVar[Literal["graph"]] = "graph"
-    widenings: ClassVar[tuple[int, ...]] = (4,)  # bytes order rows nearly as vectors do
+    widenings: ClassVar[tuple[int, ...]] = (4,)  # 8-bit codes rank rows almost as vectors do
 
     def __init__(self, index: Any) -> None:
         import faiss
@@ -37,9 +39,9 @@ class Graph:
         faiss_calls.make_forks_safe()
         self.native = index
         self.storage = faiss.downcast_index(index.storage)
-        self.usual = Effort(index.hnsw.efSearch, self.widenings[0])
+        self.default_effort = Effort(index.hnsw.efSearch, self.widenings[0])
         count, width = index.ntotal, self.storage.code_size
-        # FAISS's own memory, which lives as long as the index and does not change.
+        # A view of FAISS's memory, which lives as long as the index and does not change.
         self.codes = faiss.rev_swig_ptr(self.storage.codes.data(), count * width).reshape(count, width)
 
     @property
@@ -49,17 +51,17 @@ class Graph:
         return int(self.codes.nbytes + 4 * graph.neighbors.size() + 8 * graph.offsets.size())
 
     def depths(self) -> tuple[int, ...]:
-        """Depths of a walk that are worth trying, ascending."""
+        """Values of efSearch that are worth trying, ascending."""
         return DEPTHS
 
     def reach(self, depth: int, k: int, fetch: int) -> int:
-        """The depth that brings back k good rows among `fetch` as well as `depth` brings back few."""
+        """The efSearch for `fetch` rows, k of them good, given that `depth` suffices for a small k."""
         return max(depth, 2 * k, fetch)
 
     def walk(self, queries: Vectors, k: int, chosen: Any, depth: int) -> tuple[Scores, Rows]:
-        """Nearest rows that a walk meets, fewer than k where it meets fewer."""
+        """Nearest rows that a graph walk visits; fewer than k if it visits fewer."""
         parameters = None
-        if chosen is not None or depth != self.usual.depth:  # making one costs as much as a tenth of a search
+        if chosen is not None or depth != self.default_effort.depth:  # creating one costs a tenth of a search
             import faiss
 
             parameters = faiss.SearchParametersHNSW(sel=chosen, efSearch=depth)
@@ -67,14 +69,14 @@ class Graph:
         return scores, rows
 
     def scan(self, queries: Vectors, k: int, chosen: Any) -> tuple[Scores, Rows]:
-        """Nearest of all rows, or of all chosen ones."""
+        """Nearest rows by exhaustive search, of all rows or of the chosen ones."""
         import faiss
 
         parameters = None if chosen is None else faiss.SearchParameters(sel=chosen)
         return faiss_calls.search(self.storage, queries, k, parameters)
 
     def subset(self, queries: Vectors, k: int, chosen: Rows) -> tuple[Scores, Rows]:
-        """Nearest of some rows, whose codes are copied: to decode them here would take several times as long."""
+        """Nearest of a few rows: their codes are copied, since decoding them takes several times as long."""
         import faiss
 
         picked = faiss.IndexScalarQuantizer(self.storage.d, self.storage.sq.qtype, faiss.METRIC_INNER_PRODUCT)
@@ -85,23 +87,23 @@ class Graph:
 
 
 class GraphIndex:
-    """A graph over float16, with an exhaustive scan of the same vectors where a graph would fall short.
+    """A graph over float16, with an exhaustive scan of the same vectors where a walk would find too few rows.
 
     Args:
         graph: over float16.
-        effort: None is the usual one.
-        calibration: what it achieves, if anybody has measured.
+        effort: None is `default_effort`.
+        calibration: the measured recall; None if it was not measured.
     """
 
     kind: ClassVar[Kind] = "graph"
-    usual: ClassVar[Effort] = Effort(SEARCH_DEPTH)
+    default_effort: ClassVar[Effort] = Effort(SEARCH_DEPTH)
 
     def __init__(
         self, graph: Graph, effort: Effort | None = None, calibration: Calibration | None = None
     ) -> None:
         self.graph = graph
         self.calibration = calibration
-        self._effort = self.usual if effort is None else effort
+        self._effort = self.default_effort if effort is None else effort
 
     @property
     def size_bytes(self) -> int:
@@ -140,17 +142,17 @@ class GraphIndex:
         """See `VectorIndex.write`."""
         faiss_calls.write(self.graph.native, sink)
 
-    def efforts(self) -> Iterator[Effort]:
-        """See `Tunable.efforts`."""
+    def efforts_to_try(self) -> Iterator[Effort]:
+        """See `Tunable.efforts_to_try`."""
         return map(Effort, self.graph.depths())
 
-    def tuned(self, effort: Effort, calibration: Calibration | None) -> GraphIndex:
-        """See `Tunable.tuned`."""
+    def with_effort(self, effort: Effort, calibration: Calibration | None) -> GraphIndex:
+        """See `Tunable.with_effort`."""
         return GraphIndex(self.graph, effort, calibration)
 
 
 def new_graph(dim: int, code: Literal["SQfp16", "SQ8"]) -> Any:
-    """An empty graph of FAISS over float16 or bytes; to be trained."""
+    """An empty HNSW graph over float16 or 8-bit codes, to be trained."""
     import faiss
 
     index = faiss.index_factory(dim, f"HNSW{LINKS},{code}", faiss.METRIC_INNER_PRODUCT)

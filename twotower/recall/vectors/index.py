@@ -1,4 +1,4 @@
-"""The contract of every vector index: immutable, rows are ordinals, never fewer results than there are matches."""
+"""The contract of every vector index: immutable, rows by number, never fewer results than there are matches."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class VectorIndex(Protocol):
 
     @property
     def calibration(self) -> Calibration | None:
-        """What it was found to achieve; None for an exact index, and where nobody has measured."""
+        """The measured recall; None for an exact index, or if it was not measured."""
         ...
 
     def __len__(self) -> int:
@@ -36,7 +36,7 @@ class VectorIndex(Protocol):
         ...
 
     def plan(self, k: int, selection: Selection | None = None) -> Plan:
-        """How `search` will go about it."""
+        """How `search` would answer."""
         ...
 
     def search(self, queries: Vectors, k: int, selection: Selection | None = None) -> tuple[Scores, Rows]:
@@ -48,9 +48,9 @@ class VectorIndex(Protocol):
             selection: of the n rows, or None for all rows.
 
         Returns:
-            Inner products and rows, each (q, k), best first (an exact index: the lower row first among equals);
-            where fewer than k rows are selected, the rest has row -1. Never fewer than min(k, selected rows),
-            never a row that is not selected.
+            Inner products and rows, each of shape (q, k), best first (an exact index breaks ties by the lower row);
+            if fewer than k rows are selected, the rest has row -1. Never fewer than min(k, selected rows), never
+            a row that is not selected.
         """
         ...
 
@@ -59,23 +59,23 @@ class VectorIndex(Protocol):
         ...
 
     def write(self, sink: Callable[[bytes], object], /) -> None:
-        """Hand out what FAISS holds in pieces, for `read_index`."""
+        """Serialise the FAISS index to a sink, block by block, for `read_index`."""
         ...
 
 
 @runtime_checkable
 class Tunable(VectorIndex, Protocol):
-    """An index that finds more of the nearest rows the harder it tries."""
+    """An approximate index, whose recall rises with its search effort."""
 
     @property
-    def usual(self) -> Effort:
-        """How hard it tries where nobody has measured."""
+    def default_effort(self) -> Effort:
+        """The search effort of an index that was not calibrated."""
         ...
 
-    def efforts(self) -> Iterator[Effort]:
-        """How hard it may try, the cheapest first."""
+    def efforts_to_try(self) -> Iterator[Effort]:
+        """The search efforts to calibrate with, the cheapest first."""
         ...
 
-    def tuned(self, effort: Effort, calibration: Calibration | None) -> Tunable:
-        """The same index, trying that hard."""
+    def with_effort(self, effort: Effort, calibration: Calibration | None) -> Tunable:
+        """The same index with another search effort."""
         ...

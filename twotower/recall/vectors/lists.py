@@ -1,4 +1,4 @@
-"""Inverted indexes: rows in lists by their nearest centroid, as short codes."""
+"""Inverted file (IVF) indexes: compressed vectors in one list per centroid."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from twotower.recall.selection import Rows
 from twotower.recall.vectors import faiss_calls
 from twotower.types import Scores, Vectors
 
-TRAINING_ROWS = 48  # a list: k-means gains little from more
-USUAL_LISTS = 16
-ROOM = 10  # how many times k rows a walk should read
+TRAINING_ROWS = 48  # per list: k-means gains little from more
+DEFAULT_PROBES = 16  # lists
+ROWS_READ_PER_HIT = 10  # a search probes enough lists to read about this many rows for each of its k hits
 
 
 class InvertedLists:
-    """FAISS's inverted index: what it can do, without a decision.
+    """FAISS's inverted file index: the operations, without deciding when to use which.
 
     Args:
-        index: FAISS's index over product or RaBitQ codes.
+        index: of FAISS, over product or RaBitQ codes.
     """
 
     method: ClassVar[Literal["lists"]] = "lists"
@@ -29,28 +29,28 @@ class InvertedLists:
     def __init__(self, index: Any) -> None:
         faiss_calls.make_forks_safe()
         self.native = index
-        self.usual = Effort(min(USUAL_LISTS, index.nlist), self.widenings[1])
+        self.default_effort = Effort(min(DEFAULT_PROBES, index.nlist), self.widenings[1])
 
     @cached_property
     def size_bytes(self) -> int:
-        """Memory of codes, row numbers and centroids: what FAISS would write."""
+        """Memory of codes, row numbers and centroids: the size that FAISS would write."""
         sizes: list[int] = []
-        faiss_calls.write(self.native, lambda piece: sizes.append(len(piece)))
+        faiss_calls.write(self.native, lambda block: sizes.append(len(block)))
         return sum(sizes)
 
     def depths(self) -> tuple[int, ...]:
-        """Numbers of lists that are worth trying, ascending."""
+        """Numbers of probes that are worth trying, ascending."""
         lists: int = self.native.nlist
         return (*(2**power for power in range(int(math.log2(lists)) + 1) if 2**power < lists), lists)
 
     def reach(self, depth: int, k: int, fetch: int) -> int:
-        """How many lists to read for k good rows among `fetch`, where `depth` lists are right for few."""
+        """How many lists to probe for `fetch` rows, k of them good, given that `depth` suffices for a small k."""
         lists: int = self.native.nlist
         rows: int = self.native.ntotal
-        return min(lists, max(depth, math.ceil(max(ROOM * k, fetch) * lists / max(1, rows))))
+        return min(lists, max(depth, math.ceil(max(ROWS_READ_PER_HIT * k, fetch) * lists / max(1, rows))))
 
     def walk(self, queries: Vectors, k: int, chosen: Any, depth: int) -> tuple[Scores, Rows]:
-        """Nearest rows of the nearest lists, fewer than k where they hold fewer."""
+        """Nearest rows in the nearest lists; fewer than k if those lists hold fewer."""
         import faiss
 
         parameters = faiss.SearchParametersIVF(sel=chosen, nprobe=min(depth, self.native.nlist))
@@ -58,7 +58,7 @@ class InvertedLists:
         return scores, rows
 
     def scan(self, queries: Vectors, k: int, chosen: Any) -> tuple[Scores, Rows]:
-        """Nearest of all rows, or of all chosen ones."""
+        """Nearest rows by exhaustive search, of all rows or of the chosen ones."""
         import faiss
 
         parameters = faiss.SearchParametersIVF(sel=chosen, nprobe=self.native.nlist)
@@ -66,14 +66,14 @@ class InvertedLists:
 
 
 def list_count(rows: int) -> int:
-    """How many lists are right for so many rows, of which k-means can be trained."""
+    """The number of lists for this many rows, low enough that k-means has enough of them to train on."""
     return max(1, min(int(4 * math.sqrt(rows)), rows // TRAINING_ROWS))
 
 
 def new_lists(dim: int, rows: int, code: Literal["PQ", "RaBitQ"]) -> Any:
-    """An empty inverted index of FAISS for so many rows; to be trained on `TRAINING_ROWS` rows a list.
+    """An empty inverted file index for this many rows, to be trained on `TRAINING_ROWS` rows per list.
 
-    k-means runs on GPUs where FAISS has any.
+    k-means runs on GPUs if FAISS has any.
     """
     import faiss
 

@@ -1,4 +1,4 @@
-"""Which index is right for how many vectors, and what it will cost, before anything is built."""
+"""Which kind of index suits how many vectors, and what it will cost, before anything is built."""
 
 from __future__ import annotations
 
@@ -11,29 +11,31 @@ from twotower.recall.vectors.graph import LINKS
 from twotower.recall.vectors.index import Kind
 from twotower.recall.vectors.lists import list_count
 
-EXACT_UP_TO = 20_000  # rows; below, an exhaustive scan is as fast as a graph and exact
+EXACT_UP_TO = 20_000  # rows; up to here an exhaustive scan is as fast as a graph, and exact
 GRAPH_UP_TO = 2_000_000  # rows; above, a graph takes too long to build
 CODES_ABOVE = 10_000  # rows; below, centroids cannot be trained and nothing is saved
-BESIDE = 0.05  # of all rows: how many a graph may hold that is beside the index, before they move into it
-LINK_BYTES = 8 * LINKS + 16  # of a row of a graph: 2 M links below, few above
-ROW_BYTES = 8  # a row's number in a list
-RABITQ_FACTORS = 8  # bytes beside the bits of a row
-PADDING = 16  # rows that a list has room for beyond those that it has, on average: codes come in blocks of 32
-CENTROIDS = 16  # of a subspace of a product code
+SIDE_GRAPH_SHARE = (
+    0.05  # of all rows: the most that a side graph holds before it is merged into the main index
+)
+LINK_BYTES = 8 * LINKS + 16  # per row of a graph: 2 M links on the bottom level, few above
+ROW_BYTES = 8  # per row of a list: its number
+RABITQ_FACTORS = 8  # bytes per row besides its bits
+PADDING = 16  # unused rows per list on average: codes are stored in blocks of 32
+CENTROIDS = 16  # per subspace of a product code
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """An index that might be built.
+    """A kind of index and its cost.
 
     Args:
         kind: "exact", vectors in single precision; "graph", HNSW over half precision; "graph-8bit", HNSW over bytes;
             "ivf-pq", inverted lists of product codes of 2 bits a dimension; "ivf-rabitq", of 1 bit a dimension. The
-            last three rank what they find once more by half-precision vectors on the disk.
-        memory_bytes: what it takes in memory, with a graph of the newest rows beside it (`BESIDE`). While it is built
-            the one that it replaces is there, too.
-        disk_bytes: what it reads from the disk while it is searched.
-        fits: whether that is within the memory that is allowed.
+            last three rescore their candidates with half-precision vectors on disk.
+        memory_bytes: of the index and of a side graph with the newest rows (`SIDE_GRAPH_SHARE`). While the index is
+            built, the one that it replaces takes memory too.
+        disk_bytes: of the vectors that searches read from disk.
+        fits: whether the memory is within the limit.
     """
 
     kind: Kind
@@ -44,13 +46,13 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class IndexPolicy:
-    """What an index of vectors shall achieve; which one that takes is chosen each time one is built.
+    """The recall and memory that a vector index must keep to; its kind is chosen each time one is built.
 
     Args:
-        recall: the share of the 10 nearest vectors that a search finds on average, in (0, 1]; 1 always compares
-            with all of them.
-        memory_bytes: of vectors, codes and graph of all items; None for no limit.
-        exact_up_to: up to so many items search is exhaustive.
+        recall: recall@10, the share of the 10 nearest vectors that a search finds on average, in (0, 1]; with 1
+            search is always exhaustive.
+        memory_bytes: the limit for vectors, codes and graphs of all items; None for no limit.
+        exact_up_to: search is exhaustive up to this many items.
 
     Raises:
         ValueError: a number is out of its range.
@@ -62,19 +64,21 @@ class IndexPolicy:
 
     def __post_init__(self) -> None:
         if not 0 < self.recall <= 1:
-            raise ValueError(f"recall={self.recall} must be a share in (0, 1]")
+            raise ValueError(f"recall must be in (0, 1], got {self.recall}")
         if self.memory_bytes is not None and self.memory_bytes < 1:
-            raise ValueError(f"memory_bytes={self.memory_bytes} must be at least 1, or None for no limit")
+            raise ValueError(
+                f"memory_bytes must be at least 1, or None for no limit, got {self.memory_bytes}"
+            )
         if self.exact_up_to < 0:
-            raise ValueError(f"exact_up_to={self.exact_up_to} must be at least 0")
+            raise ValueError(f"exact_up_to must be at least 0, got {self.exact_up_to}")
 
     @property
     def exact_limit(self) -> float:
-        """Up to how many items search is exhaustive."""
+        """The number of items up to which search is exhaustive."""
         return math.inf if self.recall == 1 else self.exact_up_to
 
     def choose(self, rows: int, dim: int) -> Choice:
-        """The first that fits, or the smallest.
+        """The first kind that fits into memory, or else the smallest.
 
         Args:
             rows: how many vectors.
@@ -97,18 +101,18 @@ class IndexPolicy:
 
     @classmethod
     def from_description(cls, description: Mapping[str, Any]) -> IndexPolicy:
-        """What `describe` described."""
+        """Rebuild a policy from its description."""
         return cls(**description)
 
     def _of(self, kind: Kind, rows: int, dim: int) -> Choice:
-        beside = 0 if kind == "exact" else estimate_bytes("graph", int(BESIDE * rows), dim)
-        memory = estimate_bytes(kind, rows, dim) + beside
+        side_graph = 0 if kind == "exact" else estimate_bytes("graph", int(SIDE_GRAPH_SHARE * rows), dim)
+        memory = estimate_bytes(kind, rows, dim) + side_graph
         disk = 0 if kind in ("exact", "graph") else 2 * rows * dim
         return Choice(kind, memory, disk, self.memory_bytes is None or memory <= self.memory_bytes)
 
 
 def estimate_bytes(kind: Kind, rows: int, dim: int) -> int:
-    """Memory of an index of vectors.
+    """Estimate the memory of a vector index.
 
     Args:
         kind: see `Choice`.

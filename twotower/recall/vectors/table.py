@@ -1,4 +1,4 @@
-"""Vectors in half precision in a file, of which only what is read comes into memory."""
+"""Half-precision vectors in a memory-mapped file: only what is read is loaded."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from twotower.recall.selection import Rows
 from twotower.types import Vectors
 
 Halves: TypeAlias = NDArray[np.float16]
-ROWS_PER_BLOCK = 20_000  # rows read or written at a time
+ROWS_PER_BLOCK = 20_000  # read or written at a time
 
 
 class VectorTable:
     """The vectors of n rows.
 
     Args:
-        values: float16 of shape (n, dim), mapped from a file that nobody changes.
+        values: float16 of shape (n, dim), mapped from a file that does not change.
     """
 
     def __init__(self, values: Halves) -> None:
@@ -29,10 +29,10 @@ class VectorTable:
 
     @classmethod
     def read(cls, path: Path, dim: int) -> VectorTable:
-        """Map what `write` handed out.
+        """Map a file that `write` wrote.
 
         Raises:
-            ValueError: the file does not hold whole rows.
+            ValueError: the size of the file is not a whole number of rows.
         """
         return cls(np.memmap(path, dtype="<f2", mode="r").reshape(-1, dim))
 
@@ -45,28 +45,28 @@ class VectorTable:
         dim: int = self._values.shape[1]
         return dim
 
-    def pieces(self, start: int = 0) -> Iterator[Vectors]:
-        """The vectors from a row on, float32 of shape (m, dim)."""
+    def batches(self, start: int = 0) -> Iterator[Vectors]:
+        """The vectors from row `start` on, in batches: float32 of shape (m, dim)."""
         for first in range(start, len(self), ROWS_PER_BLOCK):
             yield self._values[first : first + ROWS_PER_BLOCK].astype(np.float32)
 
     def vectors(self, rows: Rows) -> Vectors:
-        """The vectors of some rows, float32 of shape (*rows.shape, dim)."""
+        """The vectors of these rows, float32 of shape (*rows.shape, dim)."""
         return self._values[rows].astype(np.float32)
 
     def write(self, sink: Callable[[bytes], object], /) -> None:
-        """Hand out all rows in pieces."""
+        """Serialise all rows to a sink, block by block."""
         for start in range(0, len(self), ROWS_PER_BLOCK):
             sink(self._values[start : start + ROWS_PER_BLOCK].tobytes())
 
 
 class GrowingTable:
-    """A table that takes rows until it is done, in a file without a name that ends with the last use of the table.
+    """Collects rows for a table in an unnamed temporary file, which is freed with the last use of the table.
 
-    To be used in a `with`; the table that it makes outlives that.
+    Use it in a `with`; the table outlives that.
 
     Args:
-        folder: where the file is; None is the system's folder for temporary files.
+        folder: of the file; None is the system's folder for temporary files.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -80,11 +80,11 @@ class GrowingTable:
         self._file.close()
 
     def add(self, vectors: Vectors) -> None:
-        """Take float32 of shape (n, dim), unit rows."""
+        """Append vectors: float32 of shape (n, dim), unit rows."""
         self._dim = vectors.shape[1]
         self._file.write(vectors.astype("<f2").tobytes())
 
     def done(self) -> VectorTable:
-        """The table of all rows, at least one; nothing may be added any more."""
+        """The table of all rows, of which there must be at least one; add nothing afterwards."""
         self._file.flush()
         return VectorTable(np.memmap(self._file, dtype="<f2", mode="r").reshape(-1, self._dim))

@@ -1,4 +1,4 @@
-"""How hard an index must try to find enough of the nearest vectors, measured on queries like those it will get."""
+"""Calibration: the search effort that reaches a recall, measured on queries like those to come."""
 
 from __future__ import annotations
 
@@ -11,62 +11,65 @@ from twotower.recall.vectors.index import Tunable, VectorIndex
 from twotower.recall.vectors.unit import unit_rows
 from twotower.types import Scores, Vectors
 
-MOST_QUERIES = 256  # of each kind: the standard error of a recall near 0.99 is below 0.003 then
-ROWS_PER_SCAN = 20_000  # rows compared with the queries at a time
+MAX_QUERIES = 256  # of each kind: enough for a standard error below 0.003 at a recall near 0.99
+ROWS_PER_SCAN = 20_000  # compared with the queries at a time
 ROUNDING = 1e-5
-MADE_UP = "made-up queries"
+SYNTHETIC = "made-up queries"
 
 
 def tune(index: Tunable, target: float, queries: Mapping[str, Vectors], *, seed: int = 0) -> Tunable:
-    """Find the least search effort that reaches a recall, and return the index tuned to it.
+    """Find the least search effort that reaches a recall, and return the index with that effort.
 
-    Without queries some are made up. Real ones may be harder, so the effort then stays at least at the default.
+    Without queries, synthetic ones are drawn. Real ones may be harder, so the effort then is at least the default.
 
     Args:
         index: with at least one row.
-        target: least recall@10, in (0, 1].
+        target: the recall@10 to reach, in (0, 1].
         queries: by kind, float32 of shape (q, dim), unit rows.
-        seed: of the queries that are made up.
+        seed: of the synthetic queries.
     """
-    asked = {kind: vectors[:MOST_QUERIES] for kind, vectors in queries.items()}
-    asked = asked or {MADE_UP: _made_up(index, np.random.default_rng(seed))}
+    sample = {kind: vectors[:MAX_QUERIES] for kind, vectors in queries.items()}
+    sample = sample or {SYNTHETIC: _synthetic_queries(index, np.random.default_rng(seed))}
     k = min(K, len(index))
-    bars = {kind: _nearest(index, vectors, k)[:, -1:] - ROUNDING for kind, vectors in asked.items()}
-    for effort in index.efforts():
-        if not queries and effort < index.usual:
+    thresholds = {kind: _nearest(index, vectors, k)[:, -1:] - ROUNDING for kind, vectors in sample.items()}
+    for effort in index.efforts_to_try():
+        if not queries and effort < index.default_effort:
             continue
-        tuned = index.tuned(effort, None)
-        # Counted by score, so that equal vectors may stand in for each other.
-        recall = {kind: float(np.mean(tuned.search(asked[kind], k)[0] >= bar)) for kind, bar in bars.items()}
+        candidate = index.with_effort(effort, None)
+        # Counted by score, so that any of several equal vectors counts as found.
+        recall = {
+            kind: float(np.mean(candidate.search(sample[kind], k)[0] >= threshold))
+            for kind, threshold in thresholds.items()
+        }
         if min(recall.values()) >= target:
             break
-    counts = {kind: len(vectors) for kind, vectors in asked.items()}
-    return index.tuned(effort, Calibration(target, effort, recall, counts, len(index)))
+    counts = {kind: len(vectors) for kind, vectors in sample.items()}
+    return index.with_effort(effort, Calibration(target, effort, recall, counts, len(index)))
 
 
-def _made_up(index: VectorIndex, rng: np.random.Generator) -> Vectors:
-    """Some queries in a random direction from items, each as far from one as that is from its nearest neighbour.
+def _synthetic_queries(index: VectorIndex, rng: np.random.Generator) -> Vectors:
+    """Queries in random directions from items, each as far from its item as that is from its nearest neighbour.
 
-    An index finds what is near its own rows far more easily than what is near new ones.
+    An index finds the neighbours of its own rows far more easily than those of new vectors.
     """
-    drawn = rng.choice(len(index), min(MOST_QUERIES, len(index)), replace=False)
+    drawn = rng.choice(len(index), min(MAX_QUERIES, len(index)), replace=False)
     near = index.vectors(np.sort(drawn))
     cosine = np.clip(_nearest(index, near, min(2, len(index)))[:, -1:], 0, 1)
-    aside = rng.normal(size=near.shape)
-    aside -= np.einsum("qd,qd->q", aside, near)[:, None] * near
-    made = cosine * near + np.sqrt(1 - cosine**2) * aside / np.linalg.norm(aside, axis=1, keepdims=True)
-    return unit_rows(made, rows=len(made), dim=made.shape[1], source="made-up queries")
+    offset = rng.normal(size=near.shape)
+    offset -= np.einsum("qd,qd->q", offset, near)[:, None] * near
+    queries = cosine * near + np.sqrt(1 - cosine**2) * offset / np.linalg.norm(offset, axis=1, keepdims=True)
+    return unit_rows(queries, rows=len(queries), dim=queries.shape[1], source=SYNTHETIC)
 
 
 def _nearest(index: VectorIndex, queries: Vectors, k: int) -> Scores:
-    """The k largest inner products of each query with any row, by exhaustive search (on GPUs, if FAISS has any)."""
+    """The k largest inner products of each query with any row, by exhaustive search (on GPUs if FAISS has any)."""
     from faiss import METRIC_INNER_PRODUCT
     from faiss.contrib.exhaustive_search import knn_ground_truth
 
-    scores: Scores = knn_ground_truth(queries, _pieces(index), k, METRIC_INNER_PRODUCT)[0]
+    scores: Scores = knn_ground_truth(queries, _vectors_of(index), k, METRIC_INNER_PRODUCT)[0]
     return scores
 
 
-def _pieces(index: VectorIndex) -> Iterator[Vectors]:
+def _vectors_of(index: VectorIndex) -> Iterator[Vectors]:
     for start in range(0, len(index), ROWS_PER_SCAN):
         yield index.vectors(np.arange(start, min(start + ROWS_PER_SCAN, len(index))))

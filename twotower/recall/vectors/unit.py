@@ -1,4 +1,4 @@
-"""The one place where vectors get unit length."""
+"""The one place where vectors are normalised to unit length."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from twotower.types import Vectors
 
 
 def unit_rows(vectors: NDArray[np.float32], *, rows: int, dim: int, source: str) -> Vectors:
-    """Check what an encoder gave and scale every row to length 1.
+    """Check the output of an encoder and scale every row to length 1.
 
     Args:
         vectors: numbers of shape (rows, dim).
-        rows: how many were asked for.
+        rows: how many inputs were encoded.
         dim: the encoder's `dim`.
-        source: what the error calls the giver, such as "encode_items".
+        source: of the vectors, named in errors, such as "encode_items".
 
     Returns:
         A new float32 array of shape (rows, dim), C-contiguous.
 
     Raises:
-        EncoderError: another shape, a NaN or infinity, or a row without direction.
+        EncoderError: the shape is wrong, or a row is zero or contains NaN or infinity.
     """
     array = np.asarray(vectors)
     if array.shape != (rows, dim):
         raise EncoderError(
-            f"{source} returned an array of shape {array.shape}, not ({rows}, {dim}): one row per input"
+            f"{source} must return one row per input, an array of shape ({rows}, {dim}), got {array.shape}"
         )
     array = array.astype(np.float64)
     lengths = [math.sqrt(square) for square in np.vecdot(array, array).tolist()]
