@@ -79,8 +79,8 @@ class BaseRetriever:
             category and colour; () is none.
 
     Raises:
-        ValueError: a parameter is out of its range, `index` or `searchable` is passed with a corpus, or the vectors of
-            the corpus differ in length from the encoder's.
+        ValueError: a parameter is out of its range, `index` or `searchable` is passed with a corpus, or the vectors
+            of the corpus differ in length from the encoder's.
     """
 
     def __init__(
