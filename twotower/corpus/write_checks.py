@@ -29,7 +29,9 @@ def check_items(items: Iterable[Item], bad: list[BadItem] | None) -> list[Item]:
         ItemError: an item cannot be indexed, or an id is repeated, and `bad` is None.
     """
     good: dict[str, Item] = {}
-    for item in items:
+    for number, item in enumerate(items):
+        if not isinstance(item, Item):
+            raise ItemError(f"item {number} must be an Item, got {type(item).__name__}")
         try:
             check_item(item)
             if item.id in good:
@@ -49,8 +51,12 @@ def check_events(events: Iterable[Event], corpus: Corpus) -> list[Event]:
     Raises:
         EventError: an event cannot be recorded.
     """
+    if isinstance(events, Event):
+        raise EventError("record takes a list of events: pass [event]")
     checked = list(events)
     for position, event in enumerate(checked):
+        if not isinstance(event, Event):
+            raise EventError(f"event {position} must be an Event, got {type(event).__name__}")
         check_event(event, position)
     labels = corpus.item_store.labels_of([event.item for event in checked])
     if (labels < 0).any():
