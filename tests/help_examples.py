@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from argparse import ArgumentParser, _SubParsersAction
 
-from twotower.commands.parser import make_parser
+from twotower.commands.options import make_parser
 
 
 def help_examples(parser: ArgumentParser | None = None) -> dict[str, list[str]]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from io import TextIOWrapper
 
-from twotower.commands.parser import make_parser
+from twotower.commands.options import make_parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:

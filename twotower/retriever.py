@@ -16,7 +16,7 @@ from twotower.corpus.item_text import ItemText
 from twotower.corpus.maintenance import Maintenance
 from twotower.corpus.persistent import save_corpus
 from twotower.corpus.write_checks import check_events, check_items
-from twotower.errors import QueryError
+from twotower.errors import ItemError, QueryError
 from twotower.recall.vectors.policy import IndexPolicy
 from twotower.search.hits import Hits
 from twotower.search.hybrid import DEFAULT_FUSION, HybridFusion
@@ -127,6 +127,9 @@ class BaseRetriever:
             parts: any of `reranker`, `decay`, `relevance_weight`, `rerank_depth` and `hybrid`, as at construction,
                 and `modality`, one of `modalities`, to recall by that part of the vectors alone (None: by all).
         """
+        if unknown := parts.keys() - RankingParts.__annotations__.keys():
+            known = ", ".join(RankingParts.__annotations__)
+            raise ValueError(f"{min(unknown)} is not a part that a search can exchange: pass one of {known}")
         twin = copy(self)
         replaced: dict[str, Any] = dict(parts)
         if "reranker" in parts:
@@ -229,6 +232,8 @@ class BaseRetriever:
         """
         if on_error not in ("raise", "skip"):
             raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
+        if isinstance(items, Item):
+            raise ItemError(f"upsert takes a list of items: pass [item] for item {items.id!r}")
         skipped: list[BadItem] = []
         bad = skipped if on_error == "skip" else None
         checked = check_items(self._corpus.yielding_to_searches(items), bad)

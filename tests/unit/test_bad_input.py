@@ -114,6 +114,22 @@ BAD_SEARCHES = {
     "k is 0": ({"query": "shoes", "k": 0}, QueryError, r"k must be .* got 0"),
     "k is negative": ({"query": "shoes", "k": -1}, QueryError, r"k must be .* got -1"),
     "k is no number": ({"query": "shoes", "k": "ten"}, QueryError, r"k must be .* got 'ten'"),
+    "a half of a depth": (
+        {"query": "shoes", "rerank_depth": 1.5},
+        ValueError,
+        r"rerank_depth must be .* got 1\.5",
+    ),
+    "a fusion by name": ({"query": "shoes", "hybrid": "rrf"}, ValueError, r"hybrid must be .* got 'rrf'"),
+    "a decay in days": ({"query": "shoes", "decay": 30}, ValueError, r"decay must be .* got 30"),
+    "a misspelled part": ({"query": "shoes", "rerank_deph": 5}, ValueError, "rerank_deph is not a part"),
+    "min_score is NaN": ({"query": "shoes", "min_score": float("nan")}, QueryError, "min_score .* NaN"),
+    "min_score is text": (
+        {"query": "shoes", "min_score": "0.1"},
+        QueryError,
+        r"min_score must be .* got '0\.1'",
+    ),
+    "budget is text": ({"query": "shoes", "budget_ms": "50"}, QueryError, "budget_ms must be .* got '50'"),
+    "now is text": ({"query": "shoes", "now": "2026"}, QueryError, "now must be .* got '2026'"),
     "nothing to search by": ({"query": "  "}, QueryError, "empty"),
     "naive now": ({"query": "shoes", "now": NAIVE}, QueryError, "time zone"),
     "unknown operator": ({"query": "shoes", "where": {"price": {"$near": 3}}}, FilterError, r"\$near"),
@@ -216,3 +232,21 @@ def test_a_corpus_with_vectors_of_another_length_is_refused():
     corpus = Corpus.in_memory(16)
     with pytest.raises(ValueError, match="vectors of 16 dimensions, the encoder 32"):
         Retriever(HashEncoder(32), corpus=corpus)
+
+
+@pytest.mark.parametrize(
+    ("write", "kind", "words"),
+    [
+        (lambda r: r.upsert(GOOD[0]), ItemError, "takes a list of items"),
+        (
+            lambda r: r.upsert([GOOD[0], {"id": "x"}], on_error="skip"),
+            ItemError,
+            "item 1 must be an Item, got dict",
+        ),
+        (lambda r: r.record(Event("u", "a", "click", NOW)), EventError, "takes a list of events"),
+        (lambda r: r.record([{"user": "u"}]), EventError, "event 0 must be an Event, got dict"),
+    ],
+)
+def test_what_is_no_list_of_items_or_events_is_refused(retriever, unchanged, write, kind, words):
+    with pytest.raises(kind, match=words):
+        write(retriever)

@@ -14,7 +14,7 @@ from rerank import Decay
 from twotower import IndexPolicy, Item, Retriever
 from twotower.corpus.item_text import ItemText
 from twotower.evaluation.baselines import BM25
-from twotower.recall.bm25 import K1, B, CollectionStatistics, Postings
+from twotower.recall.bm25 import K1, B, CollectionStatistics, LivePostings, Postings
 from twotower.recall.tokenizer import words_of
 from twotower.search.hybrid import Convex, ReciprocalRank
 
@@ -25,7 +25,7 @@ texts = st.lists(st.lists(st.sampled_from(WORDS), max_size=5).map(" ".join), min
 
 def scores(parts, query):
     words = words_of(query)
-    statistics = CollectionStatistics.of(parts, words)
+    statistics = CollectionStatistics.of(list(map(LivePostings.whole, parts)), words)
     return np.concatenate([statistics.scores(part, words) for part in parts])
 
 
@@ -97,7 +97,9 @@ def test_reciprocal_rank_is_the_formula():
 def test_convex_is_the_formula_over_all_items():
     made = retriever(Convex(0.25, depth=len(ITEMS)))
     similarity = {hit.id: hit.score for hit in made.using(hybrid=None).search("red toner", k=len(ITEMS))}
-    bound = CollectionStatistics.of([Postings.of(TEXTS)], words_of("red toner")).upper_bound(["toner"])
+    bound = CollectionStatistics.of(
+        [LivePostings.whole(Postings.of(TEXTS))], words_of("red toner")
+    ).upper_bound(["toner"])
     found, rows = BM25(TEXTS, k1=K1, b=B).search("red toner", len(ITEMS))
     words = {ITEMS[row].id: score / bound for row, score in zip(rows, found, strict=True)}
     hits = made.search("red toner", k=len(ITEMS))
@@ -165,3 +167,19 @@ def test_a_store_keeps_the_fusion(tmp_path):
 def test_a_parameter_out_of_range_is_refused(wrong):
     with pytest.raises(ValueError, match="must be"):
         wrong()
+
+
+def test_scores_do_not_depend_on_what_was_deleted_before():
+    """As if the deleted and replaced items had never been there, before and after their segments are merged."""
+    written = retriever(Convex(0.6))
+    written.upsert([Item(f"gone-{n}", "red toner") for n in range(40)] + [Item("thing-7", "Toner of old")])
+    written.upsert([ITEMS[10]])
+    written.delete([f"gone-{n}" for n in range(40)])
+    expected = [(hit.id, hit.score) for hit in retriever(Convex(0.6)).search("toner of red", k=5)]
+    assert [
+        (hit.id, pytest.approx(hit.score, abs=1e-6)) for hit in written.search("toner of red", k=5)
+    ] == expected
+    written.maintenance.compact()
+    assert [
+        (hit.id, pytest.approx(hit.score, abs=1e-6)) for hit in written.search("toner of red", k=5)
+    ] == expected

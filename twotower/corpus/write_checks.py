@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 
 from twotower.corpus.base import Corpus
 from twotower.errors import EventError, ItemError
-from twotower.ingest.validate import check_event, check_item
 from twotower.types import BadItem, Event, Item
+
+RESERVED_NAMES = frozenset({"id", "time"})
+"""Attribute names that a filter reads from the item itself."""
 
 
 def check_items(items: Iterable[Item], bad: list[BadItem] | None) -> list[Item]:
@@ -24,7 +29,9 @@ def check_items(items: Iterable[Item], bad: list[BadItem] | None) -> list[Item]:
         ItemError: an item cannot be indexed, or an id is repeated, and `bad` is None.
     """
     good: dict[str, Item] = {}
-    for item in items:
+    for number, item in enumerate(items):
+        if not isinstance(item, Item):
+            raise ItemError(f"item {number} must be an Item, got {type(item).__name__}")
         try:
             check_item(item)
             if item.id in good:
@@ -44,8 +51,12 @@ def check_events(events: Iterable[Event], corpus: Corpus) -> list[Event]:
     Raises:
         EventError: an event cannot be recorded.
     """
+    if isinstance(events, Event):
+        raise EventError("record takes a list of events: pass [event]")
     checked = list(events)
     for position, event in enumerate(checked):
+        if not isinstance(event, Event):
+            raise EventError(f"event {position} must be an Event, got {type(event).__name__}")
         check_event(event, position)
     labels = corpus.item_store.labels_of([event.item for event in checked])
     if (labels < 0).any():
@@ -54,3 +65,120 @@ def check_events(events: Iterable[Event], corpus: Corpus) -> list[Event]:
             f"event {position} names item '{checked[position].item}', which is not indexed: upsert it first"
         )
     return checked
+
+
+def check_item(item: Item) -> None:
+    """Refuse an item that cannot be indexed, filtered or written to disk.
+
+    Args:
+        item: any item; it is not changed.
+
+    Raises:
+        ItemError: names the item, the field, and what to do.
+    """
+    if problem := _text_problem(item.id) or _empty_problem(item.id):
+        raise ItemError(f"item {item.id!r}, field 'id': {problem}")
+    for field, problem in _field_problems(item):
+        if problem:
+            raise ItemError(f"item {item.id!r}, field {field!r}: {problem}")
+
+
+def check_event(event: Event, position: int) -> None:
+    """Refuse an event that cannot be recorded.
+
+    Args:
+        event: any event; it is not changed.
+        position: its position in the batch, from 0, for the message.
+
+    Raises:
+        EventError: names the event's position, the field, and what to do.
+    """
+    problems = {name: _text_problem(text) or _empty_problem(text) for name, text in _names(event)}
+    problems["time"] = _time_problem(event.time)
+    problems["value"] = _number_problem(event.value) or _sign_problem(event.value)
+    for field, problem in problems.items():
+        if problem:
+            raise EventError(f"event {position}, field {field!r}: {problem}")
+
+
+def _names(event: Event) -> tuple[tuple[str, str], ...]:
+    return ("user", event.user), ("item", event.item), ("kind", event.kind)
+
+
+def _field_problems(item: Item) -> list[tuple[str, str]]:
+    problems = [
+        ("title", _text_problem(item.title)),
+        ("text", _text_problem(item.text)),
+        ("time", "" if item.time is None else _time_problem(item.time)),
+    ]
+    if not isinstance(item.image, str | Path | None):
+        problems.append(("image", f"use the path of a photo, not {type(item.image).__name__}"))
+    if not isinstance(item.attributes, Mapping):
+        problems.append(("attributes", f"use a mapping, not {type(item.attributes).__name__}"))
+        return problems
+    if not (item.title or item.text or item.image):
+        problems.append(("title", "the item has neither title nor text nor image: give at least one"))
+    for name, value in item.attributes.items():
+        problems.append((name, _name_problem(name)))
+        problems.append((name, _value_problem(value)))
+    return problems
+
+
+def _name_problem(name: object) -> str:
+    if not isinstance(name, str) or not name:
+        return "an attribute's name must be a non-empty str"
+    if name.startswith("$"):
+        return "a name starting with '$' would be read as an operator by filters: rename the attribute"
+    if name in RESERVED_NAMES:
+        return "filters read this name from the item itself: rename the attribute"
+    return _text_problem(name)
+
+
+def _value_problem(value: object) -> str:
+    """The first problem of an attribute's value, "" if there is none."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return _text_problem(value)
+    if isinstance(value, bool | int | float):
+        return _number_problem(value)
+    if isinstance(value, datetime):
+        return _time_problem(value)
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
+        return next((f"in its list, {problem}" for part in value if (problem := _text_problem(part))), "")
+    return f"use str, int, float, bool, an aware datetime or a list of str, not {type(value).__name__}"
+
+
+def _text_problem(value: object) -> str:
+    if not isinstance(value, str):
+        return f"use str, not {type(value).__name__}"
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return "half of a surrogate pair cannot be written as UTF-8: repair the text"
+    return ""
+
+
+def _empty_problem(value: str) -> str:
+    return "" if value else "it must not be empty"
+
+
+def _time_problem(value: object) -> str:
+    if not isinstance(value, datetime):
+        return f"use an aware datetime, not {type(value).__name__}"
+    if value.utcoffset() is None:
+        return f"{value.isoformat()} has no time zone: give an aware datetime"
+    return ""
+
+
+def _number_problem(value: object) -> str:
+    if not isinstance(value, int | float):
+        return f"use a number, not {type(value).__name__}"
+    if not abs(value) <= sys.float_info.max:  # also false for NaN
+        reason = value if isinstance(value, float) else "an integer beyond the floats"
+        return f"{reason} is not a finite number: leave it out or repair it"
+    return ""
+
+
+def _sign_problem(value: float) -> str:
+    return "" if value >= 0 else f"{value} is negative: give 0 or more"

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twotower.recall.columns import moved_rows
+from twotower.recall.selection import Selection
 from twotower.recall.tokenizer import words_of
 from twotower.types import Item, Scores
 
@@ -76,11 +77,6 @@ class Postings:
 
     def __len__(self) -> int:
         return len(self.lengths)
-
-    @cached_property
-    def length(self) -> float:
-        """Number of words in all rows."""
-        return float(self.lengths.sum(dtype=np.float64))
 
     def rows_with(self, word: str) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """The rows that contain a word, ascending, and how often each does."""
@@ -148,14 +144,42 @@ class LexicalIndex:
         return Postings.of(["" if item is None else self.text_of(item) for item in items])
 
 
+@dataclass(frozen=True)
+class LivePostings:
+    """The postings of a segment some of whose rows may have been deleted.
+
+    Args:
+        postings: of all n rows.
+        alive: the rows that count.
+    """
+
+    postings: Postings
+    alive: Selection
+
+    @classmethod
+    def whole(cls, postings: Postings) -> LivePostings:
+        """With all rows live."""
+        return cls(postings, Selection(np.ones(len(postings), dtype=np.bool_)))
+
+    @cached_property
+    def length(self) -> float:
+        """Number of words in the live rows."""
+        return float(self.postings.lengths[self.alive.mask].sum(dtype=np.float64))
+
+    def document_frequency(self, word: str) -> int:
+        """How many live rows contain a word."""
+        rows = self.postings.rows_with(word)[0]
+        return len(rows) if self.alive.count == len(self.postings) else int(self.alive.mask[rows].sum())
+
+
 @dataclass(frozen=True, slots=True)
 class CollectionStatistics:
     """The statistics of the whole collection that BM25 needs.
 
-    As in Lucene, deleted rows count until their segment is merged.
+    Deleted rows do not count, so that scores depend neither on merges nor on which process searches.
 
     Args:
-        rows: how many rows there are.
+        rows: how many live rows there are.
         mean_length: words in a row, on average.
         idf: inverse document frequency of each query word that occurs in the collection.
     """
@@ -165,13 +189,13 @@ class CollectionStatistics:
     idf: Mapping[str, float]
 
     @classmethod
-    def of(cls, parts: Sequence[Postings], words: Iterable[str]) -> CollectionStatistics:
+    def of(cls, parts: Sequence[LivePostings], words: Iterable[str]) -> CollectionStatistics:
         """The statistics of all segments for the words of a query."""
-        rows = sum(map(len, parts))
+        rows = sum(part.alive.count for part in parts)
         length = sum(part.length for part in parts)
         idf = {}
         for word in words:
-            if document_frequency := sum(len(part.rows_with(word)[0]) for part in parts):
+            if document_frequency := sum(part.document_frequency(word) for part in parts):
                 idf[word] = float(np.log(1 + (rows - document_frequency + 0.5) / (document_frequency + 0.5)))
         return cls(rows, length / max(rows, 1), idf)
 
@@ -184,7 +208,7 @@ class CollectionStatistics:
         scores = np.zeros(len(part), dtype=np.float32)
         for word in words:
             rows, frequency = part.rows_with(word)
-            if rows.size:
+            if word in self.idf and rows.size:
                 length = part.lengths[rows] / np.float32(self.mean_length)
                 saturated = frequency / (frequency + K1 * (1 - B + B * length))
                 scores[rows] += np.float32(self.idf[word]) * saturated

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twotower.errors import StaleError
-from twotower.recall.bm25 import LexicalIndex, Postings, TextOf, title_and_text
+from twotower.recall.bm25 import LexicalIndex, LivePostings, TextOf, title_and_text
 from twotower.recall.columns import Columns
 from twotower.recall.predicates import Predicate
 from twotower.recall.selection import Rows, Selection
@@ -165,16 +165,16 @@ class Part:
         if self.alive.mask[missing_rows].any():
             raise StaleError("this snapshot of the index is stale, its items were deleted: call `refresh`")
 
-    @property
-    def postings(self) -> Postings:
-        """The postings of all rows.
+    @cached_property
+    def postings(self) -> LivePostings:
+        """The postings of the segment, and which rows are live.
 
         Raises:
             StaleError: see `check_current`.
         """
         postings = self.segment.lexical.postings
         self.check_current(self.segment.lexical.missing_rows)
-        return postings
+        return LivePostings(postings, self.alive)
 
     def first_match(self, name: str, values: Sequence[object]) -> NDArray[np.int64]:
         """See `Columns.first_match`, of all rows.

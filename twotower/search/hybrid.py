@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from twotower.recall.bm25 import CollectionStatistics, Postings
+from twotower.recall.bm25 import CollectionStatistics, LivePostings
 from twotower.recall.selection import Rows, Selection
 from twotower.recall.snapshot import Snapshot
 from twotower.recall.tokenizer import words_of
@@ -231,7 +231,7 @@ def _similarity_to(query: Vectors, snapshot: Snapshot) -> Callable[[Rows], NDArr
 
 def _lexical(
     snapshot: Snapshot,
-    postings: Sequence[Postings],
+    postings: Sequence[LivePostings],
     words: Sequence[str],
     fetch: int,
     allowed: Sequence[Selection],
@@ -239,7 +239,7 @@ def _lexical(
 ) -> Channel:
     """The best rows by BM25, divided by its upper bound, and under decay also those that rank highest after it."""
     statistics = CollectionStatistics.of(postings, words)
-    scores = [np.zeros(0, dtype=np.float32), *(statistics.scores(part, words) for part in postings)]
+    scores = [np.zeros(0, dtype=np.float32), *(statistics.scores(part.postings, words) for part in postings)]
     table: Scores = np.concatenate(scores)
     bound = statistics.upper_bound(words) or 1.0
     starts = snapshot.starts

@@ -17,7 +17,7 @@ from twotower.search.freshness import Freshness, decayed
 from twotower.search.hits import Hits
 from twotower.search.hybrid import HybridFusion, hybrid_candidates
 from twotower.search.query_encoding import EncodedQueries
-from twotower.search.request import SearchRequest
+from twotower.search.request import SearchRequest, is_positive_integer
 from twotower.types import Item, ListwiseReranker, TimeDecay, Where
 
 DEFAULT_DEPTH = 100  # candidates for a reranker without a limit of its own
@@ -64,10 +64,16 @@ class Ranking:
             raise ValueError(
                 f"modality must be one of the parts of the vectors ({known}), got {self.modality!r}"
             )
+        if self.hybrid is not None and not hasattr(self.hybrid, "fuse"):
+            raise ValueError(f"hybrid must be a fusion such as Convex(0.6), or None, got {self.hybrid!r}")
+        if self.decay is not None and not hasattr(self.decay, "factor"):
+            raise ValueError(
+                f"decay must be a decay such as Decay.half_life(30), or None, got {self.decay!r}"
+            )
         if not 0 <= self.relevance_weight <= 1:
             raise ValueError(f"relevance_weight must be in [0, 1], got {self.relevance_weight}")
-        if self.rerank_depth is not None and self.rerank_depth < 1:
-            raise ValueError(f"rerank_depth must be at least 1, got {self.rerank_depth}")
+        if self.rerank_depth is not None and not is_positive_integer(self.rerank_depth):
+            raise ValueError(f"rerank_depth must be a whole number of at least 1, got {self.rerank_depth!r}")
 
     def rank(self, snapshot: Snapshot, queries: EncodedQueries, request: SearchRequest) -> list[Hits]:
         """Answer q queries from one state of the index.

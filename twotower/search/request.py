@@ -26,7 +26,7 @@ class SearchRequest:
         min_score: hits with a lower score are left out; None keeps all.
 
     Raises:
-        QueryError: `k` is below 1.
+        QueryError: `k` is below 1, or `min_score` is no number.
     """
 
     k: int
@@ -37,8 +37,17 @@ class SearchRequest:
     min_score: float | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.k, bool) or not isinstance(self.k, int | np.integer) or self.k < 1:
+        if not is_positive_integer(self.k):
             raise QueryError(f"k must be a whole number of at least 1, got {self.k!r}")
+        if self.min_score is not None and not isinstance(self.min_score, int | float | np.floating):
+            raise QueryError(f"min_score must be a number, got {self.min_score!r}")
+        if self.min_score is not None and self.min_score != self.min_score:
+            raise QueryError("min_score must be a number, got NaN")
+
+
+def is_positive_integer(value: object) -> bool:
+    """Whether a value is a whole number of at least 1."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= 1
 
 
 def present(now: datetime | None) -> datetime:
@@ -49,6 +58,8 @@ def present(now: datetime | None) -> datetime:
     """
     if now is None:
         return datetime.now(UTC)
+    if not isinstance(now, datetime):
+        raise QueryError(f"now must be an aware datetime, got {now!r}")
     if now.tzinfo is None or now.utcoffset() is None:
         raise QueryError(f"now must be an aware datetime, got {now.isoformat()} without a time zone")
     return now
@@ -62,6 +73,6 @@ def deadline_in(budget_ms: float | None) -> float | None:
     """
     if budget_ms is None:
         return None
-    if not budget_ms > 0:
+    if not isinstance(budget_ms, int | float) or not budget_ms > 0:
         raise QueryError(f"budget_ms must be a number of milliseconds above 0, got {budget_ms!r}")
     return time.perf_counter() + budget_ms / 1000

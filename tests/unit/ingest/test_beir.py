@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from catalogues import NOON, lines
 
+from twotower.corpus.write_checks import check_item
 from twotower.errors import CatalogueError
-from twotower.ingest import check_item, read_catalogue, read_qrels, read_queries
+from twotower.ingest import read_catalogue, read_qrels, read_queries
 from twotower.types import Item, Query
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from twotower.corpus.write_checks import RESERVED_NAMES, check_event, check_item
 from twotower.errors import EventError, ItemError
-from twotower.ingest.validate import RESERVED_NAMES, check_event, check_item
 from twotower.recall.columns import ITEM_FIELDS
 from twotower.types import Event, Item
 
