@@ -20,7 +20,8 @@ def aged(days):
 
 
 def shop(items, encoder=None, **parts):
-    retriever = Retriever(HashEncoder() if encoder is None else encoder, **parts)
+    """Searched by vectors alone unless `parts` say otherwise, so that scores are known by construction."""
+    retriever = Retriever(encoder or HashEncoder(), **{"hybrid": None, **parts})
     retriever.upsert(items)
     retriever.maintenance.settle()
     return retriever

@@ -120,10 +120,11 @@ def als(
     """
     from implicit.cpu.als import AlternatingLeastSquares
 
-    model = AlternatingLeastSquares(
-        factors, alpha=confidence, random_state=seed, num_threads=threads, dtype=np.float64
-    )
-    _fit(model, matrix)
+    with threadpool_limits(1, "blas"):  # as implicit asks for: its own threads call BLAS
+        model = AlternatingLeastSquares(
+            factors, alpha=confidence, random_state=seed, num_threads=threads, dtype=np.float64
+        )
+        model.fit(matrix.astype(np.float32), show_progress=False)
 
     def scores(user: str, past: Past) -> NDArray[np.float64]:
         vector = memory.newest(past.of(user), past.moment)
@@ -148,8 +149,9 @@ def bpr(users: list[str], matrix: sparse.csr_matrix, *, factors: int, seed: int)
     """
     from implicit.cpu.bpr import BayesianPersonalizedRanking
 
-    model = BayesianPersonalizedRanking(factors, random_state=seed, num_threads=1)
-    _fit(model, matrix)
+    with threadpool_limits(1, "blas"):
+        model = BayesianPersonalizedRanking(factors, random_state=seed, num_threads=1)
+        model.fit(matrix.astype(np.float32), show_progress=False)
     rows = {user: row for row, user in enumerate(users)}
 
     def scores(user: str, past: Past) -> NDArray[np.float64]:
@@ -157,11 +159,6 @@ def bpr(users: list[str], matrix: sparse.csr_matrix, *, factors: int, seed: int)
         return np.zeros(matrix.shape[1]) if row is None else _product(model, model.user_factors[row])
 
     return scores
-
-
-def _fit(model: Any, matrix: sparse.csr_matrix) -> None:
-    with threadpool_limits(1, "blas"):  # as implicit asks for: its own threads call BLAS
-        model.fit(matrix.astype(np.float32), show_progress=False)
 
 
 def _product(model: Any, own: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

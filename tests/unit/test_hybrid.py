@@ -37,7 +37,7 @@ def test_segments_score_as_one_index_of_bm25s(corpus, query, data):
     expected = np.zeros(len(corpus), dtype=np.float32)
     expected[rows] = found
     cut = data.draw(st.integers(0, len(corpus)))
-    parts = [Postings.of(corpus[:cut]), Postings.of(corpus[cut:])]
+    parts = [Postings.of(corpus[:cut], cut), Postings.of(corpus[cut:], len(corpus) - cut)]
     np.testing.assert_allclose(scores(parts, query), expected, rtol=1e-5)
     whole = Postings.joined([(part, np.arange(len(part))) for part in parts])
     np.testing.assert_allclose(scores([whole], query), expected, rtol=1e-5)
@@ -47,9 +47,9 @@ def test_segments_score_as_one_index_of_bm25s(corpus, query, data):
 @given(texts, st.data())
 def test_rows_that_are_left_out_are_as_if_they_had_never_been(corpus, data):
     kept = sorted(data.draw(st.sets(st.integers(0, len(corpus) - 1))))
-    joined = Postings.joined([(Postings.of(corpus), np.array(kept, dtype=np.int64))])
+    joined = Postings.joined([(Postings.of(corpus, len(corpus)), np.array(kept, dtype=np.int64))])
     for query in ("red shoe", "运动鞋"):
-        anew = scores([Postings.of([corpus[row] for row in kept])], query)
+        anew = scores([Postings.of([corpus[row] for row in kept], len(kept))], query)
         np.testing.assert_allclose(scores([joined], query), anew, rtol=1e-5)
 
 
@@ -98,7 +98,7 @@ def test_convex_is_the_formula_over_all_items():
     made = retriever(Convex(0.25, depth=len(ITEMS)))
     similarity = {hit.id: hit.score for hit in made.using(hybrid=None).search("red toner", k=len(ITEMS))}
     bound = CollectionStatistics.of(
-        [LivePostings.whole(Postings.of(TEXTS))], words_of("red toner")
+        [LivePostings.whole(Postings.of(TEXTS, len(TEXTS)))], words_of("red toner")
     ).upper_bound(["toner"])
     found, rows = BM25(TEXTS, k1=K1, b=B).search("red toner", len(ITEMS))
     words = {ITEMS[row].id: score / bound for row, score in zip(rows, found, strict=True)}
@@ -183,3 +183,12 @@ def test_scores_do_not_depend_on_what_was_deleted_before():
     assert [
         (hit.id, pytest.approx(hit.score, abs=1e-6)) for hit in written.search("toner of red", k=5)
     ] == expected
+
+
+def test_a_reader_finds_the_words_of_a_large_segment_ready(tmp_path):
+    """Nobody has searched by words before the store was closed, and a reader could not keep what it built."""
+    with Retriever.open(tmp_path, encoder=HashEncoder(), index=IndexPolicy(exact_up_to=20)) as written:
+        written.upsert(ITEMS)
+    with Retriever.open(tmp_path, encoder=HashEncoder(), read_only=True) as reader:
+        assert [part.segment.lexical.is_ready for part in reader._corpus.snapshot.parts] == [True]
+        assert reader.search("006R90321", k=1)[0].id == "code"

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save
 
-from twotower.recall.bm25 import LexicalIndex, TextOf
+from twotower.recall.bm25 import TextOf
 from twotower.recall.merging import is_exact
 from twotower.recall.packing import Packed, pack_columns, pack_lexical, unpack_columns, unpack_lexical
 from twotower.recall.segment import Labels, Part, Segment
@@ -146,15 +146,14 @@ def _files(part: Part, number: int) -> dict[str, Write]:
         table = segment.index.table
         files[f"{number}.vectors"] = lambda sink: table.write(sink.write)
     rows = Packed(None, {"labels": segment.labels, "days": segment.days, "alive": part.alive.mask})
-    packed = {
+    packed: dict[str, Packed] = {
         "rows": rows,
         "columns": pack_columns(segment.columns),
         "lexical": pack_lexical(segment.lexical),
     }
     for name, each in packed.items():
-        if each is not None:
-            files[f"{number}.{name}.safetensors"] = partial(_write_arrays, each.arrays)
-            files[f"{number}.{name}.json"] = partial(_write_values, each.values)
+        files[f"{number}.{name}.safetensors"] = partial(_write_arrays, each.arrays)
+        files[f"{number}.{name}.json"] = partial(_write_values, each.values)
     return files
 
 
@@ -177,11 +176,7 @@ def _part(
     labels = rows.arrays["labels"]
     documents = StoredDocuments(item_store, labels)
     columns = unpack_columns(_packed(generation, number, "columns"), len(labels), documents.known)
-    lexical = LexicalIndex(len(labels), documents.known, text_of)
-    if (generation.folder / f"{number}.lexical.json").exists():
-        lexical = unpack_lexical(
-            _packed(generation, number, "lexical"), len(labels), documents.known, text_of
-        )
+    lexical = unpack_lexical(_packed(generation, number, "lexical"), len(labels), documents.known, text_of)
     calibration = None if about.calibration is None else Calibration.from_description(about.calibration)
     files = generation.folder / f"{number}.faiss", generation.folder / f"{number}.vectors"
     index = read_index(files[0], about.kind, files[1], calibration)

@@ -8,7 +8,7 @@ document frequency of Lucene.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -26,6 +26,7 @@ TextOf: TypeAlias = Callable[[Item], str]
 
 K1 = 0.6  # term-frequency saturation
 B = 0.5  # length normalisation
+ROWS_PER_READ = 1_000  # items in memory while postings are built
 
 
 @dataclass(frozen=True)
@@ -43,16 +44,17 @@ class Postings:
     lengths: NDArray[np.float32]
 
     @classmethod
-    def of(cls, texts: Sequence[str]) -> Postings:
-        """The postings of n texts."""
+    def of(cls, texts: Iterable[str], size: int) -> Postings:
+        """Index `size` texts."""
         from scipy.sparse import csc_matrix
         from sklearn.feature_extraction.text import CountVectorizer
 
-        if not any(map(words_of, texts)):
-            empty = csc_matrix((len(texts), 0), dtype=np.float32)
-            return cls(empty, {}, np.zeros(len(texts), dtype=np.float32))
         vectorizer = CountVectorizer(analyzer=words_of, dtype=np.float32)
-        counts = vectorizer.fit_transform(texts)
+        try:
+            counts = vectorizer.fit_transform(texts)
+        except ValueError:  # scikit-learn's answer where no text has a word
+            empty = csc_matrix((size, 0), dtype=np.float32)
+            return cls(empty, {}, np.zeros(size, dtype=np.float32))
         lengths = np.asarray(counts.sum(axis=1), dtype=np.float32).ravel()
         columns = {word: int(column) for word, column in vectorizer.vocabulary_.items()}
         return cls(counts.tocsc(), columns, lengths)
@@ -139,9 +141,19 @@ class LexicalIndex:
     @cached_property
     def postings(self) -> Postings:
         """The postings of all rows."""
-        items = self._read(range(self._size))
-        self.missing_rows = np.array([row for row, item in enumerate(items) if item is None], dtype=np.int64)
-        return Postings.of(["" if item is None else self.text_of(item) for item in items])
+        missing: list[int] = []
+        postings = Postings.of(self._texts(missing), self._size)
+        self.missing_rows = np.array(missing, dtype=np.int64)
+        return postings
+
+    def _texts(self, missing: list[int]) -> Iterator[str]:
+        """The text of each row, reading a block of items at a time; collects the rows that have lost theirs."""
+        for start in range(0, self._size, ROWS_PER_READ):
+            items = self._read(range(start, min(start + ROWS_PER_READ, self._size)))
+            for row, item in enumerate(items, start):
+                if item is None:
+                    missing.append(row)
+                yield "" if item is None else self.text_of(item)
 
 
 @dataclass(frozen=True)

@@ -73,10 +73,8 @@ def _column(packed: Packed, number: int, kind: Kind, values: Sequence[Any], size
     return DictionaryColumn(keys, codes, None if rows is None else rows.astype(np.int32), size)
 
 
-def pack_lexical(lexical: LexicalIndex) -> Packed | None:
-    """Serialise the postings; None if no search has needed them yet."""
-    if not lexical.is_ready:
-        return None
+def pack_lexical(lexical: LexicalIndex) -> Packed:
+    """Serialise the postings, built now if no search has needed them yet: the next process may only read."""
     postings = lexical.postings
     counts = postings.counts
     arrays = {"data": counts.data, "indices": counts.indices, "indptr": counts.indptr}
