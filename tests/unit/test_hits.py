@@ -26,3 +26,11 @@ def test_hits_are_added_to_a_list_from_either_side(hits):
 def test_a_hit_survives_copying_and_pickling(hits, moved):
     assert moved(hits[0]) == hits[0]
     assert moved(hits[0:2]) == hits
+
+
+def test_pickled_hits_bring_their_own_items_only():
+    retriever = Retriever(HashEncoder())
+    retriever.upsert([Item(str(n), f"red shoes {n}") for n in range(500)])
+    hits = retriever.search("red", k=2)
+    assert pickle.loads(pickle.dumps(hits)) == hits
+    assert len(pickle.dumps(hits)) < len(pickle.dumps(list(retriever.items()))) / 20

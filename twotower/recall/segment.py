@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ Labels: TypeAlias = NDArray[np.int64]
 class Documents(Protocol):
     """The items of a segment, in memory or read from a store."""
 
-    def at(self, rows: Sequence[int]) -> list[Item]:
+    def at(self, rows: Sequence[int]) -> Sequence[Item]:
         """The items of m rows, live in the snapshot that is read."""
         ...
 
@@ -37,15 +37,40 @@ class Documents(Protocol):
         ...
 
 
+class PickedItems(Sequence[Item]):
+    """Some of many items, none of which is touched before it is read: a batch of searches finds thousands."""
+
+    __slots__ = ("_items", "_rows")
+
+    def __init__(self, items: Sequence[Item], rows: Sequence[int]) -> None:
+        self._items = items
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, place: int) -> Item: ...
+    @overload
+    def __getitem__(self, place: slice) -> PickedItems: ...
+    def __getitem__(self, place: int | slice) -> Item | PickedItems:
+        if isinstance(place, slice):
+            return PickedItems(self._items, self._rows[place])
+        return self._items[self._rows[place]]
+
+    def __iter__(self) -> Iterator[Item]:
+        return map(self._items.__getitem__, self._rows)
+
+
 @dataclass(frozen=True, slots=True)
 class InMemoryDocuments:
     """Items in memory."""
 
     items: tuple[Item, ...]
 
-    def at(self, rows: Sequence[int]) -> list[Item]:
+    def at(self, rows: Sequence[int]) -> Sequence[Item]:
         """See `Documents.at`."""
-        return [self.items[row] for row in rows]
+        return PickedItems(self.items, rows)
 
     def known(self, rows: Sequence[int]) -> Sequence[Item | None]:
         """See `Documents.known`."""

@@ -132,7 +132,7 @@ class Snapshot:
             ordinals[here] = rows[here] + start
         return ordinals
 
-    def items_at(self, ordinals: Rows) -> list[Item]:
+    def items_at(self, ordinals: Rows) -> Sequence[Item]:
         """The items of m rows."""
         if len(self.parts) == 1:
             return self.parts[0].segment.documents.at(ordinals.tolist())

@@ -69,7 +69,7 @@ class Hits(Sequence[Hit]):
         return repr(self._hits())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Hits, (self._items, self._scores, self._explanation, self._ranks)
+        return Hits, (list(self._items), self._scores, self._explanation, self._ranks)
 
     def _hits(self) -> list[Hit]:
         if self._hit_list is None:

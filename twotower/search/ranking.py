@@ -204,7 +204,7 @@ def blend(candidates: Candidates, relevance: NDArray[np.float32], weight: float)
     return total if candidates.freshness is None else decayed(total, candidates.freshness)
 
 
-def _items(snapshot: Snapshot, found: Sequence[Candidates]) -> list[list[Item]]:
+def _items(snapshot: Snapshot, found: Sequence[Candidates]) -> list[Sequence[Item]]:
     """The items of every query's candidates, read in one call."""
     if len(found) == 1:
         return [snapshot.items_at(found[0].ordinals)]
