@@ -12,7 +12,7 @@ import pytest
 from fakes import HashEncoder, OverlapReranker
 
 from rerank import Decay
-from twotower import Item, Query, ReciprocalRank, Retriever
+from twotower import Convex, IndexPolicy, Item, Query, ReciprocalRank, Retriever
 from twotower.errors import MissingExtraError
 from twotower.evaluation import evaluate, search_run
 from twotower.evaluation.caching import CachingReranker
@@ -213,3 +213,12 @@ def test_search_run_asks_in_chunks_and_says_how_far_it_is(retriever):
 def test_a_judged_query_that_is_missing_is_named(retriever):
     with pytest.raises(ValueError, match="query 'lost' is judged but not among the queries"):
         evaluate(retriever, QUERIES, {"lost": {"text": 1}})
+
+
+def test_a_plan_is_that_of_the_channels_that_are_asked():
+    """A graph is walked as deep as hybrid recall fetches, unless a modality recalls alone."""
+    deep = Retriever(TwoPartEncoder(), hybrid=Convex(0.6, depth=90), index=IndexPolicy(exact_up_to=50))
+    deep.upsert([Item(str(n), f"{n} {n}") for n in range(2_000)], progress=False)
+    deep.maintenance.settle()
+    depths = [each.maintenance.plan(k=5)[0].depth for each in (deep, deep.using(modality="text"))]
+    assert depths[0] > depths[1] > 0

@@ -110,7 +110,7 @@ class Ranking:
         """
         depth = max(k, self._depth) if words and self.reranker is not None else k
         depth = depth if self.decay is None else depth + OVERFETCH
-        if words and self.hybrid is not None:
+        if words and self.hybrid is not None and self.modality is None:
             depth = max(depth, self.hybrid.depth)
         return snapshot.plans(depth, snapshot.allowed(where))
 
