@@ -70,10 +70,12 @@ def export(folder: Path, catalogue: Path, vectors: Path | None) -> int:
         The number of items written.
 
     Raises:
-        StoreError: a file already exists, or cannot be written.
+        StoreError: the catalogue is not named .jsonl, or a file already exists or cannot be written.
     """
     from safetensors.numpy import save_file
 
+    if catalogue.suffix != ".jsonl":
+        raise StoreError(f"export writes JSON Lines: give '{catalogue}' a name that ends in .jsonl")
     targets = [catalogue] if vectors is None else [catalogue, vectors]
     if taken := [path for path in targets if path.exists()]:
         raise StoreError(f"file '{taken[0]}' already exists: pass another name")
