@@ -8,15 +8,17 @@ from copy import copy
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Self, TypedDict, Unpack
+from typing import Any, Literal, Self, TypeAlias, TypedDict, Unpack, get_args
 
 from twotower.corpus.base import Corpus
-from twotower.corpus.item_encoding import encode_items
+from twotower.corpus.attribute_updates import updated_items
+from twotower.corpus.item_encoding import ItemEncoding
 from twotower.corpus.item_text import ItemText
 from twotower.corpus.maintenance import Maintenance
 from twotower.corpus.persistent import save_corpus
+from twotower.corpus.sources import reworded, sources_of
 from twotower.corpus.write_checks import check_events, check_items
-from twotower.errors import ItemError, QueryError
+from twotower.errors import EventError, ItemError, QueryError
 from twotower.recall.vectors.policy import IndexPolicy
 from twotower.search.hits import Hits
 from twotower.search.hybrid import DEFAULT_FUSION, HybridFusion
@@ -25,6 +27,8 @@ from twotower.search.ranking import NO_HITS, Ranking
 from twotower.search.request import SearchRequest, deadline_in, present
 from twotower.towers.user import UserHistory, UserTower
 from twotower.types import (
+    AttributeValue,
+    BadEvent,
     BadItem,
     Blocked,
     Describable,
@@ -34,11 +38,16 @@ from twotower.types import (
     Item,
     ListwiseReranker,
     Query,
+    RecordReport,
     Reranker,
     TimeDecay,
     UpsertReport,
     Where,
 )
+
+
+OnError: TypeAlias = Literal["raise", "skip"]
+"""What to do with bad items and events: raise at the first, or leave them out and report them."""
 
 
 class RankingParts(TypedDict, total=False):
@@ -212,15 +221,21 @@ class BaseRetriever:
         self,
         items: Iterable[Item],
         *,
-        on_error: Literal["raise", "skip"] = "raise",
+        on_error: OnError = "raise",
+        on_bad_photo: Literal["error", "words"] = "error",
         progress: bool | None = None,
     ) -> UpsertReport:
         """Index items, replacing those with the same ids; atomically for searches.
+
+        An item keeps its vector, and is written much faster, if its title, text, searchable attributes and the content
+        of its photo are as they were. So an encoder of your own must read nothing else of an item.
 
         Args:
             items: with distinct ids.
             on_error: "raise" stops at the first bad item before anything is written; "skip" leaves bad items
                 out and reports each with its reason.
+            on_bad_photo: "error" makes an item with an unusable photo a bad item; "words" indexes it without the photo
+                if it has words, and reports it.
             progress: show a progress bar; None shows one on a terminal.
 
         Returns:
@@ -230,47 +245,125 @@ class BaseRetriever:
             ItemError: an item cannot be indexed, or an id is repeated (with "raise").
             EncoderError: the encoder returned something other than finite vectors.
         """
-        if on_error not in ("raise", "skip"):
-            raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
         if isinstance(items, Item):
             raise ItemError(f"upsert takes a list of items: pass [item] for item {items.id!r}")
-        skipped: list[BadItem] = []
-        bad = skipped if on_error == "skip" else None
+        bad: list[BadItem] | None = collected_if(on_error)
+        without_photo = photo_problems_if(on_bad_photo)
         checked = check_items(self._corpus.yielding_to_searches(items), bad)
         with self._writing:
-            encoded, vectors = encode_items(
-                self.encoder, checked, bad, text_of=self._corpus.text_of, progress=progress
-            )
-            self._corpus.upsert(encoded, vectors)
-        return UpsertReport(len(encoded), tuple(skipped))
+            encoding = ItemEncoding(self.encoder, self._corpus, bad, without_photo, progress)
+            encoded = encoding.encode(checked)
+            self._corpus.upsert(*encoded)
+        return UpsertReport(len(encoded.items), tuple(bad or ()), tuple(without_photo or ()))
 
-    def delete(self, item_ids: Iterable[str]) -> list[str]:
+    def update(
+        self,
+        attributes: Mapping[str, Mapping[str, AttributeValue]],
+        *,
+        on_error: OnError = "raise",
+        progress: bool | None = None,
+    ) -> UpsertReport:
+        """Change attributes of indexed items, such as prices; atomically for searches.
+
+        An item is encoded again only if a searchable attribute changes; its photo counts as unchanged.
+
+        Args:
+            attributes: by item id, the attributes to set; None removes one, others stay as they are.
+            on_error: as for `upsert`.
+            progress: as for `upsert`.
+
+        Returns:
+            How many items were changed, and what was left out.
+
+        Raises:
+            UnknownItemError: an item is not indexed (with "raise").
+            ItemError: an attribute cannot be used (with "raise").
+            EncoderError: as for `upsert`.
+        """
+        if not isinstance(attributes, Mapping):
+            raise ItemError(
+                "update takes attributes by item id, such as {'shoe-1': {'price': 59}}, "
+                f"got {type(attributes).__name__}"
+            )
+        bad: list[BadItem] | None = collected_if(on_error)
+        with self._writing:
+            checked = check_items(updated_items(self._corpus, attributes, bad), bad)
+            before = self._corpus.sources([item.id for item in checked])
+            text_of = self._corpus.text_of
+            sources = [reworded(item, text_of, source) for item, source in zip(checked, before, strict=True)]
+            encoding = ItemEncoding(self.encoder, self._corpus, bad, progress=progress)
+            encoded = encoding.encode(checked, sources)
+            self._corpus.upsert(*encoded)
+        return UpsertReport(len(encoded.items), tuple(bad or ()))
+
+    def changed(self, items: Iterable[Item]) -> list[Item]:
+        """Those of these items that are not indexed exactly as they are now, the content of their photos included.
+
+        Args:
+            items: with distinct ids.
+
+        Raises:
+            ItemError: an item cannot be indexed.
+        """
+        checked = check_items(items, None)
+        ids = [item.id for item in checked]
+        known = self._corpus.find(ids)
+        before = self._corpus.sources(ids)
+        now = sources_of(checked, self._corpus.text_of)
+        return [
+            item
+            for item, old, new in zip(checked, before, now, strict=True)
+            if old != new or known.get(item.id) != item
+        ]
+
+    def delete(self, item_ids: Iterable[str] | None = None, *, where: Where | None = None) -> list[str]:
         """Remove items from all later searches; events on them stay in the histories of users.
 
         An id that is not indexed is not an error, so that a feed can be replayed.
 
         Args:
             item_ids: ids, not a single string.
+            where: in place of ids: every item with these attributes, as in `search`.
 
         Returns:
             The ids that were indexed and no longer are.
-        """
-        if isinstance(item_ids, str):
-            raise ValueError(f"item_ids must be a list of ids: pass ['{item_ids}']")
-        with self._writing:
-            return self._corpus.delete(item_ids)
 
-    def record(self, events: Iterable[Event]) -> None:
+        Raises:
+            ValueError: not exactly one of `item_ids` and `where` is passed.
+            FilterError: as in `search`.
+        """
+        if (item_ids is None) == (where is None):
+            raise ValueError("delete takes either item_ids or where: pass one of them")
+        if isinstance(item_ids, str):
+            raise ValueError(f"item_ids must be a list of ids: pass [{item_ids!r}]")
+        with self._writing:
+            return self._corpus.delete(
+                [item.id for item in self._corpus.items(where)] if item_ids is None else item_ids
+            )
+
+    def record(self, events: Iterable[Event], *, on_error: OnError = "raise") -> RecordReport:
         """Record behaviour events, the input of the user tower.
+
+        An event that is recorded again counts once; see `Event.id`.
 
         Args:
             events: in any order.
+            on_error: "raise" stops at the first bad event before anything is recorded; "skip" leaves bad events out
+                and reports each with its reason.
+
+        Returns:
+            How many events were new, and what was left out.
 
         Raises:
-            EventError: an event cannot be recorded; none of them was.
+            EventError: an event cannot be recorded (with "raise").
         """
+        if isinstance(events, Event):
+            raise EventError("record takes a list of events: pass [event]")
+        bad: list[BadEvent] | None = collected_if(on_error)
         with self._writing:
-            self._corpus.record(check_events(events, self._corpus))
+            checked = check_events(events, self._corpus, bad)
+            recorded = self._corpus.record(checked)
+        return RecordReport(recorded, len(checked) - recorded, tuple(bad or ()))
 
     def search(
         self,
@@ -393,14 +486,15 @@ class BaseRetriever:
             k: how many, at least 1.
             where: as in `search`.
             now: as in `search`.
-            exclude_seen: leave out items of the user's own history.
+            exclude_seen: leave out every item of the user's own history, however long ago.
 
         Returns:
             Hits, best first; empty if no events have been recorded yet.
         """
         now = present(now)
         own = self._history(user, now)
-        request = SearchRequest(k, now, where, exclude=own.labels if exclude_seen else None)
+        seen = self._corpus.labels_seen(user, until=now) if exclude_seen else None
+        request = SearchRequest(k, now, where, exclude=seen)
         shopper = self._queries.encode_user(own, now)
         if shopper is None:
             shopper = self._queries.encode_user(self._history(None, now), now)
@@ -456,6 +550,20 @@ class BaseRetriever:
 
     def _answer(self, ranking: Ranking, queries: EncodedQueries, request: SearchRequest) -> list[Hits]:
         return self._corpus.answer(lambda snapshot: ranking.rank(snapshot, queries, request))
+
+
+def collected_if(on_error: OnError) -> list[Any] | None:
+    """Where to collect what is skipped; None if errors are raised."""
+    if on_error not in get_args(OnError):
+        raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
+    return [] if on_error == "skip" else None
+
+
+def photo_problems_if(on_bad_photo: str) -> list[BadItem] | None:
+    """Where to collect the items that lose their photos; None if such a photo is an error."""
+    if on_bad_photo not in ("error", "words"):
+        raise ValueError(f"on_bad_photo must be 'error' or 'words', got {on_bad_photo!r}")
+    return [] if on_bad_photo == "words" else None
 
 
 OWN = "own"  # stands for the description of a part that has none

@@ -88,7 +88,7 @@ def export(folder: Path, catalogue: Path, vectors: Path | None) -> int:
             corpus.rows() as (_, found),
             parts[0].open("w", encoding="utf-8") as file,
         ):
-            for _, item, vector in found:
+            for _, item, vector, _ in found:
                 file.write(json.dumps(item_to_row(item), ensure_ascii=False) + "\n")
                 written += 1
                 if vectors is not None:

@@ -19,7 +19,7 @@ from twotower.recall.segment import Labels, Segment
 from twotower.recall.selection import Rows
 from twotower.recall.snapshot import Snapshot
 from twotower.recall.vectors.policy import IndexPolicy
-from twotower.store.item_store import ItemStore
+from twotower.store.item_store import ItemStore, StoredItem
 from twotower.store.memory_item_store import MemoryItemStore
 from twotower.towers.user import UserHistory
 from twotower.types import Event, Item, Vectors, Where
@@ -108,11 +108,13 @@ class Corpus:
         return snapshot.items(snapshot.allowed(where))
 
     @contextmanager
-    def rows(self) -> Iterator[tuple[Snapshot, Iterator[tuple[int, Item, Vectors]]]]:
-        """One state of the corpus: the index, and the label, item and vector of each item in order of labels."""
+    def rows(self) -> Iterator[tuple[Snapshot, Iterator[StoredItem]]]:
+        """One state of the corpus: the index, and the stored items in order of their labels."""
         snapshot = self.snapshot
+        labels = snapshot.labels().tolist()
         vectors = (vector for part in snapshot.parts for vector in part.vectors())
-        yield snapshot, zip(snapshot.labels().tolist(), snapshot.items(), vectors, strict=True)
+        sources = self.item_store.sources_of(labels)
+        yield snapshot, map(StoredItem, labels, snapshot.items(), vectors, sources)
 
     def get(self, item_id: str) -> Item:
         """The item with this id.
@@ -132,7 +134,7 @@ class Corpus:
         return vector
 
     def history(self, user: str | None, *, until: datetime, newest: int) -> UserHistory:
-        """The events of a user up to and including a moment, with the vectors of items that are still indexed.
+        """The events of a user on indexed items, up to and including a moment, with the items' vectors.
 
         Args:
             user: known or not; None is all users together.
@@ -140,33 +142,65 @@ class Corpus:
             newest: the maximum number of events; the newest are kept.
         """
         if user is None:
-            events = self.item_store.events_of_all(until=until, newest=newest)
+            events = self.item_store.events_of_all(until=until, newest=newest, stored_items=True)
         else:
-            events = self.item_store.events_of(user, until=until, newest=newest)
+            events = self.item_store.events_of(user, until=until, newest=newest, stored_items=True)
         snapshot, ordinals = self._locate([event.item for event in events])
         known = np.flatnonzero(ordinals >= 0)
-        rows = ordinals[known]
         return UserHistory(
-            [events[position] for position in known.tolist()],
-            snapshot.vectors_at(rows),
-            snapshot.labels_at(np.unique(rows)),
+            [events[position] for position in known.tolist()], snapshot.vectors_at(ordinals[known])
         )
+
+    def labels_seen(self, user: str, *, until: datetime) -> Labels:
+        """The labels of all items that a user has events on, up to and including a moment, and that are indexed."""
+        return self.labels_of(self.item_store.seen_by(user, until=until))
 
     def labels_of(self, item_ids: Iterable[str]) -> Labels:
         """The labels of those of these ids that are indexed."""
         labels = self.item_store.labels_of(list(item_ids))
         return labels[labels >= 0]
 
-    def upsert(self, items: Sequence[Item], vectors: Vectors) -> None:
+    def find(self, item_ids: Sequence[str]) -> dict[str, Item]:
+        """Those of these items that are indexed, by id."""
+
+        def found(_: Snapshot) -> dict[str, Item]:
+            snapshot, ordinals = self._locate(item_ids)
+            items = snapshot.items_at(ordinals[ordinals >= 0])
+            return {item.id: item for item in items}
+
+        return self.answer(found)
+
+    def sources(self, item_ids: Sequence[str]) -> list[bytes]:
+        """What the vectors of these items were made from; b"" for those that are not indexed."""
+        return self.item_store.sources_of(self.item_store.labels_of(item_ids).tolist())
+
+    def vectors_made_from(self, item_ids: Sequence[str], sources: Sequence[bytes]) -> dict[str, Vectors]:
+        """The vectors of those of these items that are indexed and were made from the same, by id.
+
+        Args:
+            item_ids: n ids.
+            sources: n digests; see `twotower.corpus.sources`.
+        """
+        labels = self.item_store.labels_of(item_ids).tolist()
+        before = self.item_store.sources_of(labels)
+        same = {
+            item_id: label
+            for item_id, label, old, new in zip(item_ids, labels, before, sources, strict=True)
+            if label >= 0 and old == new
+        }
+        return dict(zip(same, self._vectors_of(list(same.values())), strict=True))
+
+    def upsert(self, items: Sequence[Item], vectors: Vectors, sources: Sequence[bytes] | None = None) -> None:
         """Add items, replacing those with the same ids, atomically.
 
         Args:
             items: n items with distinct ids.
             vectors: float32 of shape (n, dim), unit rows.
+            sources: what the vectors were made from; see `ItemStore.upsert`.
         """
         if items:
             with self._in_step():
-                labels, deleted = self.item_store.upsert(items, vectors)
+                labels, deleted = self.item_store.upsert(items, vectors, sources)
                 self.index.update(deleted, Segment.fresh(labels, items, vectors, self.text_of))
             searched, self._searched = self._searched, False
             self.index.throttle(searched=searched)
@@ -179,10 +213,10 @@ class Corpus:
                 self.index.update(deleted)
         return known
 
-    def record(self, events: Sequence[Event]) -> None:
-        """Store events."""
+    def record(self, events: Sequence[Event]) -> int:
+        """Store events; returns how many of them were new."""
         with self._in_step():
-            self.item_store.record(events)
+            return self.item_store.record(events)
 
     def compact(self) -> None:
         """Drop deleted and replaced rows."""
@@ -201,7 +235,7 @@ class Corpus:
 
     def stats(self) -> Stats:
         """The sizes of the corpus and its index."""
-        return Stats.of(self.snapshot)
+        return Stats.of(self.snapshot, self.item_store.count_events())
 
     def close(self, *, settle: bool = True) -> None:
         """See `Retriever.close`."""
@@ -213,6 +247,11 @@ class Corpus:
         """Wrap a write: the index matches the item store both before it and after it."""
         with self._committing:
             yield
+
+    def _vectors_of(self, labels: Sequence[int]) -> Sequence[Vectors]:
+        """The vectors of stored labels."""
+        snapshot = self.snapshot
+        return list(snapshot.vectors_at(snapshot.ordinals_of(np.array(labels, dtype=np.int64))))
 
     def _found(self, item_id: str, read: Callable[[Snapshot, Rows], T]) -> T:
         snapshot, ordinals = self._locate([item_id])

@@ -1,66 +1,144 @@
-"""Encoding items with the item tower, in chunks and with a progress bar."""
+"""Encoding items with the item tower, in chunks and with a progress bar, as far as their vectors are not known."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from twotower.corpus.item_text import ItemText
-from twotower.errors import ItemError
-from twotower.recall.vectors.unit import unit_rows
+from twotower.corpus.base import Corpus
+from twotower.corpus.sources import sources_of
+from twotower.errors import EncoderError, ItemError
+from twotower.recall.vectors.unit import unit_rows, unusable_rows
 from twotower.types import BadItem, Encoder, Item, Vectors
 
 CHUNK = 256  # items encoded at a time: the step of the progress bar, and a bound on memory
 
 
-def encode_items(
-    encoder: Encoder,
-    items: Sequence[Item],
-    bad: list[BadItem] | None,
-    *,
-    text_of: ItemText,
-    progress: bool | None,
-) -> tuple[list[Item], Vectors]:
-    """Encode validated items.
+class EncodedItems(NamedTuple):
+    """Items that can be written.
+
+    Args:
+        items: n items.
+        vectors: float32 of shape (n, dim), rows of unit length.
+        sources: what the n vectors were made from.
+    """
+
+    items: Sequence[Item]
+    vectors: Vectors
+    sources: Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemEncoding:
+    """How the items of one write are encoded.
 
     Args:
         encoder: the item tower.
-        items: n items.
-        bad: collects each item that the encoder refuses, with the reason; None raises at the first.
-        text_of: adds searchable attributes to the description.
+        corpus: of the vectors that are known, and of the text that is read.
+        skipped: collects each item that the encoder refuses, with the reason; None raises at the first.
+        without_photo: collects each item whose photo the encoder refuses and that is encoded by its words alone; None
+            does not encode it.
         progress: show a progress bar; None shows one on a terminal.
-
-    Returns:
-        The m items that were encoded and their vectors, float32 of shape (m, dim), rows of unit length.
-
-    Raises:
-        ItemError: the encoder refuses an item, and `bad` is None or the error does not name the item.
-        EncoderError: the encoder returned something other than finite vectors.
     """
-    kept: list[Item] = []
-    vectors = [np.zeros((0, encoder.dim), dtype=np.float32)]
-    hidden = None if progress is None else not progress  # tqdm: None hides the bar unless on a terminal
-    with tqdm(total=len(items), desc="encode", unit="item", disable=hidden, leave=False) as bar:
-        for start in range(0, len(items), CHUNK):
-            chunk = items[start : start + CHUNK]
-            good, rows = _encode_chunk(encoder, chunk, bad, text_of)
-            vectors.append(unit_rows(rows, rows=len(good), dim=encoder.dim, source="encode_items"))
-            kept += good
-            bar.update(len(chunk))
-    return kept, np.concatenate(vectors)
 
+    encoder: Encoder
+    corpus: Corpus
+    skipped: list[BadItem] | None = None
+    without_photo: list[BadItem] | None = None
+    progress: bool | None = None
 
-def _encode_chunk(
-    encoder: Encoder, chunk: Sequence[Item], bad: list[BadItem] | None, text_of: ItemText
-) -> tuple[Sequence[Item], NDArray[np.float32]]:
-    try:
-        return chunk, encoder.encode_items([text_of.extended(item) for item in chunk])
-    except ItemError as error:
-        if bad is None or not error.reasons:
-            raise
-        bad += [BadItem(item_id, reason) for item_id, reason in error.reasons.items()]
-        good = [item for item in chunk if item.id not in error.reasons]
-        return good, encoder.encode_items([text_of.extended(item) for item in good])
+    def encode(self, items: Sequence[Item], sources: Sequence[bytes] | None = None) -> EncodedItems:
+        """Encode validated items; an item that is made from the same as before keeps its vector.
+
+        Args:
+            items: with distinct ids.
+            sources: what the items are made from; None reads their photos to know.
+
+        Returns:
+            The items that have a vector, in the same order.
+
+        Raises:
+            ItemError: the encoder refuses an item, and `skipped` is None or the error does not name the item.
+            EncoderError: the encoder returned something other than finite vectors.
+        """
+        made_from = dict(
+            zip([item.id for item in items], sources or sources_of(items, self.corpus.text_of), strict=True)
+        )
+        vectors = self.corpus.vectors_made_from(list(made_from), list(made_from.values()))
+        current = {item.id: item for item in items}
+        fresh = [item for item in items if item.id not in vectors]
+        hidden = (
+            None if self.progress is None else not self.progress
+        )  # tqdm: None shows it on a terminal only
+        with tqdm(
+            total=len(fresh), desc="encode", unit="item", disable=hidden or not fresh, leave=False
+        ) as bar:
+            for start in range(0, len(fresh), CHUNK):
+                chunk = fresh[start : start + CHUNK]
+                for item, vector in zip(*self._encode_chunk(chunk), strict=True):
+                    if item is not current[item.id]:
+                        current[item.id] = item
+                        (made_from[item.id],) = sources_of([item], self.corpus.text_of)
+                    vectors[item.id] = vector
+                bar.update(len(chunk))
+        known = [item for item_id, item in current.items() if item_id in vectors]
+        rows = np.zeros((len(known), self.encoder.dim), dtype=np.float32)
+        for row, item in enumerate(known):
+            rows[row] = vectors[item.id]
+        return EncodedItems(known, rows, [made_from[item.id] for item in known])
+
+    def _encode_chunk(self, chunk: Sequence[Item]) -> tuple[Sequence[Item], Vectors]:
+        items, raw = self._accepted(chunk)
+        rows = np.asarray(raw)
+        if rows.shape == (len(items), self.encoder.dim) and (unusable := unusable_rows(rows)):
+            reasons = {items[row].id: f"encode_items returned {what}: check that input" for row, what in unusable.items()}
+            if self.skipped is None:
+                item_id, reason = next(iter(reasons.items()))
+                raise EncoderError(f"item '{item_id}' cannot be indexed: {reason}")
+            self._skip(reasons)
+            good = [row for row in range(len(items)) if row not in unusable]
+            items, rows = [items[row] for row in good], rows[good]
+        return items, unit_rows(rows, rows=len(items), dim=self.encoder.dim, source="encode_items")
+
+    def _accepted(self, chunk: Sequence[Item]) -> tuple[Sequence[Item], NDArray[np.float32]]:
+        """The items that the encoder accepts, and what it returns for them."""
+        try:
+            return chunk, self._call(chunk)
+        except ItemError as error:
+            chunk, reasons = self._without_bad_photos(chunk, error.reasons)
+            if reasons and self.skipped is None or not error.reasons:
+                raise
+            self._skip(reasons)
+            good = [item for item in chunk if item.id not in reasons]
+            return good, self._call(good)
+
+    def _without_bad_photos(
+        self, chunk: Sequence[Item], reasons: dict[str, str]
+    ) -> tuple[Sequence[Item], dict[str, str]]:
+        """The chunk with those items stripped of their photos that the encoder then accepts; and the other reasons."""
+        if self.without_photo is None:
+            return chunk, reasons
+        stripped = {
+            item.id: replace(item, image=None)
+            for item in chunk
+            if item.id in reasons and item.image is not None and item.words
+        }
+        try:
+            self._call(list(stripped.values()))
+        except ItemError as error:
+            stripped = {item_id: item for item_id, item in stripped.items() if item_id not in error.reasons}
+        self.without_photo.extend(BadItem(item_id, reasons[item_id]) for item_id in stripped)
+        rest = {item_id: reason for item_id, reason in reasons.items() if item_id not in stripped}
+        return [stripped.get(item.id, item) for item in chunk], rest
+
+    def _call(self, items: Sequence[Item]) -> NDArray[np.float32]:
+        return self.encoder.encode_items([self.corpus.text_of.extended(item) for item in items])
+
+    def _skip(self, reasons: dict[str, str]) -> None:
+        assert self.skipped is not None
+        self.skipped.extend(BadItem(item_id, reason) for item_id, reason in reasons.items())

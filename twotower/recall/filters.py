@@ -34,6 +34,7 @@ from twotower.errors import FilterError
 from twotower.recall.columns import ITEM_FIELDS, kind_and_key
 from twotower.recall.predicates import Among, Every, Exists, Not, Predicate, Range, Some
 from twotower.types import Where
+from twotower.values import is_no_time, plain
 
 __all__ = ["Predicate", "parse_where"]
 
@@ -133,7 +134,10 @@ _OPERATORS: dict[str, Callable[[str, str, object], Predicate]] = {
 
 def _operand(name: str, operator: str, operand: object) -> tuple[Any, Any]:
     """The operand's kind and key; an error if nothing could ever compare with it."""
-    if isinstance(operand, datetime) and operand.utcoffset() is None:
+    operand = plain(operand)
+    if is_no_time(operand):
+        problem = "NaT is no time; use $exists to find items without the attribute"
+    elif isinstance(operand, datetime) and operand.utcoffset() is None:
         problem = f"the time {operand.isoformat()} has no time zone; give an aware datetime"
     elif isinstance(operand, float) and operand != operand:
         problem = "NaN compares with nothing; give a number"

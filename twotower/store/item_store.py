@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +18,34 @@ from twotower.types import Event, Item, Vectors
 Labels: TypeAlias = NDArray[np.int64]
 
 
+class StoredItem(NamedTuple):
+    """One version of an item.
+
+    Args:
+        label: its number.
+        item: as it was written.
+        vector: float32 of shape (dim,).
+        source: a digest of what the vector was made from; b"" where that is unknown.
+    """
+
+    label: int
+    item: Item
+    vector: Vectors
+    source: bytes = b""
+
+
 class ItemStore(Protocol):
     """Keeps the items and events that an index is derived from."""
 
-    def upsert(self, items: Sequence[Item], vectors: Vectors) -> tuple[Labels, Labels]:
+    def upsert(
+        self, items: Sequence[Item], vectors: Vectors, sources: Sequence[bytes] | None = None
+    ) -> tuple[Labels, Labels]:
         """Store items, replacing those with the same ids.
 
         Args:
             items: n items with distinct ids.
             vectors: float32 of shape (n, dim).
+            sources: digests of what the n vectors were made from; None where that is unknown.
 
         Returns:
             The labels of the n items, and the labels of the versions that they replace.
@@ -41,30 +60,45 @@ class ItemStore(Protocol):
         """
         ...
 
-    def record(self, events: Sequence[Event]) -> None:
-        """Store events."""
+    def record(self, events: Sequence[Event]) -> int:
+        """Store the events whose keys (see `event_key`) are new; returns how many those are."""
         ...
 
     def labels_of(self, item_ids: Sequence[str]) -> Labels:
         """The current label of each of m ids, shape (m,); -1 for unknown ids."""
         ...
 
-    def events_of(self, user: str, *, until: datetime, newest: int) -> Sequence[Event]:
+    def sources_of(self, labels: Sequence[int]) -> list[bytes]:
+        """What the vectors of m labels were made from; b"" where that is unknown or the label was deleted."""
+        ...
+
+    def events_of(
+        self, user: str, *, until: datetime, newest: int, stored_items: bool = False
+    ) -> Sequence[Event]:
         """A user's last events up to and including a moment, oldest first.
 
         Args:
             user: anyone, known or not.
             until: aware.
             newest: how many at most.
+            stored_items: only events on items that are stored now.
         """
         ...
 
-    def events_of_all(self, *, until: datetime, newest: int) -> Sequence[Event]:
-        """Everybody's last events up to and including a moment, oldest first."""
+    def seen_by(self, user: str, *, until: datetime) -> set[str]:
+        """The ids of all items that a user has events on, up to and including a moment."""
+        ...
+
+    def events_of_all(self, *, until: datetime, newest: int, stored_items: bool = False) -> Sequence[Event]:
+        """Everybody's last events up to and including a moment, oldest first; see `events_of`."""
         ...
 
     def events(self) -> Iterator[Event]:
         """All events."""
+        ...
+
+    def count_events(self) -> int:
+        """How many events there are."""
         ...
 
     def close(self) -> None:

@@ -13,46 +13,72 @@ from twotower.types import Event, Item, Vectors
 
 
 class MemoryItemStore:
-    """The current label of every id, and the events; the items themselves are kept by the index."""
+    """The current label of every id, and the events; the items and vectors themselves are kept by the index."""
 
     def __init__(self) -> None:
         self._labels: dict[str, int] = {}
+        self._sources: dict[int, bytes] = {}
         self._next = 0
         self._history = History()
 
-    def upsert(self, items: Sequence[Item], vectors: Vectors) -> tuple[Labels, Labels]:
+    def upsert(
+        self, items: Sequence[Item], vectors: Vectors, sources: Sequence[bytes] | None = None
+    ) -> tuple[Labels, Labels]:
         """See `ItemStore.upsert`."""
         ids = [item.id for item in items]
         replaced = [self._labels[item_id] for item_id in ids if item_id in self._labels]
         labels = range(self._next, self._next + len(ids))
+        self._sources.update(zip(labels, sources or [b""] * len(ids), strict=True))
         self._labels.update(zip(ids, labels, strict=True))
         self._next += len(ids)
+        self._forget(replaced)
         return np.array(labels, dtype=np.int64), np.array(replaced, dtype=np.int64)
 
     def delete(self, item_ids: Iterable[str]) -> tuple[list[str], Labels]:
         """See `ItemStore.delete`."""
         known = [item_id for item_id in dict.fromkeys(item_ids) if item_id in self._labels]
-        return known, np.array([self._labels.pop(item_id) for item_id in known], dtype=np.int64)
+        labels = [self._labels.pop(item_id) for item_id in known]
+        self._forget(labels)
+        return known, np.array(labels, dtype=np.int64)
 
-    def record(self, events: Sequence[Event]) -> None:
+    def record(self, events: Sequence[Event]) -> int:
         """See `ItemStore.record`."""
-        self._history.record(events)
+        return self._history.record(events)
 
     def labels_of(self, item_ids: Sequence[str]) -> Labels:
         """See `ItemStore.labels_of`."""
         return np.array([self._labels.get(item_id, -1) for item_id in item_ids], dtype=np.int64)
 
-    def events_of(self, user: str, *, until: datetime, newest: int) -> Sequence[Event]:
-        """See `ItemStore.events_of`."""
-        return self._history.of(user, until=until, newest=newest)
+    def sources_of(self, labels: Sequence[int]) -> list[bytes]:
+        """See `ItemStore.sources_of`."""
+        return [self._sources.get(label, b"") for label in labels]
 
-    def events_of_all(self, *, until: datetime, newest: int) -> Sequence[Event]:
+    def events_of(
+        self, user: str, *, until: datetime, newest: int, stored_items: bool = False
+    ) -> Sequence[Event]:
+        """See `ItemStore.events_of`."""
+        items = self._labels if stored_items else None
+        return self._history.of(user, until=until, newest=newest, items=items)
+
+    def events_of_all(self, *, until: datetime, newest: int, stored_items: bool = False) -> Sequence[Event]:
         """See `ItemStore.events_of_all`."""
-        return self._history.of_all(until=until, newest=newest)
+        return self._history.of_all(until=until, newest=newest, items=self._labels if stored_items else None)
+
+    def seen_by(self, user: str, *, until: datetime) -> set[str]:
+        """See `ItemStore.seen_by`."""
+        return self._history.seen_by(user, until=until)
 
     def events(self) -> Iterator[Event]:
         """See `ItemStore.events`."""
         return iter(self._history)
 
+    def count_events(self) -> int:
+        """See `ItemStore.count_events`."""
+        return len(self._history)
+
     def close(self) -> None:
         """See `ItemStore.close`."""
+
+    def _forget(self, labels: Iterable[int]) -> None:
+        for label in labels:
+            self._sources.pop(label, None)

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import islice
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import apsw
@@ -16,22 +16,17 @@ import numpy as np
 
 from twotower.errors import StaleError, StoreDamagedError, StoreError, StoreVersionError
 from twotower.store.database import Database
-from twotower.store.history import EPOCH
 from twotower.store.item_cache import ItemCache
-from twotower.store.item_store import Labels
+from twotower.store.item_store import Labels, StoredItem
 from twotower.store.receipt import Receipt
-from twotower.store.records import event_from_row, item_from_bytes, item_to_bytes
+from twotower.store.records import event_from_row, event_key, item_from_bytes, item_to_bytes, moment
 from twotower.store.schema import FORMAT, TABLES
 from twotower.types import Event, Item, Vectors
 
-EVENT = "user, item, kind, time, value"
+EVENT = "user, item, kind, time, value, key"
 LATEST = "moment DESC, user DESC, item DESC, kind DESC, value DESC"
-MICROSECOND = timedelta(microseconds=1)
 PARAMETERS_PER_STATEMENT = 1_000  # labels or ids
 T = TypeVar("T")
-
-StoredItem: TypeAlias = tuple[int, Item, Vectors]
-"""A label, its item, and its vector of shape (dim,)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +112,15 @@ class SqliteItemStore:
             int(meta["purged"]),
         )
 
-    def upsert(self, items: Sequence[Item], vectors: Vectors) -> tuple[Labels, Labels]:
+    def upsert(
+        self, items: Sequence[Item], vectors: Vectors, sources: Sequence[bytes] | None = None
+    ) -> tuple[Labels, Labels]:
         """See `ItemStore.upsert`."""
         with self._writing() as connection:
             deleted = self._add_tombstones(connection, [item.id for item in items])
             first = int(self._meta(connection)["label"]) + 1
             labels = range(first, first + len(items))
-            self._insert(connection, labels, items, vectors)
+            self._insert(connection, labels, items, vectors, sources or [b""] * len(items))
         return np.array(labels, dtype=np.int64), deleted
 
     def delete(self, item_ids: Iterable[str]) -> tuple[list[str], Labels]:
@@ -137,11 +134,12 @@ class SqliteItemStore:
             connection.executemany("DELETE FROM ids WHERE id = ?", ((item_id,) for item_id in known))
         return known, deleted
 
-    def record(self, events: Sequence[Event]) -> None:
+    def record(self, events: Sequence[Event]) -> int:
         """See `ItemStore.record`."""
-        if events:
-            with self._writing() as connection:
-                self._insert_events(connection, events)
+        if not events:
+            return 0
+        with self._writing() as connection:
+            return self._insert_events(connection, events)
 
     def replace_all(
         self, settings: Mapping[str, Any], rows: Iterable[StoredItem], events: Iterable[Event]
@@ -160,8 +158,8 @@ class SqliteItemStore:
             _set(connection, "epoch", uuid4().hex)
             _set(connection, "purged", self.state(connection).tombstone)
             for chunk in _chunks(rows):
-                labels, items, vectors = zip(*chunk, strict=True)
-                self._insert(connection, labels, items, np.stack(vectors))
+                labels, items, vectors, sources = zip(*chunk, strict=True)
+                self._insert(connection, labels, items, np.stack(vectors), sources)
             for event_chunk in _chunks(events):
                 self._insert_events(connection, event_chunk)
 
@@ -206,19 +204,30 @@ class SqliteItemStore:
             found.update((label, item_from_bytes(item)) for label, item in rows)
         return found
 
+    def vectors_of(self, labels: Sequence[int]) -> list[Vectors]:
+        """The vectors of these labels, which are stored, float32 of shape (dim,) each."""
+        found = self._by_label("vector", labels)
+        return [np.frombuffer(found[label], dtype="<f4") for label in labels]
+
+    def sources_of(self, labels: Sequence[int]) -> list[bytes]:
+        """See `ItemStore.sources_of`."""
+        found = self._by_label("source", labels)
+        return [found.get(label, b"") for label in labels]
+
     def rows(self, connection: apsw.Connection, *, after: int = 0) -> Iterator[StoredItem]:
-        """Labels, items and vectors, in order of their labels.
+        """The stored items, in order of their labels.
 
         Args:
             connection: to read by; see `Database.view`.
             after: only labels above this one.
         """
         found = connection.execute(
-            "SELECT label, item, vector FROM items JOIN vectors USING (label) WHERE label > ? ORDER BY label",
+            "SELECT label, item, vector, source FROM items JOIN vectors USING (label) "
+            "WHERE label > ? ORDER BY label",
             (after,),
         )
-        for label, item, vector in found:
-            yield int(label), item_from_bytes(item), np.frombuffer(vector, dtype="<f4")
+        for label, item, vector, source in found:
+            yield StoredItem(int(label), item_from_bytes(item), np.frombuffer(vector, dtype="<f4"), source)
 
     def items(self, connection: apsw.Connection) -> Iterator[tuple[int, Item]]:
         """Labels and items, in order of their labels."""
@@ -230,18 +239,31 @@ class SqliteItemStore:
         found = connection.execute("SELECT label FROM tombstones WHERE number > ? ORDER BY number", (after,))
         return np.array([label for (label,) in found], dtype=np.int64)
 
-    def events_of(self, user: str, *, until: datetime, newest: int) -> Sequence[Event]:
+    def events_of(
+        self, user: str, *, until: datetime, newest: int, stored_items: bool = False
+    ) -> Sequence[Event]:
         """See `ItemStore.events_of`."""
-        return self._latest("user = ? AND moment <= ?", user, _moment(until), newest=newest)
+        condition = "user = ? AND moment <= ?"
+        return self._latest(condition, user, moment(until), newest=newest, stored_items=stored_items)
 
-    def events_of_all(self, *, until: datetime, newest: int) -> Sequence[Event]:
+    def events_of_all(self, *, until: datetime, newest: int, stored_items: bool = False) -> Sequence[Event]:
         """See `ItemStore.events_of_all`."""
-        return self._latest("moment <= ?", _moment(until), newest=newest)
+        return self._latest("moment <= ?", moment(until), newest=newest, stored_items=stored_items)
+
+    def seen_by(self, user: str, *, until: datetime) -> set[str]:
+        """See `ItemStore.seen_by`."""
+        statement = "SELECT DISTINCT item FROM events WHERE user = ? AND moment <= ?"
+        return {item for (item,) in self._database.rows(statement, user, moment(until))}
 
     def events(self) -> Iterator[Event]:
         """See `ItemStore.events`; a snapshot taken when the first event is read."""
         with self._database.view() as connection:
             yield from map(event_from_row, connection.execute(f"SELECT {EVENT} FROM events ORDER BY number"))
+
+    def count_events(self) -> int:
+        """See `ItemStore.count_events`."""
+        ((count,),) = self._database.rows("SELECT count(*) FROM events")
+        return int(count)
 
     def close(self) -> None:
         """See `ItemStore.close`."""
@@ -296,14 +318,20 @@ class SqliteItemStore:
         return np.array(labels, dtype=np.int64)
 
     def _insert(
-        self, connection: apsw.Connection, labels: Sequence[int], items: Sequence[Item], vectors: Vectors
+        self,
+        connection: apsw.Connection,
+        labels: Sequence[int],
+        items: Sequence[Item],
+        vectors: Vectors,
+        sources: Sequence[bytes],
     ) -> None:
         little = np.ascontiguousarray(vectors, dtype="<f4")
         connection.executemany(
             "INSERT INTO items VALUES (?, ?)", zip(labels, map(item_to_bytes, items), strict=True)
         )
         connection.executemany(
-            "INSERT INTO vectors VALUES (?, ?)", zip(labels, (row.tobytes() for row in little), strict=True)
+            "INSERT INTO vectors VALUES (?, ?, ?)",
+            zip(labels, (row.tobytes() for row in little), sources, strict=True),
         )
         connection.executemany(
             "INSERT OR REPLACE INTO ids VALUES (?, ?)", zip((item.id for item in items), labels, strict=True)
@@ -311,9 +339,11 @@ class SqliteItemStore:
         if labels:
             _set(connection, "label", labels[-1])
 
-    def _insert_events(self, connection: apsw.Connection, events: Iterable[Event]) -> None:
+    def _insert_events(self, connection: apsw.Connection, events: Iterable[Event]) -> int:
+        """Add the events whose keys are new; returns how many those are."""
+        before = connection.total_changes()
         connection.executemany(
-            f"INSERT INTO events ({EVENT}, moment) VALUES (?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO events ({EVENT}, moment) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
             (
                 (
                     each.user,
@@ -321,13 +351,27 @@ class SqliteItemStore:
                     each.kind,
                     each.time.isoformat(),
                     float(each.value),
-                    _moment(each.time),
+                    event_key(each),
+                    moment(each.time),
                 )
                 for each in events
             ),
         )
+        return connection.total_changes() - before
 
-    def _latest(self, condition: str, *values: object, newest: int) -> list[Event]:
+    def _by_label(self, column: str, labels: Sequence[int]) -> dict[int, bytes]:
+        """A column of the vectors, by label."""
+        found: dict[int, bytes] = {}
+        for chunk in _chunks(labels):
+            marks = ", ".join("?" * len(chunk))
+            found.update(
+                self._database.rows(f"SELECT label, {column} FROM vectors WHERE label IN ({marks})", *chunk)
+            )
+        return found
+
+    def _latest(self, condition: str, *values: object, newest: int, stored_items: bool) -> list[Event]:
+        if stored_items:
+            condition += " AND item IN (SELECT id FROM ids)"
         statement = f"SELECT {EVENT} FROM events WHERE {condition} ORDER BY {LATEST} LIMIT ?"
         found = self._database.rows(statement, *values, newest)
         return [event_from_row(row) for row in reversed(found)]
@@ -335,11 +379,6 @@ class SqliteItemStore:
 
 def _set(connection: apsw.Connection, name: str, value: str | int) -> None:
     connection.execute("UPDATE meta SET value = ? WHERE name = ?", (value, name))
-
-
-def _moment(time: datetime) -> int:
-    """Whole microseconds since 1970, exactly."""
-    return (time - EPOCH) // MICROSECOND
 
 
 def _chunks(values: Iterable[T]) -> Iterator[tuple[T, ...]]:
