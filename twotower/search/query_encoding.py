@@ -4,52 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twotower.errors import QueryError
-from twotower.recall.vectors.unit import unit_rows
-from twotower.search.freshness import days_since_epoch
-from twotower.towers.user import UserHistory, UserTower
+from twotower.recall.queries import EncodedQueries
+from twotower.towers.unit import unit_rows
+from twotower.towers.user import SECONDS_A_DAY, UserHistory, UserTower, combine
 from twotower.types import Encoder, ImageQueryEncoder, Query, TextReader, Vectors
-
-
-class EncodedQueries(NamedTuple):
-    """q encoded queries, for recall and the reranker.
-
-    Args:
-        texts: the words of each query, possibly "".
-        vectors: float32 of shape (q, dim), rows of unit length; zeros for a query without a vector.
-        users: the part of `vectors` that comes from users' histories, same shape; None without users.
-        readable: bool of shape (q,), whether the encoder understands the query; None if it cannot tell.
-        known: bool of shape (q,), False where the vector is zeros; None if no vector is.
-    """
-
-    texts: Sequence[str]
-    vectors: Vectors
-    users: Vectors | None = None
-    readable: NDArray[np.bool_] | None = None
-    known: NDArray[np.bool_] | None = None
-
-    def take(self, rows: Sequence[int]) -> EncodedQueries:
-        """The queries in these rows."""
-        return EncodedQueries(
-            [self.texts[row] for row in rows],
-            self.vectors[rows],
-            None if self.users is None else self.users[rows],
-            None if self.readable is None else self.readable[rows],
-            None if self.known is None else self.known[rows],
-        )
-
-    def within(self, columns: slice) -> EncodedQueries:
-        """The same queries restricted to some columns of the vectors; the ranking does not depend on their length."""
-        mask = np.zeros(self.vectors.shape[1], dtype=np.float32)
-        mask[columns] = 1
-        vectors = self.vectors * mask
-        users = None if self.users is None else self.users * mask
-        return self._replace(vectors=vectors, users=users, known=np.asarray(vectors.any(axis=1)))
 
 
 class QueryEncoder:
@@ -104,14 +67,14 @@ class QueryEncoder:
         users: Vectors | None = None
         known: NDArray[np.bool_] | None = None
         if any(history is not None for history in histories):
-            vectors, users = self._with_users(vectors, histories, now)
+            vectors, users = self._with_users(vectors, histories, now.timestamp() / SECONDS_A_DAY)
         if len(rows) < len(queries):
             known = np.asarray(vectors.any(axis=1))
         return EncodedQueries(texts, vectors, users, self._readable(texts, queries), known)
 
     def encode_user(self, history: UserHistory, now: datetime) -> EncodedQueries | None:
         """Encode a user without a query; None if nothing in the history has any weight."""
-        vector = self.user_tower.encode(history, days_since_epoch(now))
+        vector = self.user_tower.encode(history, now.timestamp() / SECONDS_A_DAY)
         return None if vector is None else EncodedQueries([""], vector[None], vector[None])
 
     def vectors_by_kind(self, queries: Sequence[Query]) -> Mapping[str, Vectors]:
@@ -147,12 +110,12 @@ class QueryEncoder:
         return np.logical_or(self._text_reader.readable(texts), with_photo)
 
     def _with_users(
-        self, vectors: Vectors, histories: Sequence[UserHistory | None], now: datetime
+        self, vectors: Vectors, histories: Sequence[UserHistory | None], now_days: float
     ) -> tuple[Vectors, Vectors]:
         """Query vectors combined with users, and the users' parts of them, both of shape (q, dim)."""
         vectors, users = vectors.copy(), np.zeros_like(vectors)
         for row, history in enumerate(histories):
-            user = None if history is None else self.user_tower.encode(history, days_since_epoch(now))
+            user = None if history is None else self.user_tower.encode(history, now_days)
             if user is not None:
                 vectors[row], users[row] = combine(vectors[row], user, self.user_weight)
         return vectors, users
@@ -167,24 +130,3 @@ def _check_words(text: object) -> None:
         raise QueryError(
             f"the query {text!r} has half of a surrogate pair, which is no text: repair it"
         ) from error
-
-
-def combine(query: Vectors, user: Vectors, user_weight: float) -> tuple[Vectors, Vectors]:
-    """Combine the unit vectors of a query and a user into one.
-
-    Args:
-        query: float32 of shape (dim,); zeros if there is only a user.
-        user: float32 of shape (dim,).
-        user_weight: weight of the user if there are both, in [0, 1].
-
-    Returns:
-        The combined vector of unit length, and the user's part of it.
-    """
-    if not query.any():
-        return user, user
-    mine = user_weight * user.astype(np.float64)
-    both = (1 - user_weight) * query.astype(np.float64) + mine
-    length = float(np.linalg.norm(both))
-    if length < 1e-6:  # the two cancel out: keep the query
-        return query, np.zeros_like(user)
-    return (both / length).astype(np.float32), (mine / length).astype(np.float32)
