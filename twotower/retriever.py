@@ -312,7 +312,14 @@ class BaseRetriever:
         if image is not None:
             query = Query(query.text if isinstance(query, Query) else query, image)
         return self.search_batch(
-            [query], k, users=[user], where=where, now=now, budget_ms=budget_ms, min_score=min_score, **parts
+            [query],
+            k,
+            users=None if user is None else [user],
+            where=where,
+            now=now,
+            budget_ms=budget_ms,
+            min_score=min_score,
+            **parts,
         )[0]
 
     def search_batch(
@@ -350,12 +357,14 @@ class BaseRetriever:
                 raise QueryError(f"{name} must be a list: pass [{given!r}]")
         request = SearchRequest.of(k, where=where, now=now, budget_ms=budget_ms, min_score=min_score)
         parsed = [query if isinstance(query, Query) else Query(query) for query in queries]
-        users = [None] * len(parsed) if users is None else users
-        if len(users) != len(parsed):
+        if users is None:
+            histories = None
+        elif len(users) == len(parsed):
+            histories = [None if user is None else self._history(user, request.now) for user in users]
+        else:
             raise QueryError(
                 f"users must name one user per query, got {len(users)} for {len(parsed)} queries"
             )
-        histories = [None if user is None else self._history(user, request.now) for user in users]
         ranking = self.using(**parts)._ranking if parts else self._ranking
         return self._answer(ranking, self._queries.encode(parsed, histories, request.now), request)
 

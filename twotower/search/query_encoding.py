@@ -38,35 +38,31 @@ class QueryEncoder:
         self._text_reader = encoder if isinstance(encoder, TextReader) else None
 
     def encode(
-        self, queries: Sequence[Query], histories: Sequence[UserHistory | None], now: datetime
+        self, queries: Sequence[Query], histories: Sequence[UserHistory | None] | None, now: datetime
     ) -> EncodedQueries:
         """Encode n queries with the histories of their users.
 
         Args:
             queries: n queries.
-            histories: of each query's user; None for an anonymous query.
+            histories: of each query's user, None for an anonymous query; None if all are.
             now: the present; no event in the histories is later.
 
         Raises:
             QueryError: a query has neither words nor a photo nor a user, or its words are no readable `str`.
         """
-        for query in queries:
-            _check_words(query.text)
-        texts = [query.text.strip() for query in queries]
-        rows = []
-        for row, (query, history) in enumerate(zip(queries, histories, strict=True)):
-            if texts[row] or query.image is not None:
-                rows.append(row)
-            elif history is None:
-                raise QueryError("the query is empty: pass words, an image or a user")
-        vectors = self._vectors([queries[row] for row in rows])
-        if len(rows) < len(queries):
-            sparse = np.zeros((len(queries), self.encoder.dim), dtype=np.float32)
-            sparse[rows] = vectors
-            vectors = sparse
+        texts = [_words(query) for query in queries]
+        rows = [row for row, text in enumerate(texts) if text or queries[row].image is not None]
         users: Vectors | None = None
         known: NDArray[np.bool_] | None = None
-        if any(history is not None for history in histories):
+        if len(rows) == len(queries):
+            vectors = self._vectors(queries)
+        else:
+            given = {row for row, history in enumerate(histories or ()) if history is not None}
+            if len(given.union(rows)) < len(queries):
+                raise QueryError("the query is empty: pass words, an image or a user")
+            vectors = np.zeros((len(queries), self.encoder.dim), dtype=np.float32)
+            vectors[rows] = self._vectors([queries[row] for row in rows])
+        if histories is not None:
             vectors, users = self._with_users(vectors, histories, now.timestamp() / SECONDS_A_DAY)
         if len(rows) < len(queries):
             known = np.asarray(vectors.any(axis=1))
@@ -92,7 +88,7 @@ class QueryEncoder:
     def _vectors(self, queries: Sequence[Query]) -> Vectors:
         if not queries:
             return np.zeros((0, self.encoder.dim), dtype=np.float32)
-        if all(query.image is None for query in queries):
+        if all([query.image is None for query in queries]):
             raw = self.encoder.encode_queries([query.text for query in queries])
         elif self._image_encoder is not None:
             raw = self._image_encoder.encode_image_queries(queries)
@@ -121,7 +117,9 @@ class QueryEncoder:
         return vectors, users
 
 
-def _check_words(text: object) -> None:
+def _words(query: Query) -> str:
+    """The words of a query, without the spaces around them."""
+    text = query.text
     if not isinstance(text, str):
         raise QueryError(f"a query must be a str or a Query of a str, got {type(text).__name__}")
     try:
@@ -130,3 +128,4 @@ def _check_words(text: object) -> None:
         raise QueryError(
             f"the query {text!r} has half of a surrogate pair, which is no text: repair it"
         ) from error
+    return text.strip()
