@@ -116,7 +116,7 @@ def test_every_operator_by_example(where, expected):
         ({"price": {"$in": 5}}, r"'price': \$in needs a list of values, not 5"),
         ({"price": {"$nin": "abc"}}, r"'price': \$nin needs a list of values, not 'abc'"),
         ({"price": {"$in": [1, None]}}, r"'price', operator \$in: None"),
-        ({"price": np.float32(1)}, "not float32"),
+        ({"price": 1j}, "not complex"),
         ({"seen": datetime(2026, 1, 1)}, r"'seen', operator \$eq: .*2026-01-01T00:00:00 has no time zone"),
         ({"time": {"$gt": "2026-01-01"}}, r"'time', operator \$gt: .* aware datetime, not with '2026-01-01'"),
         ({"id": 5}, "'id', operator .* only with text, not with 5"),

@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from twotower.corpus.base import Corpus
 from twotower.corpus.sources import sources_of
 from twotower.errors import EncoderError, ItemError
-from twotower.recall.vectors.unit import unit_rows, unusable_rows
+from twotower.towers.unit import unit_rows, unusable_rows
 from twotower.types import BadItem, Encoder, Item, Vectors
 
 CHUNK = 256  # items encoded at a time: the step of the progress bar, and a bound on memory
@@ -96,7 +96,10 @@ class ItemEncoding:
         items, raw = self._accepted(chunk)
         rows = np.asarray(raw)
         if rows.shape == (len(items), self.encoder.dim) and (unusable := unusable_rows(rows)):
-            reasons = {items[row].id: f"encode_items returned {what}: check that input" for row, what in unusable.items()}
+            reasons = {
+                items[row].id: f"encode_items returned {what}: check that input"
+                for row, what in unusable.items()
+            }
             if self.skipped is None:
                 item_id, reason = next(iter(reasons.items()))
                 raise EncoderError(f"item '{item_id}' cannot be indexed: {reason}")
@@ -111,7 +114,7 @@ class ItemEncoding:
             return chunk, self._call(chunk)
         except ItemError as error:
             chunk, reasons = self._without_bad_photos(chunk, error.reasons)
-            if reasons and self.skipped is None or not error.reasons:
+            if (reasons and self.skipped is None) or not error.reasons:
                 raise
             self._skip(reasons)
             good = [item for item in chunk if item.id not in reasons]
@@ -120,7 +123,7 @@ class ItemEncoding:
     def _without_bad_photos(
         self, chunk: Sequence[Item], reasons: dict[str, str]
     ) -> tuple[Sequence[Item], dict[str, str]]:
-        """The chunk with those items stripped of their photos that the encoder then accepts; and the other reasons."""
+        """The chunk without the photos of those items that the encoder then accepts, and the reasons that remain."""
         if self.without_photo is None:
             return chunk, reasons
         stripped = {

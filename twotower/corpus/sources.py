@@ -1,6 +1,6 @@
 """What the vector of an item was made from, as a digest: an item that is made from the same keeps its vector.
 
-A digest has two halves, of the words and of the photo's content; neither depends on the photo's path or time of change.
+A digest has two halves, of the words and of the photo's content; a photo's path and time of change are no part of it.
 """
 
 from __future__ import annotations

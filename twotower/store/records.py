@@ -79,7 +79,7 @@ def event_from_row(record: Sequence[Any]) -> Event:
 
 
 def event_key(event: Event) -> str:
-    """What tells an event from others: its id, or a digest of its other fields; equal moments are equal in any zone."""
+    """What tells an event from others: its id, or a digest of its other fields, the moment in any zone."""
     if event.id:
         return f"{GIVEN}{event.id}"
     fields = event.user, event.item, event.kind, moment(event.time), float(event.value)

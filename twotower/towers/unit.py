@@ -32,12 +32,12 @@ def unit_rows(vectors: NDArray[np.float32], *, rows: int, dim: int, source: str)
         raise EncoderError(
             f"{source} must return one row per input, an array of shape ({rows}, {dim}), got {array.shape}"
         )
-    array = array.astype(np.float64)
-    lengths = _lengths(array)
+    doubles: NDArray[np.float64] = array.astype(np.float64)
+    lengths = _lengths(doubles)
     for row, problem in _problems(lengths).items():
         raise EncoderError(f"{source} returned {problem} in row {row}: check that input")
-    array /= np.array(lengths, dtype=np.float64).reshape(-1, 1)
-    unit: Vectors = array.astype(np.float32)
+    doubles /= np.array(lengths, dtype=np.float64).reshape(-1, 1)
+    unit: Vectors = doubles.astype(np.float32)
     return unit
 
 
