@@ -16,9 +16,9 @@ from twotower import types
 from twotower.corpus.item_text import ItemText
 from twotower.corpus.persistent import PersistentCorpus
 from twotower.errors import StoreError
+from twotower.recall.hybrid import HybridFusion, hybrid_fusion_from
 from twotower.recall.vectors.policy import IndexPolicy
 from twotower.retriever import BaseRetriever, describe
-from twotower.search.hybrid import HybridFusion, hybrid_fusion_from
 from twotower.store.folder import StoreFolder, is_store
 from twotower.towers.dual_encoder import DualEncoder
 from twotower.towers.parts import TextTower

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, TypedDict, Unpack
 
@@ -18,12 +19,13 @@ from twotower.corpus.persistent import save_corpus
 from twotower.corpus.photo_content import photo_digests
 from twotower.corpus.write_checks import check_events, check_items
 from twotower.errors import ItemError, QueryError
+from twotower.recall.hybrid import DEFAULT_FUSION, HybridFusion
+from twotower.recall.queries import EncodedQueries
 from twotower.recall.vectors.policy import IndexPolicy
 from twotower.search.hits import Hits
-from twotower.search.hybrid import DEFAULT_FUSION, HybridFusion
-from twotower.search.query_encoding import EncodedQueries, QueryEncoder
+from twotower.search.query_encoding import QueryEncoder
 from twotower.search.ranking import NO_HITS, Ranking
-from twotower.search.request import SearchRequest, deadline_in, present
+from twotower.search.request import SearchRequest
 from twotower.towers.user import UserHistory, UserTower
 from twotower.types import (
     BadItem,
@@ -321,7 +323,14 @@ class BaseRetriever:
         if image is not None:
             query = Query(query.text if isinstance(query, Query) else query, image)
         return self.search_batch(
-            [query], k, users=[user], where=where, now=now, budget_ms=budget_ms, min_score=min_score, **parts
+            [query],
+            k,
+            users=None if user is None else [user],
+            where=where,
+            now=now,
+            budget_ms=budget_ms,
+            min_score=min_score,
+            **parts,
         )[0]
 
     def search_batch(
@@ -357,14 +366,16 @@ class BaseRetriever:
         for name, given in (("queries", queries), ("users", users)):
             if isinstance(given, str):
                 raise QueryError(f"{name} must be a list: pass [{given!r}]")
-        request = SearchRequest(k, present(now), where, deadline=deadline_in(budget_ms), min_score=min_score)
+        request = SearchRequest.of(k, where=where, now=now, budget_ms=budget_ms, min_score=min_score)
         parsed = [query if isinstance(query, Query) else Query(query) for query in queries]
-        users = [None] * len(parsed) if users is None else users
-        if len(users) != len(parsed):
+        if users is None:
+            histories = None
+        elif len(users) == len(parsed):
+            histories = [None if user is None else self._history(user, request.now) for user in users]
+        else:
             raise QueryError(
                 f"users must name one user per query, got {len(users)} for {len(parsed)} queries"
             )
-        histories = [None if user is None else self._history(user, request.now) for user in users]
         ranking = self.using(**parts)._ranking if parts else self._ranking
         return self._answer(ranking, self._queries.encode(parsed, histories, request.now), request)
 
@@ -383,7 +394,7 @@ class BaseRetriever:
             UnknownItemError: the item is not indexed.
         """
         vector, itself = self._corpus.vector(item_id), self._corpus.labels_of([item_id])
-        request = SearchRequest(k, present(now), where, exclude=itself)
+        request = SearchRequest.of(k, where=where, now=now, exclude=itself)
         return self._answer(self._ranking, EncodedQueries([""], vector[None]), request)[0]
 
     def recommend(
@@ -409,12 +420,13 @@ class BaseRetriever:
         Returns:
             Hits, best first; empty if no events have been recorded yet.
         """
-        now = present(now)
-        own = self._history(user, now)
-        request = SearchRequest(k, now, where, exclude=own.labels if exclude_seen else None)
-        shopper = self._queries.encode_user(own, now)
+        request = SearchRequest.of(k, where=where, now=now)
+        own = self._history(user, request.now)
+        if exclude_seen:
+            request = replace(request, exclude=own.labels)
+        shopper = self._queries.encode_user(own, request.now)
         if shopper is None:
-            shopper = self._queries.encode_user(self._history(None, now), now)
+            shopper = self._queries.encode_user(self._history(None, request.now), request.now)
         return NO_HITS if shopper is None else self._answer(self._ranking, shopper, request)[0]
 
     def close(self, *, settle: bool = True) -> None:
@@ -466,7 +478,7 @@ class BaseRetriever:
         return self._corpus.history(user, until=now, newest=self._queries.user_tower.newest)
 
     def _answer(self, ranking: Ranking, queries: EncodedQueries, request: SearchRequest) -> list[Hits]:
-        return self._corpus.answer(lambda snapshot: ranking.rank(snapshot, queries, request))
+        return self._corpus.answer(partial(ranking.rank, queries=queries, request=request))
 
 
 OWN = "own"  # stands for the description of a part that has none

@@ -146,13 +146,12 @@ class Corpus:
             events = self.item_store.events_of_all(until=until, newest=newest)
         else:
             events = self.item_store.events_of(user, until=until, newest=newest)
-        snapshot, ordinals = self._locate([event.item for event in events])
+        snapshot, labels, ordinals = self._locate([event.item for event in events])
         known = np.flatnonzero(ordinals >= 0)
-        rows = ordinals[known]
         return UserHistory(
             [events[position] for position in known.tolist()],
-            snapshot.vectors_at(rows),
-            snapshot.labels_at(np.unique(rows)),
+            snapshot.vectors_at(ordinals[known]),
+            np.unique(labels[known]),
         )
 
     def labels_of(self, item_ids: Iterable[str]) -> Labels:
@@ -234,18 +233,19 @@ class Corpus:
             yield
 
     def _found(self, item_id: str, read: Callable[[Snapshot, Rows], T]) -> T:
-        snapshot, ordinals = self._locate([item_id])
+        snapshot, _, ordinals = self._locate([item_id])
         if ordinals[0] < 0:
             raise UnknownItemError(f"no item with id '{item_id}' is indexed")
         return read(snapshot, ordinals)
 
-    def _locate(self, item_ids: Sequence[str]) -> tuple[Snapshot, Rows]:
-        """A snapshot of the index and the ordinals of these items in it; -1 for items that are not indexed."""
+    def _locate(self, item_ids: Sequence[str]) -> tuple[Snapshot, Labels, Rows]:
+        """A snapshot of the index, and the labels and ordinals of these items in it; -1 for items not indexed."""
         labels = self.item_store.labels_of(item_ids)
         snapshot = self.snapshot
         ordinals = snapshot.ordinals_of(labels)
         if (ordinals[labels >= 0] < 0).any():  # a write happened in between
             with self._committing:
                 snapshot = self.snapshot
-                ordinals = snapshot.ordinals_of(self.item_store.labels_of(item_ids))
-        return snapshot, ordinals
+                labels = self.item_store.labels_of(item_ids)
+                ordinals = snapshot.ordinals_of(labels)
+        return snapshot, labels, ordinals

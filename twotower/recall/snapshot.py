@@ -141,13 +141,6 @@ class Snapshot:
             items.update(zip(places.tolist(), part.segment.documents.at(rows.tolist()), strict=True))
         return [items[place] for place in range(len(ordinals))]
 
-    def labels_at(self, ordinals: Rows) -> Labels:
-        """The labels of m rows, shape (m,)."""
-        labels = np.zeros(len(ordinals), dtype=np.int64)
-        for part, places, rows in self._by_part(ordinals):
-            labels[places] = part.segment.labels[rows]
-        return labels
-
     def days_at(self, ordinals: Rows) -> NDArray[np.float64]:
         """Days since 1970 of m rows, shape (m,); NaN for items without a time."""
         days = np.zeros(len(ordinals))
