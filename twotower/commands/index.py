@@ -17,7 +17,7 @@ from twotower.ingest.catalogue import read_catalogue
 from twotower.presets import Retriever
 from twotower.store.folder import is_store
 from twotower.towers.dual_encoder import DualEncoder
-from twotower.types import BadItem, Encoder, Item
+from twotower.types import BadItem, Encoder
 
 ITEMS_PER_WRITE = 1_000  # an interruption loses the work on at most this many
 MAX_REASONS = 20
@@ -103,7 +103,7 @@ def index(
     items = check_items(rows, bad_items if skip_bad else None)
     indexed = 0
     with _open(store, make_encoder(), searchable) as retriever:
-        fresh = [item for item in items if not _is_indexed(retriever, item)]
+        fresh = retriever.changed(items)
         for start in range(0, len(fresh), ITEMS_PER_WRITE):
             report = retriever.upsert(
                 fresh[start : start + ITEMS_PER_WRITE], on_error="skip" if skip_bad else "raise"
@@ -118,10 +118,6 @@ def _open(store: Path, encoder: Encoder, searchable: Sequence[str] | None) -> Re
     settings: presets.Settings = {} if searchable is None else {"searchable": searchable}
     decay = None if is_store(store) else presets.default_decay()
     return Retriever.open(store, encoder=encoder, decay=decay, **settings)
-
-
-def _is_indexed(retriever: Retriever, item: Item) -> bool:
-    return item.id in retriever and retriever.get(item.id) == item
 
 
 def _reason(bad: BadItem) -> str:

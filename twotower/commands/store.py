@@ -88,11 +88,11 @@ def export(folder: Path, catalogue: Path, vectors: Path | None) -> int:
             corpus.rows() as (_, found),
             parts[0].open("w", encoding="utf-8") as file,
         ):
-            for _, item, vector in found:
-                file.write(json.dumps(item_to_row(item), ensure_ascii=False) + "\n")
+            for stored in found:
+                file.write(json.dumps(item_to_row(stored.item), ensure_ascii=False) + "\n")
                 written += 1
                 if vectors is not None:
-                    rows.append(vector)
+                    rows.append(stored.vector)
         if vectors is not None:
             save_file({"vectors": np.stack(rows) if rows else np.zeros((0, 0), dtype=np.float32)}, parts[1])
         for part, path in zip(parts, targets, strict=True):
