@@ -1,61 +1,39 @@
-"""`twotower stats|verify|compact|export`: look after a store without loading its models."""
+"""`twotower export`: write a store's items as a catalogue that `twotower index` reads."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
 
-from twotower.corpus.persistent import PersistentCorpus
+from twotower.commands.command import Commands, add_command, add_store
+from twotower.commands.opened import opened_corpus
 from twotower.errors import StoreError
-from twotower.presets import Retriever
-from twotower.store.folder import StoreFolder, is_store
 from twotower.store.records import item_to_row
 from twotower.types import Vectors
 
 
-def open_existing(folder: Path) -> Retriever:
-    """Open a store for writing; unlike `Retriever.open`, a folder without one is an error.
-
-    Raises:
-        StoreError: as `Retriever.open`, or there is no store.
-    """
-    if not is_store(folder):
-        raise StoreError(f"folder '{folder}' holds no store: make one with `twotower index`")
-    return Retriever.open(folder)
-
-
-@contextmanager
-def opened(folder: Path, *, read_only: bool = True) -> Iterator[PersistentCorpus]:
-    """The corpus of a store, without the encoder that it was made with."""
-    store = StoreFolder.open(folder, read_only=read_only)
-    with ExitStack() as closing:
-        closing.callback(store.close)
-        corpus = PersistentCorpus.of(store)
-        closing.callback(corpus.close, settle=False)  # before the store: it may be merging
-        yield corpus
+def add_to(commands: Commands) -> None:
+    """Add the command to the command line."""
+    export = add_command(
+        commands,
+        "export",
+        "write a store's items as a catalogue",
+        "twotower export backup.jsonl --store store/ --vectors backup.safetensors",
+        run,
+    )
+    export.add_argument("catalogue", type=Path, metavar="CATALOGUE", help="a new .jsonl file")
+    add_store(export)
+    export.add_argument(
+        "--vectors", type=Path, metavar="FILE", help="a new .safetensors file for the vectors"
+    )
 
 
-def stats(folder: Path) -> Iterator[str]:
-    """How large a store is, as text."""
-    with opened(folder) as corpus:
-        yield from corpus.stats().lines()
-
-
-def verify(folder: Path) -> list[str]:
-    """Read every byte of a store; returns what is damaged, one sentence each."""
-    with opened(folder) as corpus:
-        return list(corpus.problems())
-
-
-def compact(folder: Path) -> Iterator[str]:
-    """Remove deleted and replaced items; returns the statistics afterwards."""
-    with opened(folder, read_only=False) as corpus:
-        corpus.compact()
-        yield from corpus.stats().lines()
+def run(given: Namespace) -> None:
+    """Run the command."""
+    print(f"{export(given.store, given.catalogue, given.vectors):,} items written to {given.catalogue}")
 
 
 def export(folder: Path, catalogue: Path, vectors: Path | None) -> int:
@@ -84,7 +62,7 @@ def export(folder: Path, catalogue: Path, vectors: Path | None) -> int:
     written = 0
     try:
         with (
-            opened(folder) as corpus,
+            opened_corpus(folder) as corpus,
             corpus.rows() as (_, found),
             parts[0].open("w", encoding="utf-8") as file,
         ):
