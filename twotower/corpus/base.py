@@ -163,10 +163,10 @@ class Corpus:
         """Which of n items are indexed exactly as they are, photos compared by content; bool of shape (n,)."""
 
         def compare(_: Snapshot) -> NDArray[np.bool_]:
-            snapshot, ordinals = self._locate([item.id for item in items])
+            snapshot, labels, ordinals = self._locate([item.id for item in items])
             places = np.flatnonzero(ordinals >= 0)
             known = snapshot.items_at(ordinals[places])
-            photos = self.item_store.photos_at(snapshot.labels_at(ordinals[places]).tolist())
+            photos = self.item_store.photos_at(labels[places].tolist())
             same = np.zeros(len(items), dtype=np.bool_)
             for place, item, photo in zip(places.tolist(), known, photos, strict=True):
                 same[place] = items[place] == item and photo_digest(items[place].image) == photo
