@@ -17,8 +17,8 @@ from twotower.corpus.item_encoding import ItemEncoding
 from twotower.corpus.item_text import ItemText
 from twotower.corpus.maintenance import Maintenance
 from twotower.corpus.persistent import save_corpus
-from twotower.corpus.sources import reworded, sources_of
-from twotower.corpus.write_checks import check_events, check_items
+from twotower.corpus.photo_content import photo_digests
+from twotower.corpus.write_checks import check_events, check_item, check_items
 from twotower.errors import EventError, ItemError, QueryError
 from twotower.recall.hybrid import DEFAULT_FUSION, HybridFusion
 from twotower.recall.queries import EncodedQueries
@@ -218,6 +218,16 @@ class BaseRetriever:
         """The text of an item that BM25, the encoder and the reranker read, with its `searchable` attributes."""
         return self._corpus.text_of(item)
 
+    def changed(self, items: Iterable[Item]) -> list[Item]:
+        """Those of these items that are not indexed as they are: a field or the content of the photo differs.
+
+        Args:
+            items: valid items, such as a new delivery of the catalogue.
+        """
+        given = list(items)
+        unchanged = self._corpus.unchanged([check_item(item) for item in given])
+        return [item for item, same in zip(given, unchanged, strict=True) if not same]
+
     def upsert(
         self,
         items: Iterable[Item],
@@ -253,7 +263,7 @@ class BaseRetriever:
         checked = check_items(self._corpus.yielding_to_searches(items), bad)
         with self._writing:
             encoding = ItemEncoding(self.encoder, self._corpus, bad, without_photo, progress)
-            encoded = encoding.encode(checked)
+            encoded = encoding.encode(checked, photo_digests(checked))
             self._corpus.upsert(*encoded)
         return UpsertReport(len(encoded.items), tuple(bad or ()), tuple(without_photo or ()))
 
@@ -289,33 +299,10 @@ class BaseRetriever:
         bad: list[BadItem] | None = collected_if(on_error)
         with self._writing:
             checked = check_items(updated_items(self._corpus, attributes, bad), bad)
-            before = self._corpus.sources([item.id for item in checked])
-            text_of = self._corpus.text_of
-            sources = [reworded(item, text_of, source) for item, source in zip(checked, before, strict=True)]
             encoding = ItemEncoding(self.encoder, self._corpus, bad, progress=progress)
-            encoded = encoding.encode(checked, sources)
+            encoded = encoding.encode(checked, self._corpus.photos([item.id for item in checked]))
             self._corpus.upsert(*encoded)
         return UpsertReport(len(encoded.items), tuple(bad or ()))
-
-    def changed(self, items: Iterable[Item]) -> list[Item]:
-        """Those of these items that are not indexed exactly as they are now, the content of their photos included.
-
-        Args:
-            items: with distinct ids.
-
-        Raises:
-            ItemError: an item cannot be indexed.
-        """
-        checked = check_items(items, None)
-        ids = [item.id for item in checked]
-        known = self._corpus.find(ids)
-        before = self._corpus.sources(ids)
-        now = sources_of(checked, self._corpus.text_of)
-        return [
-            item
-            for item, old, new in zip(checked, before, now, strict=True)
-            if old != new or known.get(item.id) != item
-        ]
 
     def delete(self, item_ids: Iterable[str] | None = None, *, where: Where | None = None) -> list[str]:
         """Remove items from all later searches; events on them stay in the histories of users.

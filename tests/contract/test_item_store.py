@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
+from hashlib import sha256
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -56,12 +57,16 @@ def items(*ids):
 
 
 def upsert(catalog, *ids):
-    labels, dead = catalog.upsert(items(*ids), np.eye(len(ids), DIM, dtype=np.float32))
+    photos = {item_id: sha256(item_id.encode()).digest() for item_id in ids[::2]}
+    labels, dead = catalog.upsert(items(*ids), np.eye(len(ids), DIM, dtype=np.float32), photos)
+    assert catalog.photos_at(labels.tolist()) == [photos.get(item_id) for item_id in ids]
+    assert catalog.photos_at(dead.tolist()) == [None] * len(dead)
     return labels.tolist(), sorted(dead.tolist())
 
 
 def delete(catalog, *ids):
     known, dead = catalog.delete(ids)
+    assert catalog.photos_at(dead.tolist()) == [None] * len(dead)
     return known, sorted(dead.tolist())
 
 
@@ -89,7 +94,7 @@ def test_delete_of_unknown_and_repeated_ids(catalog):
 
 def test_many_ids_at_once(catalog):
     ids = [f"i{number}" for number in range(2_500)]
-    labels, _ = catalog.upsert(items(*ids), np.ones((len(ids), DIM), dtype=np.float32))
+    labels, _ = catalog.upsert(items(*ids), np.ones((len(ids), DIM), dtype=np.float32), {})
     assert catalog.labels_of(ids[::-1]).tolist() == labels.tolist()[::-1]
     known, dead = catalog.delete(ids[:2_200])
     assert (known, sorted(dead.tolist())) == (ids[:2_200], labels[:2_200].tolist())
@@ -198,13 +203,6 @@ def test_only_events_on_stored_items_on_request(catalog):
         assert [event.item for event in ask(until=NOW, newest=9, stored_items=True)] == ["b", "b"]
         assert [event.item for event in ask(until=NOW, newest=1, stored_items=True)] == ["b"]
     assert catalog.seen_by("u", until=NOW - timedelta(days=2)) == {"a", "b", "c"}
-
-
-def test_the_sources_of_vectors_are_kept_with_them(catalog):
-    vectors = np.eye(2, DIM, dtype=np.float32)
-    labels, _ = catalog.upsert(items("a", "b"), vectors, [b"red", b"blue"])
-    again, _ = catalog.upsert(items("b"), vectors[:1])
-    assert catalog.sources_of([*labels, *again, 99]) == [b"red", b"", b"", b""]
 
 
 names = st.lists(st.sampled_from(["a", "b", "c", "d", "é", "e\u0301"]), max_size=5)

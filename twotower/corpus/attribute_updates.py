@@ -42,6 +42,6 @@ def updated_items(
                 raise
             bad.append(BadItem(str(item_id), str(error)))
         else:
-            item = known[item_id]
+            item = known[item_id].item
             items.append(replace(item, attributes={**item.attributes, **changes}))
     return items

@@ -10,8 +10,10 @@ from datetime import datetime
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from twotower.corpus.item_text import ItemText
+from twotower.corpus.photo_content import photo_digest
 from twotower.corpus.stats import Stats
 from twotower.errors import StaleError, UnknownItemError
 from twotower.recall.item_index import ItemIndex
@@ -19,7 +21,7 @@ from twotower.recall.segment import Labels, Segment
 from twotower.recall.selection import Rows
 from twotower.recall.snapshot import Snapshot
 from twotower.recall.vectors.policy import IndexPolicy
-from twotower.store.item_store import ItemStore, StoredItem
+from twotower.store.item_store import Digests, ItemStore, StoredItem
 from twotower.store.memory_item_store import MemoryItemStore
 from twotower.towers.user import UserHistory
 from twotower.types import Event, Item, Vectors, Where
@@ -109,12 +111,11 @@ class Corpus:
 
     @contextmanager
     def rows(self) -> Iterator[tuple[Snapshot, Iterator[StoredItem]]]:
-        """One state of the corpus: the index, and the stored items in order of their labels."""
+        """One state of the corpus: the index, and the items in order of their labels."""
         snapshot = self.snapshot
         labels = snapshot.labels().tolist()
         vectors = (vector for part in snapshot.parts for vector in part.vectors())
-        sources = self.item_store.sources_of(labels)
-        yield snapshot, map(StoredItem, labels, snapshot.items(), vectors, sources)
+        yield snapshot, map(StoredItem, labels, snapshot.items(), vectors, self.item_store.photos_at(labels))
 
     def get(self, item_id: str) -> Item:
         """The item with this id.
@@ -145,7 +146,7 @@ class Corpus:
             events = self.item_store.events_of_all(until=until, newest=newest, stored_items=True)
         else:
             events = self.item_store.events_of(user, until=until, newest=newest, stored_items=True)
-        snapshot, ordinals = self._locate([event.item for event in events])
+        snapshot, _, ordinals = self._locate([event.item for event in events])
         known = np.flatnonzero(ordinals >= 0)
         return UserHistory(
             [events[position] for position in known.tolist()], snapshot.vectors_at(ordinals[known])
@@ -160,47 +161,53 @@ class Corpus:
         labels = self.item_store.labels_of(list(item_ids))
         return labels[labels >= 0]
 
-    def find(self, item_ids: Sequence[str]) -> dict[str, Item]:
+    def find(self, item_ids: Sequence[str]) -> dict[str, StoredItem]:
         """Those of these items that are indexed, by id."""
 
-        def found(_: Snapshot) -> dict[str, Item]:
-            snapshot, ordinals = self._locate(item_ids)
-            items = snapshot.items_at(ordinals[ordinals >= 0])
-            return {item.id: item for item in items}
+        def found(_: Snapshot) -> dict[str, StoredItem]:
+            snapshot, labels, ordinals = self._locate(item_ids)
+            here = np.flatnonzero(ordinals >= 0)
+            known = labels[here].tolist()
+            items = snapshot.items_at(ordinals[here])
+            photos = self.item_store.photos_at(known)
+            stored = map(StoredItem, known, items, self._vectors_of(snapshot, known), photos)
+            return {each.item.id: each for each in stored}
 
         return self.answer(found)
 
-    def sources(self, item_ids: Sequence[str]) -> list[bytes]:
-        """What the vectors of these items were made from; b"" for those that are not indexed."""
-        return self.item_store.sources_of(self.item_store.labels_of(item_ids).tolist())
-
-    def vectors_made_from(self, item_ids: Sequence[str], sources: Sequence[bytes]) -> dict[str, Vectors]:
-        """The vectors of those of these items that are indexed and were made from the same, by id.
-
-        Args:
-            item_ids: n ids.
-            sources: n digests; see `twotower.corpus.sources`.
-        """
-        labels = self.item_store.labels_of(item_ids).tolist()
-        before = self.item_store.sources_of(labels)
-        same = {
-            item_id: label
-            for item_id, label, old, new in zip(item_ids, labels, before, sources, strict=True)
-            if label >= 0 and old == new
+    def photos(self, item_ids: Sequence[str]) -> Digests:
+        """The content of the photos that the vectors of these items were made from."""
+        digests = self.item_store.photos_at(self.item_store.labels_of(item_ids).tolist())
+        return {
+            item_id: digest for item_id, digest in zip(item_ids, digests, strict=True) if digest is not None
         }
-        return dict(zip(same, self._vectors_of(list(same.values())), strict=True))
 
-    def upsert(self, items: Sequence[Item], vectors: Vectors, sources: Sequence[bytes] | None = None) -> None:
+    def unchanged(self, items: Sequence[Item]) -> NDArray[np.bool_]:
+        """Which of n items are indexed exactly as they are, photos compared by content; bool of shape (n,)."""
+
+        def compare(_: Snapshot) -> NDArray[np.bool_]:
+            snapshot, labels, ordinals = self._locate([item.id for item in items])
+            places = np.flatnonzero(ordinals >= 0)
+            known = snapshot.items_at(ordinals[places])
+            photos = self.item_store.photos_at(labels[places].tolist())
+            same = np.zeros(len(items), dtype=np.bool_)
+            for place, item, photo in zip(places.tolist(), known, photos, strict=True):
+                same[place] = items[place] == item and photo_digest(items[place].image) == photo
+            return same
+
+        return self.answer(compare)
+
+    def upsert(self, items: Sequence[Item], vectors: Vectors, photos: Digests | None = None) -> None:
         """Add items, replacing those with the same ids, atomically.
 
         Args:
             items: n items with distinct ids.
             vectors: float32 of shape (n, dim), unit rows.
-            sources: what the vectors were made from; see `ItemStore.upsert`.
+            photos: what the vectors were made from, see `photo_digests`; None for items without photos.
         """
         if items:
             with self._in_step():
-                labels, deleted = self.item_store.upsert(items, vectors, sources)
+                labels, deleted = self.item_store.upsert(items, vectors, photos or {})
                 self.index.update(deleted, Segment.fresh(labels, items, vectors, self.text_of))
             searched, self._searched = self._searched, False
             self.index.throttle(searched=searched)
@@ -248,24 +255,24 @@ class Corpus:
         with self._committing:
             yield
 
-    def _vectors_of(self, labels: Sequence[int]) -> Sequence[Vectors]:
-        """The vectors of stored labels."""
-        snapshot = self.snapshot
+    def _vectors_of(self, snapshot: Snapshot, labels: Sequence[int]) -> Sequence[Vectors]:
+        """The vectors of live labels."""
         return list(snapshot.vectors_at(snapshot.ordinals_of(np.array(labels, dtype=np.int64))))
 
     def _found(self, item_id: str, read: Callable[[Snapshot, Rows], T]) -> T:
-        snapshot, ordinals = self._locate([item_id])
+        snapshot, _, ordinals = self._locate([item_id])
         if ordinals[0] < 0:
             raise UnknownItemError(f"no item with id '{item_id}' is indexed")
         return read(snapshot, ordinals)
 
-    def _locate(self, item_ids: Sequence[str]) -> tuple[Snapshot, Rows]:
-        """A snapshot of the index and the ordinals of these items in it; -1 for items that are not indexed."""
+    def _locate(self, item_ids: Sequence[str]) -> tuple[Snapshot, Labels, Rows]:
+        """A snapshot of the index, and the labels and ordinals of these items in it; -1 for items not indexed."""
         labels = self.item_store.labels_of(item_ids)
         snapshot = self.snapshot
         ordinals = snapshot.ordinals_of(labels)
         if (ordinals[labels >= 0] < 0).any():  # a write happened in between
             with self._committing:
                 snapshot = self.snapshot
-                ordinals = snapshot.ordinals_of(self.item_store.labels_of(item_ids))
-        return snapshot, ordinals
+                labels = self.item_store.labels_of(item_ids)
+                ordinals = snapshot.ordinals_of(labels)
+        return snapshot, labels, ordinals

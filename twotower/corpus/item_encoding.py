@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from twotower.corpus.base import Corpus
-from twotower.corpus.sources import sources_of
 from twotower.errors import EncoderError, ItemError
+from twotower.store.item_store import Digests
 from twotower.towers.unit import unit_rows, unusable_rows
 from twotower.types import BadItem, Encoder, Item, Vectors
 
@@ -25,12 +25,12 @@ class EncodedItems(NamedTuple):
     Args:
         items: n items.
         vectors: float32 of shape (n, dim), rows of unit length.
-        sources: what the n vectors were made from.
+        photos: what the vectors were made from.
     """
 
     items: Sequence[Item]
     vectors: Vectors
-    sources: Sequence[bytes]
+    photos: Digests
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +52,12 @@ class ItemEncoding:
     without_photo: list[BadItem] | None = None
     progress: bool | None = None
 
-    def encode(self, items: Sequence[Item], sources: Sequence[bytes] | None = None) -> EncodedItems:
+    def encode(self, items: Sequence[Item], photos: Digests) -> EncodedItems:
         """Encode validated items; an item that is made from the same as before keeps its vector.
 
         Args:
             items: with distinct ids.
-            sources: what the items are made from; None reads their photos to know.
+            photos: the content of their photos; see `photo_digests`.
 
         Returns:
             The items that have a vector, in the same order.
@@ -66,12 +66,8 @@ class ItemEncoding:
             ItemError: the encoder refuses an item, and `skipped` is None or the error does not name the item.
             EncoderError: the encoder returned something other than finite vectors.
         """
-        made_from = dict(
-            zip([item.id for item in items], sources or sources_of(items, self.corpus.text_of), strict=True)
-        )
-        vectors = self.corpus.vectors_made_from(list(made_from), list(made_from.values()))
-        current = {item.id: item for item in items}
-        fresh = [item for item in items if item.id not in vectors]
+        found = {item.id: (item, vector) for item, vector in self._known(items, photos)}
+        fresh = [item for item in items if item.id not in found]
         hidden = (
             None if self.progress is None else not self.progress
         )  # tqdm: None shows it on a terminal only
@@ -80,17 +76,32 @@ class ItemEncoding:
         ) as bar:
             for start in range(0, len(fresh), CHUNK):
                 chunk = fresh[start : start + CHUNK]
-                for item, vector in zip(*self._encode_chunk(chunk), strict=True):
-                    if item is not current[item.id]:
-                        current[item.id] = item
-                        (made_from[item.id],) = sources_of([item], self.corpus.text_of)
-                    vectors[item.id] = vector
+                encoded, vectors = self._encode_chunk(chunk)
+                found |= {item.id: (item, vector) for item, vector in zip(encoded, vectors, strict=True)}
                 bar.update(len(chunk))
-        known = [item for item_id, item in current.items() if item_id in vectors]
-        rows = np.zeros((len(known), self.encoder.dim), dtype=np.float32)
-        for row, item in enumerate(known):
-            rows[row] = vectors[item.id]
-        return EncodedItems(known, rows, [made_from[item.id] for item in known])
+        pairs = [found[item.id] for item in items if item.id in found]
+        rows = np.zeros((len(pairs), self.encoder.dim), dtype=np.float32)
+        for row, (_, vector) in enumerate(pairs):
+            rows[row] = vector
+        used = {item.id: photos[item.id] for item, _ in pairs if item.image is not None and item.id in photos}
+        return EncodedItems([item for item, _ in pairs], rows, used)
+
+    def _known(self, items: Sequence[Item], photos: Digests) -> Iterator[tuple[Item, Vectors]]:
+        """The items that are made from the same as before, and their vectors."""
+        before = self.corpus.find([item.id for item in items])
+        for item in items:
+            stored = before.get(item.id)
+            if (
+                stored is not None
+                and stored.photo == photos.get(item.id)
+                and self._encoded(stored.item) == self._encoded(item)
+            ):
+                yield item, stored.vector
+
+    def _encoded(self, item: Item) -> tuple[str, str, bool]:
+        """What is encoded of an item besides the content of its photo."""
+        extended = self.corpus.text_of.extended(item)
+        return extended.title, extended.text, extended.image is not None
 
     def _encode_chunk(self, chunk: Sequence[Item]) -> tuple[Sequence[Item], Vectors]:
         items, raw = self._accepted(chunk)

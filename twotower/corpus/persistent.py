@@ -152,7 +152,7 @@ class PersistentCorpus(Corpus):
         with self.rows() as (snapshot, rows):
             missing = set(snapshot.labels().tolist())
             while chunk := list(islice(rows, ROWS_PER_CHECK)):
-                labels = np.array([row.label for row in chunk], dtype=np.int64)
+                labels = np.array([each.label for each in chunk], dtype=np.int64)
                 missing ^= set(labels.tolist())
                 yield from _differences(snapshot, labels, chunk)
         if missing:
@@ -191,8 +191,8 @@ class PersistentCorpus(Corpus):
                 snapshot = self.snapshot
             yield connection, snapshot
 
-    def _vectors_of(self, labels: Sequence[int]) -> Sequence[Vectors]:
-        return self.store.item_store.vectors_of(labels)  # exact, while the index may round them
+    def _vectors_of(self, snapshot: Snapshot, labels: Sequence[int]) -> Sequence[Vectors]:
+        return self.store.item_store.vectors_at(labels)  # exact, while an index may round them
 
     def _check_writable(self) -> None:
         if self.store.read_only is not None:
@@ -243,10 +243,10 @@ class PersistentCorpus(Corpus):
     def _segment(self, connection: apsw.Connection, *, after: int) -> Segment:
         """All rows with higher labels as one segment."""
         rows = list(self.store.item_store.rows(connection, after=after))
-        labels = np.array([row.label for row in rows], dtype=np.int64)
+        labels = np.array([each.label for each in rows], dtype=np.int64)
         vectors = [np.zeros((0, self.index.snapshot.dim), dtype=np.float32)]
-        vectors += [row.vector[None, :] for row in rows]
-        items = [row.item for row in rows]
+        vectors += [each.vector[None, :] for each in rows]
+        items = [each.item for each in rows]
         return Segment.fresh(labels, items, np.concatenate(vectors), self.text_of)
 
     def _after_merge(self) -> None:
@@ -270,7 +270,7 @@ def save_corpus(corpus: Corpus, folder: Path, settings: Mapping[str, Any]) -> No
     try:
         shift = store.item_store.state().label + 1  # the labels continue those of the folder
         with corpus.rows() as (snapshot, rows):
-            moved = (row._replace(label=row.label + shift) for row in rows)
+            moved = (each._replace(label=each.label + shift) for each in rows)
             store.item_store.replace_all(settings, moved, corpus.item_store.events())
         if parts := parts_to_write(snapshot):
             shifted = [
@@ -286,7 +286,7 @@ def save_corpus(corpus: Corpus, folder: Path, settings: Mapping[str, Any]) -> No
 
 def _differences(snapshot: Snapshot, labels: Labels, rows: Sequence[StoredItem]) -> Iterator[str]:
     ordinals = snapshot.ordinals_of(labels)
-    vectors = np.stack([row.vector for row in rows])
+    vectors = np.stack([each.vector for each in rows])
     here = np.flatnonzero(ordinals >= 0)
     near = np.einsum("nd,nd->n", snapshot.vectors_at(ordinals[here]), vectors[here])
     for place in here[near < MIN_SELF_SIMILARITY]:

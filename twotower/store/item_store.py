@@ -6,7 +6,7 @@ items (vectors in an index, columns of attributes) can state by a label what it 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -16,36 +16,36 @@ from numpy.typing import NDArray
 from twotower.types import Event, Item, Vectors
 
 Labels: TypeAlias = NDArray[np.int64]
+Digests: TypeAlias = Mapping[str, bytes]
+"""By item id, the SHA-256 of its photo's content; items without a photo have none."""
 
 
 class StoredItem(NamedTuple):
-    """One version of an item.
+    """One item as it is stored.
 
     Args:
-        label: its number.
-        item: as it was written.
+        label: of this version.
+        item: itself.
         vector: float32 of shape (dim,).
-        source: a digest of what the vector was made from; b"" where that is unknown.
+        photo: SHA-256 of the content of the photo that the vector was made from; None without a photo.
     """
 
     label: int
     item: Item
     vector: Vectors
-    source: bytes = b""
+    photo: bytes | None
 
 
 class ItemStore(Protocol):
     """Keeps the items and events that an index is derived from."""
 
-    def upsert(
-        self, items: Sequence[Item], vectors: Vectors, sources: Sequence[bytes] | None = None
-    ) -> tuple[Labels, Labels]:
+    def upsert(self, items: Sequence[Item], vectors: Vectors, photos: Digests) -> tuple[Labels, Labels]:
         """Store items, replacing those with the same ids.
 
         Args:
             items: n items with distinct ids.
             vectors: float32 of shape (n, dim).
-            sources: digests of what the n vectors were made from; None where that is unknown.
+            photos: what their vectors were made from.
 
         Returns:
             The labels of the n items, and the labels of the versions that they replace.
@@ -68,8 +68,8 @@ class ItemStore(Protocol):
         """The current label of each of m ids, shape (m,); -1 for unknown ids."""
         ...
 
-    def sources_of(self, labels: Sequence[int]) -> list[bytes]:
-        """What the vectors of m labels were made from; b"" where that is unknown or the label was deleted."""
+    def photos_at(self, labels: Sequence[int]) -> list[bytes | None]:
+        """The digests of the photos that the items with these labels were made from; None without a photo."""
         ...
 
     def events_of(

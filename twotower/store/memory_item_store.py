@@ -8,30 +8,30 @@ from datetime import datetime
 import numpy as np
 
 from twotower.store.history import History
-from twotower.store.item_store import Labels
+from twotower.store.item_store import Digests, Labels
 from twotower.types import Event, Item, Vectors
 
 
 class MemoryItemStore:
-    """The current label of every id, and the events; the items and vectors themselves are kept by the index."""
+    """The current label of every id, and the events; the items themselves are kept by the index."""
 
     def __init__(self) -> None:
         self._labels: dict[str, int] = {}
-        self._sources: dict[int, bytes] = {}
+        self._photos: dict[int, bytes] = {}  # by label
         self._next = 0
         self._history = History()
 
-    def upsert(
-        self, items: Sequence[Item], vectors: Vectors, sources: Sequence[bytes] | None = None
-    ) -> tuple[Labels, Labels]:
+    def upsert(self, items: Sequence[Item], vectors: Vectors, photos: Digests) -> tuple[Labels, Labels]:
         """See `ItemStore.upsert`."""
         ids = [item.id for item in items]
         replaced = [self._labels[item_id] for item_id in ids if item_id in self._labels]
         labels = range(self._next, self._next + len(ids))
-        self._sources.update(zip(labels, sources or [b""] * len(ids), strict=True))
+        self._forget(replaced)
+        self._photos.update(
+            (label, photos[item_id]) for label, item_id in zip(labels, ids, strict=True) if item_id in photos
+        )
         self._labels.update(zip(ids, labels, strict=True))
         self._next += len(ids)
-        self._forget(replaced)
         return np.array(labels, dtype=np.int64), np.array(replaced, dtype=np.int64)
 
     def delete(self, item_ids: Iterable[str]) -> tuple[list[str], Labels]:
@@ -49,9 +49,9 @@ class MemoryItemStore:
         """See `ItemStore.labels_of`."""
         return np.array([self._labels.get(item_id, -1) for item_id in item_ids], dtype=np.int64)
 
-    def sources_of(self, labels: Sequence[int]) -> list[bytes]:
-        """See `ItemStore.sources_of`."""
-        return [self._sources.get(label, b"") for label in labels]
+    def photos_at(self, labels: Sequence[int]) -> list[bytes | None]:
+        """See `ItemStore.photos_at`."""
+        return [self._photos.get(label) for label in labels]
 
     def events_of(
         self, user: str, *, until: datetime, newest: int, stored_items: bool = False
@@ -81,4 +81,4 @@ class MemoryItemStore:
 
     def _forget(self, labels: Iterable[int]) -> None:
         for label in labels:
-            self._sources.pop(label, None)
+            self._photos.pop(label, None)

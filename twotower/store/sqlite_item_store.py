@@ -17,7 +17,7 @@ import numpy as np
 from twotower.errors import StaleError, StoreDamagedError, StoreError, StoreVersionError
 from twotower.store.database import Database
 from twotower.store.item_cache import ItemCache
-from twotower.store.item_store import Labels, StoredItem
+from twotower.store.item_store import Digests, Labels, StoredItem
 from twotower.store.receipt import Receipt
 from twotower.store.records import event_from_row, event_key, item_from_bytes, item_to_bytes, moment
 from twotower.store.schema import FORMAT, TABLES
@@ -112,15 +112,14 @@ class SqliteItemStore:
             int(meta["purged"]),
         )
 
-    def upsert(
-        self, items: Sequence[Item], vectors: Vectors, sources: Sequence[bytes] | None = None
-    ) -> tuple[Labels, Labels]:
+    def upsert(self, items: Sequence[Item], vectors: Vectors, photos: Digests) -> tuple[Labels, Labels]:
         """See `ItemStore.upsert`."""
         with self._writing() as connection:
             deleted = self._add_tombstones(connection, [item.id for item in items])
             first = int(self._meta(connection)["label"]) + 1
             labels = range(first, first + len(items))
-            self._insert(connection, labels, items, vectors, sources or [b""] * len(items))
+            stored = map(StoredItem, labels, items, vectors, (photos.get(item.id) for item in items))
+            self._insert(connection, list(stored))
         return np.array(labels, dtype=np.int64), deleted
 
     def delete(self, item_ids: Iterable[str]) -> tuple[list[str], Labels]:
@@ -158,8 +157,7 @@ class SqliteItemStore:
             _set(connection, "epoch", uuid4().hex)
             _set(connection, "purged", self.state(connection).tombstone)
             for chunk in _chunks(rows):
-                labels, items, vectors, sources = zip(*chunk, strict=True)
-                self._insert(connection, labels, items, np.stack(vectors), sources)
+                self._insert(connection, chunk)
             for event_chunk in _chunks(events):
                 self._insert_events(connection, event_chunk)
 
@@ -204,30 +202,29 @@ class SqliteItemStore:
             found.update((label, item_from_bytes(item)) for label, item in rows)
         return found
 
-    def vectors_of(self, labels: Sequence[int]) -> list[Vectors]:
+    def photos_at(self, labels: Sequence[int]) -> list[bytes | None]:
+        """See `ItemStore.photos_at`."""
+        found = self._by_label("SELECT label, photo FROM items", labels)
+        return [found.get(label) for label in labels]
+
+    def vectors_at(self, labels: Sequence[int]) -> list[Vectors]:
         """The vectors of these labels, which are stored, float32 of shape (dim,) each."""
-        found = self._by_label("vector", labels)
+        found = self._by_label("SELECT label, vector FROM vectors", labels)
         return [np.frombuffer(found[label], dtype="<f4") for label in labels]
 
-    def sources_of(self, labels: Sequence[int]) -> list[bytes]:
-        """See `ItemStore.sources_of`."""
-        found = self._by_label("source", labels)
-        return [found.get(label, b"") for label in labels]
-
     def rows(self, connection: apsw.Connection, *, after: int = 0) -> Iterator[StoredItem]:
-        """The stored items, in order of their labels.
+        """The items in order of their labels.
 
         Args:
             connection: to read by; see `Database.view`.
             after: only labels above this one.
         """
         found = connection.execute(
-            "SELECT label, item, vector, source FROM items JOIN vectors USING (label) "
-            "WHERE label > ? ORDER BY label",
+            "SELECT label, item, vector, photo FROM items JOIN vectors USING (label) WHERE label > ? ORDER BY label",
             (after,),
         )
-        for label, item, vector, source in found:
-            yield StoredItem(int(label), item_from_bytes(item), np.frombuffer(vector, dtype="<f4"), source)
+        for label, item, vector, photo in found:
+            yield StoredItem(int(label), item_from_bytes(item), np.frombuffer(vector, dtype="<f4"), photo)
 
     def items(self, connection: apsw.Connection) -> Iterator[tuple[int, Item]]:
         """Labels and items, in order of their labels."""
@@ -317,27 +314,20 @@ class SqliteItemStore:
         connection.executemany("DELETE FROM vectors WHERE label = ?", rows)
         return np.array(labels, dtype=np.int64)
 
-    def _insert(
-        self,
-        connection: apsw.Connection,
-        labels: Sequence[int],
-        items: Sequence[Item],
-        vectors: Vectors,
-        sources: Sequence[bytes],
-    ) -> None:
-        little = np.ascontiguousarray(vectors, dtype="<f4")
+    def _insert(self, connection: apsw.Connection, stored: Sequence[StoredItem]) -> None:
         connection.executemany(
-            "INSERT INTO items VALUES (?, ?)", zip(labels, map(item_to_bytes, items), strict=True)
+            "INSERT INTO items VALUES (?, ?, ?)",
+            ((each.label, item_to_bytes(each.item), each.photo) for each in stored),
         )
         connection.executemany(
-            "INSERT INTO vectors VALUES (?, ?, ?)",
-            zip(labels, (row.tobytes() for row in little), sources, strict=True),
+            "INSERT INTO vectors VALUES (?, ?)",
+            ((each.label, np.ascontiguousarray(each.vector, dtype="<f4").tobytes()) for each in stored),
         )
         connection.executemany(
-            "INSERT OR REPLACE INTO ids VALUES (?, ?)", zip((item.id for item in items), labels, strict=True)
+            "INSERT OR REPLACE INTO ids VALUES (?, ?)", ((each.item.id, each.label) for each in stored)
         )
-        if labels:
-            _set(connection, "label", labels[-1])
+        if stored:
+            _set(connection, "label", stored[-1].label)
 
     def _insert_events(self, connection: apsw.Connection, events: Iterable[Event]) -> int:
         """Add the events whose keys are new; returns how many those are."""
@@ -359,14 +349,12 @@ class SqliteItemStore:
         )
         return connection.total_changes() - before
 
-    def _by_label(self, column: str, labels: Sequence[int]) -> dict[int, bytes]:
-        """A column of the vectors, by label."""
-        found: dict[int, bytes] = {}
+    def _by_label(self, select: str, labels: Sequence[int]) -> dict[int, Any]:
+        """One column of these labels, by label."""
+        found: dict[int, Any] = {}
         for chunk in _chunks(labels):
             marks = ", ".join("?" * len(chunk))
-            found.update(
-                self._database.rows(f"SELECT label, {column} FROM vectors WHERE label IN ({marks})", *chunk)
-            )
+            found.update(self._database.rows(f"{select} WHERE label IN ({marks})", *chunk))
         return found
 
     def _latest(self, condition: str, *values: object, newest: int, stored_items: bool) -> list[Event]:
