@@ -242,7 +242,10 @@ def test_failures_of_a_search_are_one_sentence(shop, capsys):
 
 
 def test_a_misspelled_filter_is_told_in_one_line_beside_the_answer(shop, capsys):
-    for where, words in (('{"prise": 5}', "the nearest is 'price'"), ('{"brand": "muhe"}', "the nearest is 'Muhe'")):
+    for where, words in (
+        ('{"prise": 5}', "the nearest is 'price'"),
+        ('{"brand": "muhe"}', "the nearest is 'Muhe'"),
+    ):
         assert main(["search", "q", "--store", str(shop / "store"), "--where", where]) == 0
         printed = capsys.readouterr()
         assert printed.out == "no hits\n"
