@@ -34,9 +34,7 @@ class Counting(HashEncoder):
 
 def opened(folder, encoder, exact_up_to=1_000):
     index = IndexPolicy(exact_up_to=exact_up_to)
-    return (
-        Retriever.open(folder, encoder=encoder, index=index) if folder else Retriever(encoder, index=index)
-    )
+    return Retriever.open(folder, encoder=encoder, index=index) if folder else Retriever(encoder, index=index)
 
 
 def product(number, price, colour="red", title="mug", age=0):

@@ -42,14 +42,6 @@ def test_an_attribute_without_a_value_is_left_out():
     assert check_item(replace(GOOD, attributes={"gone": None, "price": 5})).attributes == {"price": 5}
 
 
-@pytest.mark.parametrize("kind", [str, Path])
-def test_the_path_of_a_photo_is_made_absolute(kind, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    item = check_item(replace(GOOD, image=kind("photo.jpg")))
-    assert item.image == kind(tmp_path / "photo.jpg")
-    assert type(item.image) is type(kind(tmp_path))
-
-
 def test_a_later_change_of_the_attributes_given_does_not_reach_the_copy():
     tags, attributes = ["a"], {}
     attributes["tags"] = tags

@@ -68,12 +68,9 @@ class ItemEncoding:
         """
         found = {item.id: (item, vector) for item, vector in self._known(items, photos)}
         fresh = [item for item in items if item.id not in found]
-        hidden = (
-            None if self.progress is None else not self.progress
-        )  # tqdm: None shows it on a terminal only
-        with tqdm(
-            total=len(fresh), desc="encode", unit="item", disable=hidden or not fresh, leave=False
-        ) as bar:
+        # tqdm: None hides the bar unless on a terminal
+        hidden = None if self.progress is None and fresh else not (self.progress and fresh)
+        with tqdm(total=len(fresh), desc="encode", unit="item", disable=hidden, leave=False) as bar:
             for start in range(0, len(fresh), CHUNK):
                 chunk = fresh[start : start + CHUNK]
                 encoded, vectors = self._encode_chunk(chunk)

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from twotower.corpus.base import Corpus
 from twotower.errors import EventError, ItemError
@@ -84,8 +83,7 @@ def check_item(item: Item) -> Item:
         item: any item; it is not changed.
 
     Returns:
-        A copy with values as `plain` gives them, without attributes that are None, and with an absolute path of the
-        photo.
+        A copy with values as `plain` gives them and without attributes that are None.
 
     Raises:
         ItemError: names the item, the field, and what to do.
@@ -133,16 +131,10 @@ def _plain_item(item: Item) -> Item:
         plain(item.id),
         plain(item.title),
         plain(item.text),
-        _absolute(item.image),
+        item.image,
         plain(item.time),
         attributes,
     )
-
-
-def _absolute(image: Any) -> Any:
-    if isinstance(image, Path):
-        return image.absolute()
-    return str(Path(image).absolute()) if isinstance(image, str) and image and "://" not in image else image
 
 
 def _names(event: Event) -> tuple[tuple[str, str], ...]:
