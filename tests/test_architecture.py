@@ -21,12 +21,12 @@ FLOORS = [
     {"corpus", "search"},
     {"retriever"},
     {"presets", "evaluation"},
-    {"__init__", "demo", "commands"},  # the names that `__init__` exports lazily lie below it
-    {"cli"},
+    {"__init__", "demo"},  # the names that `__init__` exports lazily lie below it
+    {"commands"},
     {"__main__"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-ASSEMBLERS = {"presets", "demo", "commands", "cli"}  # the only rooms that may use the leaves
+ASSEMBLERS = {"presets", "demo", "commands"}  # the only rooms that may use the leaves
 SHARED = {"hub", "precision", "errors"}  # the modules of multimodal that rerank may import
 
 

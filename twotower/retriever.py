@@ -16,6 +16,7 @@ from twotower.corpus.item_encoding import encode_items
 from twotower.corpus.item_text import ItemText
 from twotower.corpus.maintenance import Maintenance
 from twotower.corpus.persistent import save_corpus
+from twotower.corpus.photo_content import photo_digests
 from twotower.corpus.write_checks import check_events, check_items
 from twotower.errors import ItemError, QueryError
 from twotower.recall.hybrid import DEFAULT_FUSION, HybridFusion
@@ -210,6 +211,15 @@ class BaseRetriever:
         """The text of an item that BM25, the encoder and the reranker read, with its `searchable` attributes."""
         return self._corpus.text_of(item)
 
+    def changed(self, items: Iterable[Item]) -> list[Item]:
+        """Those of these items that are not indexed as they are: a field or the content of the photo differs.
+
+        Args:
+            items: valid items, such as a new delivery of the catalogue.
+        """
+        given = list(items)
+        return [item for item, same in zip(given, self._corpus.unchanged(given), strict=True) if not same]
+
     def upsert(
         self,
         items: Iterable[Item],
@@ -240,10 +250,11 @@ class BaseRetriever:
         bad = skipped if on_error == "skip" else None
         checked = check_items(self._corpus.yielding_to_searches(items), bad)
         with self._writing:
+            photos = photo_digests(checked)  # before encoding: what changes meanwhile is noticed next time
             encoded, vectors = encode_items(
                 self.encoder, checked, bad, text_of=self._corpus.text_of, progress=progress
             )
-            self._corpus.upsert(encoded, vectors)
+            self._corpus.upsert(encoded, vectors, photos)
         return UpsertReport(len(encoded), tuple(skipped))
 
     def delete(self, item_ids: Iterable[str]) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 from help_examples import help_examples
 
 from twotower import Retriever
-from twotower.cli import main
+from twotower.__main__ import main
 
 ITEMS = [
     {"_id": "mug", "title": "Blue coffee mug", "metadata": {"price": 12.0}},

@@ -134,7 +134,7 @@ def test_one_state_is_seen_from_beginning_to_end(tmp_path):
             before = labels(writer, *(f"i{number}" for number in range(30)))
             with retriever._corpus.rows() as (snapshot, rows):
                 writer.upsert(made(range(5)))
-                assert [label for label, _, _ in rows] == snapshot.labels().tolist() == sorted(before)
+                assert [stored.label for stored in rows] == snapshot.labels().tolist() == sorted(before)
 
 
 def test_labels_are_never_given_twice(tmp_path):

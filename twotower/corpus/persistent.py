@@ -24,7 +24,8 @@ from twotower.recall.segment import Labels, Part, Segment
 from twotower.recall.snapshot import Snapshot
 from twotower.recall.vectors.policy import IndexPolicy
 from twotower.store.folder import StoreFolder, is_store
-from twotower.store.sqlite_item_store import State, StoredItem
+from twotower.store.item_store import StoredItem
+from twotower.store.sqlite_item_store import State
 from twotower.types import Item, Vectors, Where
 
 ROWS_PER_CHECK = 1_000
@@ -151,7 +152,7 @@ class PersistentCorpus(Corpus):
         with self.rows() as (snapshot, rows):
             missing = set(snapshot.labels().tolist())
             while chunk := list(islice(rows, ROWS_PER_CHECK)):
-                labels = np.array([label for label, _, _ in chunk], dtype=np.int64)
+                labels = np.array([each.label for each in chunk], dtype=np.int64)
                 missing ^= set(labels.tolist())
                 yield from _differences(snapshot, labels, chunk)
         if missing:
@@ -239,10 +240,10 @@ class PersistentCorpus(Corpus):
     def _segment(self, connection: apsw.Connection, *, after: int) -> Segment:
         """All rows with higher labels as one segment."""
         rows = list(self.store.item_store.rows(connection, after=after))
-        labels = np.array([label for label, _, _ in rows], dtype=np.int64)
+        labels = np.array([each.label for each in rows], dtype=np.int64)
         vectors = [np.zeros((0, self.index.snapshot.dim), dtype=np.float32)]
-        vectors += [vector[None, :] for _, _, vector in rows]
-        items = [item for _, item, _ in rows]
+        vectors += [each.vector[None, :] for each in rows]
+        items = [each.item for each in rows]
         return Segment.fresh(labels, items, np.concatenate(vectors), self.text_of)
 
     def _after_merge(self) -> None:
@@ -266,7 +267,7 @@ def save_corpus(corpus: Corpus, folder: Path, settings: Mapping[str, Any]) -> No
     try:
         shift = store.item_store.state().label + 1  # the labels continue those of the folder
         with corpus.rows() as (snapshot, rows):
-            moved = ((label + shift, item, vector) for label, item, vector in rows)
+            moved = (each._replace(label=each.label + shift) for each in rows)
             store.item_store.replace_all(settings, moved, corpus.item_store.events())
         if parts := parts_to_write(snapshot):
             shifted = [
@@ -282,8 +283,8 @@ def save_corpus(corpus: Corpus, folder: Path, settings: Mapping[str, Any]) -> No
 
 def _differences(snapshot: Snapshot, labels: Labels, rows: Sequence[StoredItem]) -> Iterator[str]:
     ordinals = snapshot.ordinals_of(labels)
-    vectors = np.stack([vector for _, _, vector in rows])
+    vectors = np.stack([each.vector for each in rows])
     here = np.flatnonzero(ordinals >= 0)
     near = np.einsum("nd,nd->n", snapshot.vectors_at(ordinals[here]), vectors[here])
     for place in here[near < MIN_SELF_SIMILARITY]:
-        yield f"the index holds a vector of item '{rows[place][1].id}' that is not the item store's: open it again"
+        yield f"the index holds a vector of item '{rows[place].item.id}' that is not the item store's: open it again"
