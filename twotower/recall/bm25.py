@@ -72,9 +72,7 @@ class Postings:
     lengths: NDArray[np.float32]
 
     @classmethod
-    def of(
-        cls, texts: Iterable[str], size: int, words_of: Callable[[str], list[str]] = words_of
-    ) -> Postings:
+    def of(cls, texts: Iterable[str], size: int, words_of: Callable[[str], list[str]] = words_of) -> Postings:
         """Index `size` texts, cut into words by `words_of`."""
         from scipy.sparse import csc_matrix
         from sklearn.feature_extraction.text import CountVectorizer

@@ -10,10 +10,21 @@ _IGNORABLE = regex.compile(r"\p{Default_Ignorable_Code_Point}+")  # soft hyphens
 _FOREIGN_DIGIT = regex.compile(r"[\p{Nd}--[0-9]]", regex.V1)
 # Scripts whose marks people leave out when they type; elsewhere, as in Hindi and Thai, a mark is as good as a letter.
 _OPTIONAL_MARKS = regex.compile(r"[\p{Latin}\p{Greek}\p{Cyrillic}\p{Arabic}\p{Hebrew}]\K\p{Mn}+")
-# Letters that Unicode does not decompose; in Arabic, variants of yeh, kaf and heh, and the line that stretches a word.
+# Letters that Unicode does not decompose; in Arabic, variants of yeh, kaf and heh, and what only stretches a word.
 _VARIANTS = str.maketrans(
     {
-        **{"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ŧ": "t", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"},
+        **{
+            "ø": "o",
+            "ł": "l",
+            "đ": "d",
+            "ð": "d",
+            "ħ": "h",
+            "ŧ": "t",
+            "ı": "i",
+            "æ": "ae",
+            "œ": "oe",
+            "þ": "th",
+        },
         **{"\u0649": "\u064a", "\u06cc": "\u064a", "\u06a9": "\u0643", "\u0629": "\u0647", "\u0640": ""},
     }
 )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twotower.recall.bm25 import LexicalIndex, Postings, LexicalText
+from twotower.recall.bm25 import LexicalIndex, LexicalText, Postings
 from twotower.recall.columns import Column, Columns, DictionaryColumn, Kind
 from twotower.types import Item
 

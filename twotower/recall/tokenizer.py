@@ -15,15 +15,19 @@ _ASCII_WORD = re.compile(r"[a-z0-9]+")
 _UNSPACED = r"\p{Hiragana}\p{Katakana}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _OF_SCRIPT = rf"\p{{Han}}\p{{Hangul}}{_UNSPACED}"
 _PIECE = regex.compile(
-    rf"(?P<chinese>\p{{Han}}+)|(?P<korean>\p{{Hangul}}+)|(?P<unspaced>[{_UNSPACED}]+)"
+    # Longer runs are no text, and jieba takes time that grows with their square.
+    rf"(?P<chinese>\p{{Han}}{{1,500}})|(?P<korean>\p{{Hangul}}+)|(?P<unspaced>[{_UNSPACED}]+)"
     rf"|[[\p{{L}}\p{{N}}]--[{_OF_SCRIPT}]][[\p{{L}}\p{{N}}\p{{Mn}}\p{{Mc}}]--[{_OF_SCRIPT}]]*",
     regex.V1,
 )
 # A code is written "AB1234", "AB-1234" or "AB 1234". Between digits "." and "/" make a number: 2.5, 3/4.
-_LETTER_OR_DIGIT = "[0-9a-zß-ɏͰ-ԯ]"  # noqa: RUF001  # Latin, Greek and Cyrillic
-_SEPARATOR = r"(?:[-‐‒–—_]|(?<!\d)[./]|[./](?!\d))"  # noqa: RUF001  # hyphens and dashes of every kind
-_SEPARATED_CODE = re.compile(rf"(?<!{_LETTER_OR_DIGIT}){_LETTER_OR_DIGIT}++(?:{_SEPARATOR}{_LETTER_OR_DIGIT}++)+")
+_LETTER_OR_DIGIT = "[0-9a-zß-ɏͰ-ԯ]"  # Latin, Greek and Cyrillic
+_SEPARATOR = r"(?:[-‐‒–—_]|(?<!\d)[./]|[./](?!\d))"  # hyphens and dashes of every kind
+_SEPARATED_CODE = re.compile(
+    rf"(?<!{_LETTER_OR_DIGIT}){_LETTER_OR_DIGIT}++(?:{_SEPARATOR}{_LETTER_OR_DIGIT}++)+"
+)
 _SPACED_CODE = re.compile(r"\b(?:([^\W\d_]{1,4}) (?=(\d{3,})\b)|(\d{3,}) (?=([^\W\d_]{1,3})\b))")
+_DIGIT = re.compile(r"\d")
 _NOT_IN_CODE = re.compile(r"[\W_]+")
 _DIGITS_OF_CODE = 6  # that make a code without letters, such as a GTIN; fewer are a range or a size
 
@@ -31,10 +35,10 @@ _DIGITS_OF_CODE = 6  # that make a code without letters, such as a GTIN; fewer a
 def words_of(text: str, *, fold_diacritics: bool = True) -> list[str]:
     """The words of a text, in an order of no meaning.
 
-    English is stemmed by Snowball (Porter 2001), Chinese segmented by jieba's dictionary, and Japanese kana, Thai, Lao,
-    Khmer and Burmese by ICU's; Korean, whose compounds and particles are written together, becomes pairs of syllables,
-    as in Lucene. A code with separators is one word more without them. Stop words are kept: with their low inverse
-    document frequency they hardly count.
+    English is stemmed by Snowball (Porter 2001), Chinese segmented by jieba's dictionary, and Japanese kana, Thai,
+    Lao, Khmer and Burmese by ICU's; Korean, whose compounds and particles are written together, becomes pairs of
+    syllables, as in Lucene. A code with separators is one word more without them. Stop words are kept: with their
+    low inverse document frequency they hardly count.
 
     Args:
         text: any text.
@@ -42,7 +46,9 @@ def words_of(text: str, *, fold_diacritics: bool = True) -> list[str]:
     """
     text = folded(text, diacritics=fold_diacritics)
     words = _ASCII_WORD.findall(text) if text.isascii() else list(_pieces(text))
-    return _stemmer().stemWords([*words, *_codes(text)])  # type: ignore[no-any-return]
+    if _DIGIT.search(text):
+        words += _codes(text)
+    return _stemmer().stemWords(words)  # type: ignore[no-any-return]
 
 
 def _pieces(text: str) -> Iterator[str]:
