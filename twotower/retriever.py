@@ -323,7 +323,7 @@ class BaseRetriever:
         Raises:
             QueryError: nothing to search by, k < 1, a naive `now`, an unusable photo, or a budget of 0 or less.
             ValueError: a part is out of its range.
-            FilterError: `where` is invalid, or names an attribute that no item has.
+            FilterError: `where` is invalid, or compares an attribute with a value of another type.
         """
         if image is not None:
             query = Query(query.text if isinstance(query, Query) else query, image)

@@ -63,6 +63,7 @@ class StoreFolder:
             StoreVersionError: another version wrote it, in a format that this one does not read.
             StoreDamagedError: its item store is damaged or has lost acknowledged writes.
         """
+        folder = Path(folder).absolute()
         if not (folder / ITEMS).exists():
             raise _missing(folder)
         return cls._opened(folder, None, read_only=read_only)
@@ -78,6 +79,7 @@ class StoreFolder:
         Raises:
             StoreError: the folder is not empty, or cannot be written.
         """
+        folder = Path(folder).absolute()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             names = {path.name for path in folder.iterdir()}
