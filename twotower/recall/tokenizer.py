@@ -45,7 +45,7 @@ def words_of(text: str, *, fold_diacritics: bool = True) -> list[str]:
         fold_diacritics: as in `folded`.
     """
     text = folded(text, diacritics=fold_diacritics)
-    words = _ASCII_WORD.findall(text) if text.isascii() else list(_pieces(text))
+    words: list[str] = _ASCII_WORD.findall(text) if text.isascii() else list(_pieces(text))
     if _DIGIT.search(text):
         words += _codes(text)
     return _stemmer().stemWords(words)  # type: ignore[no-any-return]
