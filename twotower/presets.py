@@ -38,6 +38,7 @@ class Settings(TypedDict, total=False):
     hybrid: HybridFusion | None
     index: IndexPolicy | None
     searchable: Sequence[str] | None
+    fold_diacritics: bool | None
 
 
 class Retriever(BaseRetriever):
@@ -95,12 +96,12 @@ class Retriever(BaseRetriever):
                 Meanwhile readers go on with the old vectors, which are replaced at the end, all at once; an
                 interrupted attempt goes on where it stopped.
             wait: how many seconds to wait for another process that writes to the store.
-            settings: as for the constructor; they override those of the store while it is open. Which attributes are
-                `searchable` is decided when a store is created.
+            settings: as for the constructor; they override those of the store while it is open. `searchable` and
+                `fold_diacritics` are decided when a store is created.
 
         Raises:
-            StoreError: there is no store to read, another process writes to it, or its encoder or searchable
-                attributes differ.
+            StoreError: there is no store to read, another process writes to it, or its encoder, searchable
+                attributes or folding differ.
             StoreVersionError: another version wrote it, in a format that this one does not read.
             StoreDamagedError: its item store is damaged; whatever can be rebuilt from that is rebuilt.
             ItemError: an item cannot be encoded again; the store is as it was.
@@ -159,7 +160,7 @@ class Retriever(BaseRetriever):
                     encoder = make_encoder()
                 store = StoreFolder.create(lock, cls(encoder, None, decay, **settings)._settings())
                 on_error.callback(store.close)
-            text_of = ItemText.of(settings.pop("searchable", None))
+            text_of = ItemText.of(settings.pop("searchable", None), settings.pop("fold_diacritics", None))
             corpus = PersistentCorpus(store, encoder.dim, settings.pop("index", None), text_of)
             retriever = cls(encoder, reranker, decay, corpus=corpus, **settings)
             on_error.pop_all()
@@ -194,21 +195,24 @@ def _reopened(
     """The decay and settings that a store describes, overridden by those of the caller.
 
     Raises:
-        StoreError: the searchable attributes differ, or a part is missing that the library cannot build.
+        StoreError: the searchable attributes or the folding differ, or a part is missing that the library cannot
+            build.
     """
     kept, folder = dict(store.item_store.settings), store.folder
     del kept["dim"], kept["encoder"]
     described_decay = kept.pop("decay")
     if decay is None and described_decay is not None:
         decay = decay_from(buildable(described_decay, "decay", folder))
-    searchable = given.get("searchable")
-    if searchable is not None and list(ItemText.of(searchable).attributes) != kept["searchable"]:
-        raise StoreError(
-            f"store '{folder}' was made with searchable={kept['searchable']}: omit the argument, or index again"
-        )
+    text_of = ItemText.of(given.get("searchable"), given.get("fold_diacritics"))
+    wanted = {"searchable": list(text_of.attributes), "fold_diacritics": text_of.fold_diacritics}
+    for name, value in wanted.items():
+        if given.get(name) is not None and value != kept[name]:
+            raise StoreError(
+                f"store '{folder}' was made with {name}={kept[name]}: omit the argument, or index again"
+            )
     kept["user_tower"] = UserTower(**kept["user_tower"])
     kept["index"] = IndexPolicy.from_description(kept["index"])
     if "hybrid" not in given and kept["hybrid"] is not None:
         kept["hybrid"] = hybrid_fusion_from(buildable(kept["hybrid"], "hybrid", folder))
-    settings: Settings = {**kept, **given, "searchable": kept["searchable"]}  # type: ignore[typeddict-item]  # as described by `BaseRetriever`
+    settings: Settings = {**kept, **given, **{name: kept[name] for name in wanted}}  # type: ignore[typeddict-item]  # as described by `BaseRetriever`
     return decay, settings

@@ -80,10 +80,12 @@ class BaseRetriever:
         searchable: names of attributes that people type, for a new corpus: their values are read with title and
             description, by the lexical channel, the encoder and the reranker. None is `DEFAULT_SEARCHABLE`: brand,
             category and colour; () is none.
+        fold_diacritics: whether "cafe" finds "café" by its words, for a new corpus; None is True. So it is in Latin,
+            Greek, Cyrillic, Arabic and Hebrew.
 
     Raises:
-        ValueError: a parameter is out of its range, `index` or `searchable` is passed with a corpus, or the vectors
-            of the corpus differ in length from the encoder's.
+        ValueError: a parameter is out of its range, `index`, `searchable` or `fold_diacritics` is passed with a
+            corpus, or the vectors of the corpus differ in length from the encoder's.
     """
 
     def __init__(
@@ -100,11 +102,14 @@ class BaseRetriever:
         hybrid: HybridFusion | None = DEFAULT_FUSION,
         index: IndexPolicy | None = None,
         searchable: Sequence[str] | None = None,
+        fold_diacritics: bool | None = None,
     ) -> None:
         if corpus is None:
-            corpus = Corpus.in_memory(encoder.dim, index, ItemText.of(searchable))
-        elif index is not None or searchable is not None:
-            raise ValueError("index and searchable belong to a new corpus: pass them, or a corpus, not both")
+            corpus = Corpus.in_memory(encoder.dim, index, ItemText.of(searchable, fold_diacritics))
+        elif any(part is not None for part in (index, searchable, fold_diacritics)):
+            raise ValueError(
+                "index, searchable and fold_diacritics belong to a new corpus: pass them, or a corpus, not both"
+            )
         elif corpus.snapshot.dim != encoder.dim:
             raise ValueError(
                 f"the corpus has vectors of {corpus.snapshot.dim} dimensions, the encoder {encoder.dim}"
@@ -465,6 +470,7 @@ class BaseRetriever:
             "hybrid": describe(self._ranking.hybrid),
             "index": self._corpus.index.policy.describe(),
             "searchable": list(self._corpus.text_of.attributes),
+            "fold_diacritics": self._corpus.text_of.fold_diacritics,
             "dim": self.encoder.dim,
         }
 

@@ -19,7 +19,7 @@ def add_to(commands: Commands) -> None:
         commands,
         "reindex",
         "encode a store's items again after its models changed, or say where they are now",
-        "twotower reindex --store store/ --text-model model/",
+        "twotower reindex --store store/",
         run,
     )
     add_store(reindex)

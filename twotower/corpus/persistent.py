@@ -74,7 +74,9 @@ class PersistentCorpus(Corpus):
         """The corpus of a store as its settings describe it."""
         settings = store.item_store.settings
         policy = IndexPolicy.from_description(settings["index"])
-        return cls(store, settings["dim"], policy, ItemText.of(settings["searchable"]))
+        return cls(
+            store, settings["dim"], policy, ItemText.of(settings["searchable"], settings["fold_diacritics"])
+        )
 
     def items(self, where: Where | None = None) -> Iterator[Item]:
         """See `Corpus.items`; a snapshot taken when the first item is read."""
