@@ -13,8 +13,10 @@ from typing import Any, Literal, Self, TypeAlias, TypedDict, Unpack, get_args
 
 from twotower.corpus.attribute_updates import updated_items
 from twotower.corpus.base import Corpus
+from twotower.corpus.description import describe
 from twotower.corpus.item_encoding import ItemEncoding
 from twotower.corpus.item_text import ItemText
+from twotower.corpus.kept_vectors import encode_changed
 from twotower.corpus.maintenance import Maintenance
 from twotower.corpus.persistent import save_corpus
 from twotower.corpus.photo_content import photo_digests
@@ -33,7 +35,6 @@ from twotower.types import (
     BadEvent,
     BadItem,
     Blocked,
-    Describable,
     Encoder,
     Event,
     ImageSource,
@@ -87,10 +88,12 @@ class BaseRetriever:
         searchable: names of attributes that people type, for a new corpus: their values are read with title and
             description, by the lexical channel, the encoder and the reranker. None is `DEFAULT_SEARCHABLE`: brand,
             category and colour; () is none.
+        fold_diacritics: whether "cafe" finds "café" by its words, for a new corpus; None is True. So it is in Latin,
+            Greek, Cyrillic, Arabic and Hebrew.
 
     Raises:
-        ValueError: a parameter is out of its range, `index` or `searchable` is passed with a corpus, or the vectors
-            of the corpus differ in length from the encoder's.
+        ValueError: a parameter is out of its range, `index`, `searchable` or `fold_diacritics` is passed with a
+            corpus, or the vectors of the corpus differ in length from the encoder's.
     """
 
     def __init__(
@@ -107,11 +110,14 @@ class BaseRetriever:
         hybrid: HybridFusion | None = DEFAULT_FUSION,
         index: IndexPolicy | None = None,
         searchable: Sequence[str] | None = None,
+        fold_diacritics: bool | None = None,
     ) -> None:
         if corpus is None:
-            corpus = Corpus.in_memory(encoder.dim, index, ItemText.of(searchable))
-        elif index is not None or searchable is not None:
-            raise ValueError("index and searchable belong to a new corpus: pass them, or a corpus, not both")
+            corpus = Corpus.in_memory(encoder.dim, index, ItemText.of(searchable, fold_diacritics))
+        elif any(part is not None for part in (index, searchable, fold_diacritics)):
+            raise ValueError(
+                "index, searchable and fold_diacritics belong to a new corpus: pass them, or a corpus, not both"
+            )
         elif corpus.snapshot.dim != encoder.dim:
             raise ValueError(
                 f"the corpus has vectors of {corpus.snapshot.dim} dimensions, the encoder {encoder.dim}"
@@ -262,8 +268,8 @@ class BaseRetriever:
         without_photo = photo_problems_if(on_bad_photo)
         checked = check_items(self._corpus.yielding_to_searches(items), bad)
         with self._writing:
-            encoding = ItemEncoding(self.encoder, self._corpus, bad, without_photo, progress)
-            encoded = encoding.encode(checked, photo_digests(checked))
+            encoding = ItemEncoding(self.encoder, self._corpus.text_of, bad, without_photo, progress)
+            encoded = encode_changed(self._corpus, encoding, checked, photo_digests(checked))
             self._corpus.upsert(*encoded)
         return UpsertReport(len(encoded.items), tuple(bad or ()), tuple(without_photo or ()))
 
@@ -299,8 +305,9 @@ class BaseRetriever:
         bad: list[BadItem] | None = collected_if(on_error)
         with self._writing:
             checked = check_items(updated_items(self._corpus, attributes, bad), bad)
-            encoding = ItemEncoding(self.encoder, self._corpus, bad, progress=progress)
-            encoded = encoding.encode(checked, self._corpus.photos([item.id for item in checked]))
+            encoding = ItemEncoding(self.encoder, self._corpus.text_of, bad, progress=progress)
+            photos = self._corpus.photos([item.id for item in checked])
+            encoded = encode_changed(self._corpus, encoding, checked, photos)
             self._corpus.upsert(*encoded)
         return UpsertReport(len(encoded.items), tuple(bad or ()))
 
@@ -533,6 +540,7 @@ class BaseRetriever:
             "hybrid": describe(self._ranking.hybrid),
             "index": self._corpus.index.policy.describe(),
             "searchable": list(self._corpus.text_of.attributes),
+            "fold_diacritics": self._corpus.text_of.fold_diacritics,
             "dim": self.encoder.dim,
         }
 
@@ -561,13 +569,3 @@ def photo_problems_if(on_bad_photo: str) -> list[BadItem] | None:
     if on_bad_photo not in ("error", "words"):
         raise ValueError(f"on_bad_photo must be 'error' or 'words', got {on_bad_photo!r}")
     return [] if on_bad_photo == "words" else None
-
-
-OWN = "own"  # stands for the description of a part that has none
-
-
-def describe(part: object) -> Mapping[str, Any] | str | None:
-    """The description of a part for a store; "own" if it has none, None if there is no part."""
-    if part is None:
-        return None
-    return part.describe() if isinstance(part, Describable) else OWN

@@ -1,45 +1,29 @@
-"""Encoding items with the item tower, in chunks and with a progress bar, as far as their vectors are not known."""
+"""Encoding items with the item tower, in chunks and with a progress bar."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from twotower.corpus.base import Corpus
+from twotower.corpus.item_text import ItemText
 from twotower.errors import EncoderError, ItemError
-from twotower.store.item_store import Digests
 from twotower.towers.unit import unit_rows, unusable_rows
 from twotower.types import BadItem, Encoder, Item, Vectors
 
 CHUNK = 256  # items encoded at a time: the step of the progress bar, and a bound on memory
 
 
-class EncodedItems(NamedTuple):
-    """Items that can be written.
-
-    Args:
-        items: n items.
-        vectors: float32 of shape (n, dim), rows of unit length.
-        photos: what the vectors were made from.
-    """
-
-    items: Sequence[Item]
-    vectors: Vectors
-    photos: Digests
-
-
 @dataclass(frozen=True, slots=True)
 class ItemEncoding:
-    """How the items of one write are encoded.
+    """How items are encoded, and what becomes of those that cannot be.
 
     Args:
         encoder: the item tower.
-        corpus: of the vectors that are known, and of the text that is read.
+        text_of: adds searchable attributes to the description.
         skipped: collects each item that the encoder refuses, with the reason; None raises at the first.
         without_photo: collects each item whose photo the encoder refuses and that is encoded by its words alone; None
             does not encode it.
@@ -47,58 +31,37 @@ class ItemEncoding:
     """
 
     encoder: Encoder
-    corpus: Corpus
+    text_of: ItemText
     skipped: list[BadItem] | None = None
     without_photo: list[BadItem] | None = None
     progress: bool | None = None
 
-    def encode(self, items: Sequence[Item], photos: Digests) -> EncodedItems:
-        """Encode validated items; an item that is made from the same as before keeps its vector.
+    def encode(self, items: Sequence[Item]) -> tuple[list[Item], Vectors]:
+        """Encode validated items.
 
         Args:
             items: with distinct ids.
-            photos: the content of their photos; see `photo_digests`.
 
         Returns:
-            The items that have a vector, in the same order.
+            The m items that were encoded, those with an unusable photo without it, and their vectors, float32 of
+            shape (m, dim), rows of unit length.
 
         Raises:
             ItemError: the encoder refuses an item, and `skipped` is None or the error does not name the item.
             EncoderError: the encoder returned something other than finite vectors.
         """
-        found = {item.id: (item, vector) for item, vector in self._known(items, photos)}
-        fresh = [item for item in items if item.id not in found]
+        kept: list[Item] = []
+        vectors = [np.zeros((0, self.encoder.dim), dtype=np.float32)]
         # tqdm: None hides the bar unless on a terminal
-        hidden = None if self.progress is None and fresh else not (self.progress and fresh)
-        with tqdm(total=len(fresh), desc="encode", unit="item", disable=hidden, leave=False) as bar:
-            for start in range(0, len(fresh), CHUNK):
-                chunk = fresh[start : start + CHUNK]
-                encoded, vectors = self._encode_chunk(chunk)
-                found |= {item.id: (item, vector) for item, vector in zip(encoded, vectors, strict=True)}
+        hidden = None if self.progress is None and items else not (self.progress and items)
+        with tqdm(total=len(items), desc="encode", unit="item", disable=hidden, leave=False) as bar:
+            for start in range(0, len(items), CHUNK):
+                chunk = items[start : start + CHUNK]
+                good, rows = self._encode_chunk(chunk)
+                kept += good
+                vectors.append(rows)
                 bar.update(len(chunk))
-        pairs = [found[item.id] for item in items if item.id in found]
-        rows = np.zeros((len(pairs), self.encoder.dim), dtype=np.float32)
-        for row, (_, vector) in enumerate(pairs):
-            rows[row] = vector
-        used = {item.id: photos[item.id] for item, _ in pairs if item.image is not None and item.id in photos}
-        return EncodedItems([item for item, _ in pairs], rows, used)
-
-    def _known(self, items: Sequence[Item], photos: Digests) -> Iterator[tuple[Item, Vectors]]:
-        """The items that are made from the same as before, and their vectors."""
-        before = self.corpus.find([item.id for item in items])
-        for item in items:
-            stored = before.get(item.id)
-            if (
-                stored is not None
-                and stored.photo == photos.get(item.id)
-                and self._encoded(stored.item) == self._encoded(item)
-            ):
-                yield item, stored.vector
-
-    def _encoded(self, item: Item) -> tuple[str, str, bool]:
-        """What is encoded of an item besides the content of its photo."""
-        extended = self.corpus.text_of.extended(item)
-        return extended.title, extended.text, extended.image is not None
+        return kept, np.concatenate(vectors)
 
     def _encode_chunk(self, chunk: Sequence[Item]) -> tuple[Sequence[Item], Vectors]:
         items, raw = self._accepted(chunk)
@@ -148,7 +111,7 @@ class ItemEncoding:
         return [stripped.get(item.id, item) for item in chunk], rest
 
     def _call(self, items: Sequence[Item]) -> NDArray[np.float32]:
-        return self.encoder.encode_items([self.corpus.text_of.extended(item) for item in items])
+        return self.encoder.encode_items([self.text_of.extended(item) for item in items])
 
     def _skip(self, reasons: dict[str, str]) -> None:
         assert self.skipped is not None
