@@ -17,7 +17,6 @@ from twotower.recall.lexical import best_by_words, lexical_scores
 from twotower.recall.queries import EncodedQueries
 from twotower.recall.selection import Rows, Selection
 from twotower.recall.snapshot import Snapshot
-from twotower.types import Vectors
 
 DENSE = "dense"
 LEXICAL = "lexical"
@@ -198,7 +197,7 @@ def hybrid_candidates(
     )
     answers = []
     for row, (text, found) in enumerate(zip(queries.texts, near, strict=True)):
-        dense = Channel(found.ordinals, found.scores, _similarity_to(queries.vectors[row], snapshot))
+        dense = Channel(found.ordinals, found.scores, partial(snapshot.similarity, queries.vectors[row]))
         scores = lexical_scores(snapshot, text)
         ordinals = best_by_words(snapshot, scores, fetch, allowed=allowed, freshness=freshness)
         lexical = Channel(ordinals, scores[ordinals], partial(np.take, scores))
@@ -210,11 +209,6 @@ def hybrid_candidates(
             fused = fused._replace(freshness=freshness.of(snapshot, fused.ordinals))
         answers.append(fused.best(k))
     return answers
-
-
-def _similarity_to(query: Vectors, snapshot: Snapshot) -> Callable[[Rows], NDArray[np.float64]]:
-    precise_query = query.astype(np.float64)
-    return lambda ordinals: snapshot.vectors_at(ordinals).astype(np.float64) @ precise_query
 
 
 def _lexical_alone(dense: Channel, lexical: Channel) -> Candidates:
