@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypedDict, Unpack
 
 from twotower.corpus.base import Corpus
+from twotower.corpus.description import describe
 from twotower.corpus.item_encoding import encode_items
 from twotower.corpus.item_text import ItemText
 from twotower.corpus.maintenance import Maintenance
@@ -30,7 +31,6 @@ from twotower.towers.user import UserHistory, UserTower
 from twotower.types import (
     BadItem,
     Blocked,
-    Describable,
     Encoder,
     Event,
     ImageSource,
@@ -80,10 +80,12 @@ class BaseRetriever:
         searchable: names of attributes that people type, for a new corpus: their values are read with title and
             description, by the lexical channel, the encoder and the reranker. None is `DEFAULT_SEARCHABLE`: brand,
             category and colour; () is none.
+        fold_diacritics: whether "cafe" finds "café" by its words, for a new corpus; None is True. So it is in Latin,
+            Greek, Cyrillic, Arabic and Hebrew.
 
     Raises:
-        ValueError: a parameter is out of its range, `index` or `searchable` is passed with a corpus, or the vectors
-            of the corpus differ in length from the encoder's.
+        ValueError: a parameter is out of its range, `index`, `searchable` or `fold_diacritics` is passed with a
+            corpus, or the vectors of the corpus differ in length from the encoder's.
     """
 
     def __init__(
@@ -100,11 +102,14 @@ class BaseRetriever:
         hybrid: HybridFusion | None = DEFAULT_FUSION,
         index: IndexPolicy | None = None,
         searchable: Sequence[str] | None = None,
+        fold_diacritics: bool | None = None,
     ) -> None:
         if corpus is None:
-            corpus = Corpus.in_memory(encoder.dim, index, ItemText.of(searchable))
-        elif index is not None or searchable is not None:
-            raise ValueError("index and searchable belong to a new corpus: pass them, or a corpus, not both")
+            corpus = Corpus.in_memory(encoder.dim, index, ItemText.of(searchable, fold_diacritics))
+        elif any(part is not None for part in (index, searchable, fold_diacritics)):
+            raise ValueError(
+                "index, searchable and fold_diacritics belong to a new corpus: pass them, or a corpus, not both"
+            )
         elif corpus.snapshot.dim != encoder.dim:
             raise ValueError(
                 f"the corpus has vectors of {corpus.snapshot.dim} dimensions, the encoder {encoder.dim}"
@@ -318,7 +323,7 @@ class BaseRetriever:
         Raises:
             QueryError: nothing to search by, k < 1, a naive `now`, an unusable photo, or a budget of 0 or less.
             ValueError: a part is out of its range.
-            FilterError: `where` is invalid, or names an attribute that no item has.
+            FilterError: `where` is invalid, or compares an attribute with a value of another type.
         """
         if image is not None:
             query = Query(query.text if isinstance(query, Query) else query, image)
@@ -465,6 +470,7 @@ class BaseRetriever:
             "hybrid": describe(self._ranking.hybrid),
             "index": self._corpus.index.policy.describe(),
             "searchable": list(self._corpus.text_of.attributes),
+            "fold_diacritics": self._corpus.text_of.fold_diacritics,
             "dim": self.encoder.dim,
         }
 
@@ -479,13 +485,3 @@ class BaseRetriever:
 
     def _answer(self, ranking: Ranking, queries: EncodedQueries, request: SearchRequest) -> list[Hits]:
         return self._corpus.answer(partial(ranking.rank, queries=queries, request=request))
-
-
-OWN = "own"  # stands for the description of a part that has none
-
-
-def describe(part: object) -> Mapping[str, Any] | str | None:
-    """The description of a part for a store; "own" if it has none, None if there is no part."""
-    if part is None:
-        return None
-    return part.describe() if isinstance(part, Describable) else OWN
