@@ -274,7 +274,9 @@ def _note_on_missing(tally: Tally) -> str:
         return ""
     word, place = next(iter(tally.missing_words.items()))
     line = place.rsplit(", ", 1)[-1]
-    return f"{tally.counts['missing']:,} values such as {quoted(word)} ({line}) count as missing"
+    count = tally.counts["missing"]
+    values, are = ("value", "counts") if count == 1 else ("values", "count")
+    return f"{count:,} {values} such as {quoted(word)} ({line}) {are} as missing"
 
 
 def _note_on_text(tally: Tally) -> str:

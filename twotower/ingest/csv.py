@@ -54,6 +54,10 @@ def read_csv(path: Path, options: ReadOptions | None = None, on_bad: OnBad = sto
         raise CatalogueError(f"{path} is empty: its first line must name the columns")
 
 
+class _DamagedLineError(csv.Error):
+    """A line of a record has no text; the cause says why."""
+
+
 class _Records:
     """The records of a file: the number of the first line of each, and its cells or why it has none."""
 
@@ -78,7 +82,7 @@ class _Records:
                 cells = next(reader)
             except StopIteration:
                 return
-            except (csv.Error, CatalogueError) as error:
+            except csv.Error as error:
                 # Only the first line is given up: an open quote must not swallow what follows.
                 (number, line), *rest = self._taken
                 self._ahead.extendleft(reversed(rest))
@@ -93,7 +97,7 @@ class _Records:
             self._taken.append(entry)
             _, line = entry
             if isinstance(line, CatalogueError):
-                raise line
+                raise _DamagedLineError from line
             size = len(line) + (size if len(self._taken) > 1 else 0)
             if size > MAX_LINE_CHARACTERS:
                 raise csv.Error("a quote is not closed")
@@ -106,8 +110,8 @@ class _Records:
         return line.rstrip("\r\n").split("\t")
 
     def _error(self, number: int, error: Exception) -> CatalogueError:
-        if isinstance(error, CatalogueError):
-            return error
+        if isinstance(error.__cause__, CatalogueError):
+            return error.__cause__
         return CatalogueError(f"{self._path}, line {number} is not CSV ({error}): repair it")
 
     def _declared_in_file(self) -> str | None:
