@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
@@ -25,8 +27,9 @@ Scores: TypeAlias = NDArray[np.float32]
 """Higher is better, always."""
 Where: TypeAlias = Mapping[str, Any]
 """A filter such as `{"price": {"$lt": 100}, "brand": "Acme"}`; see `twotower.recall.filters`."""
-AttributeValue: TypeAlias = "str | int | float | bool | datetime | Sequence[str] | None"
-"""The value of an attribute; None is the same as not having the attribute."""
+Scalar: TypeAlias = "str | int | float | bool | Decimal | date | Enum | np.generic"
+AttributeValue: TypeAlias = "Scalar | Sequence[Scalar] | None"
+"""The value of an attribute; None is the same as not having the attribute. See `twotower.values`."""
 ImageSource: TypeAlias = "str | Path | Image"
 """A photo: the path of a JPEG, PNG or WebP file, or an open PIL image."""
 
@@ -39,7 +42,8 @@ class Item:
         id: the shop's own id, any non-empty string.
         title: in any language.
         text: the description.
-        image: path of a photo (JPEG, PNG or WebP), or None.
+        image: path of a photo (JPEG, PNG or WebP), or None. A relative path is made absolute, so that it outlives
+            `os.chdir`.
         time: when the product was released, an aware datetime, or None where unknown.
         attributes: by name, for filters, decay by attribute and searchable text.
     """
@@ -51,6 +55,9 @@ class Item:
     time: datetime | None = None
     attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "image", _absolute(self.image))
+
     @property
     def words(self) -> str:
         """Title and description as one text, the title first so that it survives a model's length limit."""
@@ -61,12 +68,15 @@ class Item:
 class Event:
     """One interaction of a user with an item.
 
+    An event counts once, however often it is recorded: an event without an id is known by its other fields.
+
     Args:
         user: the shop's own id of the user.
         item: the id of an indexed item.
         kind: what happened, such as "view", "click", "cart" or "purchase".
         time: when it happened, an aware datetime.
         value: its weight relative to other events of its kind, at least 0.
+        id: the shop's own id of the event; "" if it has none.
     """
 
     user: str
@@ -74,6 +84,7 @@ class Event:
     kind: str
     time: datetime
     value: float = 1.0
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +99,9 @@ class Query:
     text: str = ""
     image: ImageSource | None = field(default=None, hash=False)  # an open image is not hashable
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "image", _absolute(self.image))
+
     @property
     def kind(self) -> str:
         """Its content: "words", "photo", "words and photo" or "nothing"."""
@@ -95,6 +109,15 @@ class Query:
             name for name, given in (("words", self.text.strip()), ("photo", self.image is not None)) if given
         ]
         return " and ".join(parts) or "nothing"
+
+
+def _absolute(photo: object) -> object:
+    """A path made absolute; anything else, such as a URL or an open image, as it is."""
+    if isinstance(photo, Path):
+        return photo.absolute()
+    if isinstance(photo, str) and photo and "://" not in photo and not photo.startswith("data:"):
+        return str(Path(photo).absolute())
+    return photo
 
 
 class Hit(NamedTuple):
@@ -133,15 +156,40 @@ class BadItem:
 
 @dataclass(frozen=True, slots=True)
 class UpsertReport:
-    """The result of `upsert`.
+    """The result of `upsert` and `update`.
 
     Args:
         upserted: how many items were indexed.
         skipped: the items that were skipped, in order (only with `on_error="skip"`).
+        without_photo: the items that were indexed by their words alone (only with `on_bad_photo="words"`).
     """
 
     upserted: int
     skipped: tuple[BadItem, ...] = ()
+    without_photo: tuple[BadItem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BadEvent:
+    """An event that `record` skipped: its position among the events given, from 0, and the reason."""
+
+    position: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordReport:
+    """The result of `record`.
+
+    Args:
+        recorded: how many events were new.
+        repeated: how many were recorded before, or came twice, and count once.
+        skipped: the events that were skipped, in order (only with `on_error="skip"`).
+    """
+
+    recorded: int
+    repeated: int = 0
+    skipped: tuple[BadEvent, ...] = ()
 
 
 class Encoder(Protocol):
@@ -184,7 +232,11 @@ class Describable(Protocol):
     """A part with a description that a store keeps, so that `Retriever.open` can rebuild it."""
 
     def describe(self) -> Mapping[str, Any]:
-        """Plain JSON values that identify the part, such as its models and weights."""
+        """Plain JSON values that identify the part, such as its models and weights.
+
+        Where they hold a value named "content", such as a hash of a model's weights, this value alone decides whether
+        two parts are the same; those beside it say where the part is, which may change.
+        """
         ...
 
 

@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from twotower.recall.bm25 import CollectionStatistics
 from twotower.recall.selection import Rows, Selection
 from twotower.recall.snapshot import Snapshot
-from twotower.recall.tokenizer import words_of
 
 
 def lexical_scores(snapshot: Snapshot, text: str) -> NDArray[np.float32]:
     """BM25 of every row for a query, divided by its upper bound for the query's words: in [0, 1], shape (rows,)."""
-    words = words_of(text)
+    words = snapshot.words_of(text)
     postings = [part.postings for part in snapshot.parts]
     statistics = CollectionStatistics.of(postings, words)
     scores = [np.zeros(0, dtype=np.float32), *(statistics.scores(part.postings, words) for part in postings)]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twotower.errors import StaleError
-from twotower.recall.bm25 import LexicalIndex, LivePostings, TextOf, title_and_text
+from twotower.recall.bm25 import LexicalIndex, LexicalText, LivePostings, TitleAndText
 from twotower.recall.columns import Columns, Kind
 from twotower.recall.predicates import Predicate
 from twotower.recall.selection import Rows, Selection
@@ -99,13 +99,13 @@ class Segment:
 
     @classmethod
     def fresh(
-        cls, labels: Labels, items: Sequence[Item], vectors: Vectors, text_of: TextOf = title_and_text
+        cls, labels: Labels, items: Sequence[Item], vectors: Vectors, text_of: LexicalText | None = None
     ) -> Segment:
         """A segment of new rows, quick to build: n labels, n items and float32 vectors of shape (n, dim)."""
         documents = InMemoryDocuments(tuple(items))
         columns = Columns(len(labels), documents.known)
         columns.names  # noqa: B018  # read now: a name is known even after its last item has gone
-        lexical = LexicalIndex(len(labels), documents.known, text_of)
+        lexical = LexicalIndex(len(labels), documents.known, text_of or TitleAndText())
         return cls(labels, documents, ExactIndex.build(vectors), days_of(items), columns, lexical)
 
     def __len__(self) -> int:

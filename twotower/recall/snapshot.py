@@ -74,6 +74,10 @@ class Snapshot:
             for part, selection in zip(self.parts, chosen, strict=True)
         )
 
+    def words_of(self, text: str) -> list[str]:
+        """The words of a query, cut as those of the items; none if there are no items."""
+        return self.parts[0].segment.lexical.text_of.words_of(text) if self.parts else []
+
     def _kinds(self, name: str) -> frozenset[Kind]:
         """The kinds of values that live items have for an attribute."""
         if name in ITEM_FIELDS:
