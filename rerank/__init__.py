@@ -21,7 +21,6 @@ if TYPE_CHECKING:
         NotFittedError,
         RerankError,
     )
-    from rerank.explain import WordWeight
     from rerank.model_card import Metric, ModelCard
     from rerank.ranked import Ranked
     from rerank.serving.choice import BackendReport
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from rerank.training.mining import MinedPairs, mine_pairs
     from rerank.training.options import FitOptions
     from rerank.training.report import FitReport, TrainingEvaluation
+    from rerank.word_weights import WordWeight
 
 __all__ = [
     "BackendReport",
@@ -76,7 +76,7 @@ _MODULES = {
     "Stage": "rerank.cascade",
     "TrainingEvaluation": "rerank.training.report",
     "TruncationWarning": "rerank.cross_encoder.truncation",
-    "WordWeight": "rerank.explain",
+    "WordWeight": "rerank.word_weights",
     "distil": "rerank.training.distillation",
     "expected_calibration_error": "rerank.calibration",
     "mine_pairs": "rerank.training.mining",

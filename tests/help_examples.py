@@ -5,12 +5,12 @@ from __future__ import annotations
 import shlex
 from argparse import ArgumentParser, _SubParsersAction
 
-from twotower.commands.options import make_parser
+from twotower.__main__ import make_parser
 
 
 def help_examples(parser: ArgumentParser | None = None) -> dict[str, list[str]]:
     """The arguments of each example, by the command that it belongs to; "" is the program itself."""
-    parser = make_parser("test") if parser is None else parser
+    parser = make_parser() if parser is None else parser
     command = " ".join(parser.prog.split()[1:])
     help_text = parser.format_help()
     line = help_text.rstrip().splitlines()[-1]

@@ -16,17 +16,17 @@ PACKAGES = ("twotower", "multimodal", "rerank")
 
 # A room of twotower may import from itself and from rooms on a strictly lower floor.
 FLOORS = [
-    {"types", "errors"},
+    {"types", "errors", "values"},
     {"recall", "store", "towers", "ingest"},
     {"corpus", "search"},
-    {"retriever"},
+    {"retriever", "rebuilding"},
     {"presets", "evaluation"},
-    {"__init__", "demo", "commands"},  # the names that `__init__` exports lazily lie below it
-    {"cli"},
+    {"__init__", "demo"},  # the names that `__init__` exports lazily lie below it
+    {"commands"},
     {"__main__"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-ASSEMBLERS = {"presets", "demo", "commands", "cli"}  # the only rooms that may use the leaves
+ASSEMBLERS = {"presets", "rebuilding", "demo", "commands"}  # the only rooms that may use the leaves
 SHARED = {"hub", "precision", "errors"}  # the modules of multimodal that rerank may import
 
 

@@ -62,10 +62,10 @@ def test_the_demo_s_picture_is_small():
 
 
 def test_every_command_of_the_readme_exists():
-    from twotower import cli
+    from twotower.__main__ import main
 
     commands = set(re.findall(r"\btwotower (index|search|record|demo|[a-z]+) ", "\n".join(blocks("sh"))))
     for command in commands - {"demo"}:
         with pytest.raises(SystemExit) as stop:
-            cli.main([command, "--help"])
+            main([command, "--help"])
         assert stop.value.code == 0

@@ -1,9 +1,92 @@
-"""`python -m twotower`."""
+"""The command line: reads the arguments and runs one of `twotower.commands`."""
 
 from __future__ import annotations
 
+import os
 import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from io import TextIOWrapper
 
-from twotower.cli import main
+from twotower import __version__
+from twotower.commands import (
+    calibrate,
+    compact,
+    demo,
+    export,
+    index,
+    record,
+    reindex,
+    search,
+    stats,
+    train,
+    verify,
+)
+from twotower.commands.terminal import is_expected, one_line, quiet_libraries
 
-sys.exit(main())
+COMMANDS = (  # in the order of `--help`
+    demo.add_to,
+    index.add_to,
+    search.add_to,
+    record.add_to,
+    stats.add_to,
+    verify.add_to,
+    compact.add_to,
+    reindex.add_to,
+    calibrate.add_to,
+    export.add_to,
+    train.add_to,
+)
+
+
+def make_parser() -> ArgumentParser:
+    """Build the parser of the command line; what it parses holds the command's function as `run`."""
+    parser = ArgumentParser(
+        "twotower",
+        description="Product search with text, photos, reranking and time decay.",
+        epilog="example:\n  twotower demo",
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"twotower {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for add_to in COMMANDS:
+        add_to(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        argv: the arguments after the program's name; None takes those of the process.
+
+    Returns:
+        The exit code: 0, 1 after a failure, 130 after Ctrl-C; wrong usage exits with 2.
+    """
+    given = make_parser().parse_args(argv)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # titles may have letters that the terminal lacks
+    try:
+        with quiet_libraries():
+            given.run(given)
+        sys.stdout.flush()
+    except KeyboardInterrupt as stop:
+        return _fail(str(stop) or "interrupted: what was saved before is kept", 130)
+    except BrokenPipeError:
+        # The reader of our output has gone; without this the interpreter would complain when it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if not is_expected(error):
+            raise
+        return _fail(one_line(error), 1)
+    return 0
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"twotower: {message}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -52,6 +52,10 @@ class FilterError(QueryError):
     """A `where` names an unknown operator or attribute, or compares values that cannot be compared."""
 
 
+class FilterWarning(UserWarning):
+    """A filter names an attribute, or text, that no item has; the message names the nearest that one has."""
+
+
 class EncoderError(TwoTowerError, ValueError):
     """An encoder's vectors are not finite, nonzero float32 of shape (n, dim)."""
 

@@ -7,27 +7,30 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, TypedDict, Unpack
 
 from twotower.corpus.base import Corpus
+from twotower.corpus.description import describe
 from twotower.corpus.item_encoding import encode_items
 from twotower.corpus.item_text import ItemText
 from twotower.corpus.maintenance import Maintenance
 from twotower.corpus.persistent import save_corpus
+from twotower.corpus.photo_content import photo_digests
 from twotower.corpus.write_checks import check_events, check_items
 from twotower.errors import ItemError, QueryError
+from twotower.recall.hybrid import DEFAULT_FUSION, HybridFusion
+from twotower.recall.queries import EncodedQueries
 from twotower.recall.vectors.policy import IndexPolicy
 from twotower.search.hits import Hits
-from twotower.search.hybrid import DEFAULT_FUSION, HybridFusion
-from twotower.search.query_encoding import EncodedQueries, QueryEncoder
+from twotower.search.query_encoding import QueryEncoder
 from twotower.search.ranking import NO_HITS, Ranking
-from twotower.search.request import SearchRequest, deadline_in, present
+from twotower.search.request import SearchRequest
 from twotower.towers.user import UserHistory, UserTower
 from twotower.types import (
     BadItem,
     Blocked,
-    Describable,
     Encoder,
     Event,
     ImageSource,
@@ -77,10 +80,12 @@ class BaseRetriever:
         searchable: names of attributes that people type, for a new corpus: their values are read with title and
             description, by the lexical channel, the encoder and the reranker. None is `DEFAULT_SEARCHABLE`: brand,
             category and colour; () is none.
+        fold_diacritics: whether "cafe" finds "café" by its words, for a new corpus; None is True. So it is in Latin,
+            Greek, Cyrillic, Arabic and Hebrew.
 
     Raises:
-        ValueError: a parameter is out of its range, `index` or `searchable` is passed with a corpus, or the vectors
-            of the corpus differ in length from the encoder's.
+        ValueError: a parameter is out of its range, `index`, `searchable` or `fold_diacritics` is passed with a
+            corpus, or the vectors of the corpus differ in length from the encoder's.
     """
 
     def __init__(
@@ -97,11 +102,14 @@ class BaseRetriever:
         hybrid: HybridFusion | None = DEFAULT_FUSION,
         index: IndexPolicy | None = None,
         searchable: Sequence[str] | None = None,
+        fold_diacritics: bool | None = None,
     ) -> None:
         if corpus is None:
-            corpus = Corpus.in_memory(encoder.dim, index, ItemText.of(searchable))
-        elif index is not None or searchable is not None:
-            raise ValueError("index and searchable belong to a new corpus: pass them, or a corpus, not both")
+            corpus = Corpus.in_memory(encoder.dim, index, ItemText.of(searchable, fold_diacritics))
+        elif any(part is not None for part in (index, searchable, fold_diacritics)):
+            raise ValueError(
+                "index, searchable and fold_diacritics belong to a new corpus: pass them, or a corpus, not both"
+            )
         elif corpus.snapshot.dim != encoder.dim:
             raise ValueError(
                 f"the corpus has vectors of {corpus.snapshot.dim} dimensions, the encoder {encoder.dim}"
@@ -208,6 +216,15 @@ class BaseRetriever:
         """The text of an item that BM25, the encoder and the reranker read, with its `searchable` attributes."""
         return self._corpus.text_of(item)
 
+    def changed(self, items: Iterable[Item]) -> list[Item]:
+        """Those of these items that are not indexed as they are: a field or the content of the photo differs.
+
+        Args:
+            items: valid items, such as a new delivery of the catalogue.
+        """
+        given = list(items)
+        return [item for item, same in zip(given, self._corpus.unchanged(given), strict=True) if not same]
+
     def upsert(
         self,
         items: Iterable[Item],
@@ -238,10 +255,11 @@ class BaseRetriever:
         bad = skipped if on_error == "skip" else None
         checked = check_items(self._corpus.yielding_to_searches(items), bad)
         with self._writing:
+            photos = photo_digests(checked)  # before encoding: what changes meanwhile is noticed next time
             encoded, vectors = encode_items(
                 self.encoder, checked, bad, text_of=self._corpus.text_of, progress=progress
             )
-            self._corpus.upsert(encoded, vectors)
+            self._corpus.upsert(encoded, vectors, photos)
         return UpsertReport(len(encoded), tuple(skipped))
 
     def delete(self, item_ids: Iterable[str]) -> list[str]:
@@ -305,12 +323,19 @@ class BaseRetriever:
         Raises:
             QueryError: nothing to search by, k < 1, a naive `now`, an unusable photo, or a budget of 0 or less.
             ValueError: a part is out of its range.
-            FilterError: `where` is invalid, or names an attribute that no item has.
+            FilterError: `where` is invalid, or compares an attribute with a value of another type.
         """
         if image is not None:
             query = Query(query.text if isinstance(query, Query) else query, image)
         return self.search_batch(
-            [query], k, users=[user], where=where, now=now, budget_ms=budget_ms, min_score=min_score, **parts
+            [query],
+            k,
+            users=None if user is None else [user],
+            where=where,
+            now=now,
+            budget_ms=budget_ms,
+            min_score=min_score,
+            **parts,
         )[0]
 
     def search_batch(
@@ -346,14 +371,16 @@ class BaseRetriever:
         for name, given in (("queries", queries), ("users", users)):
             if isinstance(given, str):
                 raise QueryError(f"{name} must be a list: pass [{given!r}]")
-        request = SearchRequest(k, present(now), where, deadline=deadline_in(budget_ms), min_score=min_score)
+        request = SearchRequest.of(k, where=where, now=now, budget_ms=budget_ms, min_score=min_score)
         parsed = [query if isinstance(query, Query) else Query(query) for query in queries]
-        users = [None] * len(parsed) if users is None else users
-        if len(users) != len(parsed):
+        if users is None:
+            histories = None
+        elif len(users) == len(parsed):
+            histories = [None if user is None else self._history(user, request.now) for user in users]
+        else:
             raise QueryError(
                 f"users must name one user per query, got {len(users)} for {len(parsed)} queries"
             )
-        histories = [None if user is None else self._history(user, request.now) for user in users]
         ranking = self.using(**parts)._ranking if parts else self._ranking
         return self._answer(ranking, self._queries.encode(parsed, histories, request.now), request)
 
@@ -372,7 +399,7 @@ class BaseRetriever:
             UnknownItemError: the item is not indexed.
         """
         vector, itself = self._corpus.vector(item_id), self._corpus.labels_of([item_id])
-        request = SearchRequest(k, present(now), where, exclude=itself)
+        request = SearchRequest.of(k, where=where, now=now, exclude=itself)
         return self._answer(self._ranking, EncodedQueries([""], vector[None]), request)[0]
 
     def recommend(
@@ -398,12 +425,13 @@ class BaseRetriever:
         Returns:
             Hits, best first; empty if no events have been recorded yet.
         """
-        now = present(now)
-        own = self._history(user, now)
-        request = SearchRequest(k, now, where, exclude=own.labels if exclude_seen else None)
-        shopper = self._queries.encode_user(own, now)
+        request = SearchRequest.of(k, where=where, now=now)
+        own = self._history(user, request.now)
+        if exclude_seen:
+            request = replace(request, exclude=own.labels)
+        shopper = self._queries.encode_user(own, request.now)
         if shopper is None:
-            shopper = self._queries.encode_user(self._history(None, now), now)
+            shopper = self._queries.encode_user(self._history(None, request.now), request.now)
         return NO_HITS if shopper is None else self._answer(self._ranking, shopper, request)[0]
 
     def close(self, *, settle: bool = True) -> None:
@@ -442,6 +470,7 @@ class BaseRetriever:
             "hybrid": describe(self._ranking.hybrid),
             "index": self._corpus.index.policy.describe(),
             "searchable": list(self._corpus.text_of.attributes),
+            "fold_diacritics": self._corpus.text_of.fold_diacritics,
             "dim": self.encoder.dim,
         }
 
@@ -455,14 +484,4 @@ class BaseRetriever:
         return self._corpus.history(user, until=now, newest=self._queries.user_tower.newest)
 
     def _answer(self, ranking: Ranking, queries: EncodedQueries, request: SearchRequest) -> list[Hits]:
-        return self._corpus.answer(lambda snapshot: ranking.rank(snapshot, queries, request))
-
-
-OWN = "own"  # stands for the description of a part that has none
-
-
-def describe(part: object) -> Mapping[str, Any] | str | None:
-    """The description of a part for a store; "own" if it has none, None if there is no part."""
-    if part is None:
-        return None
-    return part.describe() if isinstance(part, Describable) else OWN
+        return self._corpus.answer(partial(ranking.rank, queries=queries, request=request))

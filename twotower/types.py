@@ -39,7 +39,8 @@ class Item:
         id: the shop's own id, any non-empty string.
         title: in any language.
         text: the description.
-        image: path of a photo (JPEG, PNG or WebP), or None.
+        image: path of a photo (JPEG, PNG or WebP), or None. A relative path is made absolute, so that it outlives
+            `os.chdir`.
         time: when the product was released, an aware datetime, or None where unknown.
         attributes: by name, for filters, decay by attribute and searchable text.
     """
@@ -50,6 +51,9 @@ class Item:
     image: str | Path | None = None
     time: datetime | None = None
     attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "image", _absolute(self.image))
 
     @property
     def words(self) -> str:
@@ -88,6 +92,9 @@ class Query:
     text: str = ""
     image: ImageSource | None = field(default=None, hash=False)  # an open image is not hashable
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "image", _absolute(self.image))
+
     @property
     def kind(self) -> str:
         """Its content: "words", "photo", "words and photo" or "nothing"."""
@@ -95,6 +102,15 @@ class Query:
             name for name, given in (("words", self.text.strip()), ("photo", self.image is not None)) if given
         ]
         return " and ".join(parts) or "nothing"
+
+
+def _absolute(photo: object) -> object:
+    """A path made absolute; anything else, such as a URL or an open image, as it is."""
+    if isinstance(photo, Path):
+        return photo.absolute()
+    if isinstance(photo, str) and photo and "://" not in photo and not photo.startswith("data:"):
+        return str(Path(photo).absolute())
+    return photo
 
 
 class Hit(NamedTuple):
@@ -184,7 +200,11 @@ class Describable(Protocol):
     """A part with a description that a store keeps, so that `Retriever.open` can rebuild it."""
 
     def describe(self) -> Mapping[str, Any]:
-        """Plain JSON values that identify the part, such as its models and weights."""
+        """Plain JSON values that identify the part, such as its models and weights.
+
+        Where they hold a value named "content", such as a hash of a model's weights, this value alone decides whether
+        two parts are the same; those beside it say where the part is, which may change.
+        """
         ...
 
 

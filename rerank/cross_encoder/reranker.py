@@ -1,4 +1,4 @@
-"""`CrossEncoderReranker`: scores, ranks, explains, calibrates, trains and saves."""
+"""`CrossEncoderReranker`: scores, ranks, weighs words, calibrates, trains and saves."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from rerank.cross_encoder.model import Model
 from rerank.cross_encoder.scoring import PairScorer
 from rerank.cross_encoder.tokens import Pair, normalized
 from rerank.errors import require
-from rerank.explain import MAX_WORDS, WordWeight, word_weights
 from rerank.model_card import ModelCard
 from rerank.ranked import Ranked, check_limits, ranked
 from rerank.serving.backend import BACKENDS, BackendName
@@ -28,6 +27,7 @@ from rerank.training.fit import fit
 from rerank.training.losses import LossName
 from rerank.training.options import FitOptions
 from rerank.training.report import FitReport
+from rerank.word_weights import MAX_WORDS, WordWeight, word_weights
 
 AUTO: Literal["auto"] = "auto"
 AUTO_PAIRS = 64
@@ -158,7 +158,7 @@ class CrossEncoderReranker:
         logits = self.logits([(query, text) for text in texts])
         return ranked(texts, logits, self._model.calibration()(logits), top_k, min_score)
 
-    def explain(self, query: str, document: str, *, max_words: int = MAX_WORDS) -> list[WordWeight]:
+    def word_weights(self, query: str, document: str, *, max_words: int = MAX_WORDS) -> list[WordWeight]:
         """Measure which words matter: each is left out of its text in turn, and the change of the logit taken.
 
         Two copies of a word are two words. Words beyond `max_length` get weights near 0. This takes as long as

@@ -63,7 +63,7 @@ class Checkpoint:
     """
 
     def __init__(self, folder: Path, fingerprint: str) -> None:
-        self._path = folder.expanduser() / FILE
+        self._path = folder.expanduser().absolute() / FILE
         self._fingerprint = fingerprint
         header = self._header()
         if header is not None and header["fingerprint"] != fingerprint:

@@ -65,6 +65,8 @@ class FitOptions:
     progress: bool | None = None
 
     def __post_init__(self) -> None:
+        if self.checkpoint is not None:  # by its absolute path, which outlives os.chdir
+            object.__setattr__(self, "checkpoint", Path(self.checkpoint).expanduser().absolute())
         names, losses = get_args(LossName), self.losses
         valid = set(losses) <= set(names) and len(set(losses)) == len(losses) > 0
         require(valid, f"loss must be one of {names}, or several different ones, got {self.loss!r}.")

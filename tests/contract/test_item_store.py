@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
+from hashlib import sha256
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twotower import Event, Item
-from twotower.store.folder import StoreFolder
+from twotower.store.folder import StoreFolder, lock_folder
 from twotower.store.memory_item_store import MemoryItemStore
 
 DIM = 4
@@ -26,7 +26,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
 @contextmanager
 def stored():
     with tempfile.TemporaryDirectory() as folder:
-        store = StoreFolder.create(Path(folder), {})
+        store = StoreFolder.create(lock_folder(folder), {})
         try:
             yield store.item_store
         finally:
@@ -56,12 +56,16 @@ def items(*ids):
 
 
 def upsert(catalog, *ids):
-    labels, dead = catalog.upsert(items(*ids), np.eye(len(ids), DIM, dtype=np.float32))
+    photos = {item_id: sha256(item_id.encode()).digest() for item_id in ids[::2]}
+    labels, dead = catalog.upsert(items(*ids), np.eye(len(ids), DIM, dtype=np.float32), photos)
+    assert catalog.photos_at(labels.tolist()) == [photos.get(item_id) for item_id in ids]
+    assert catalog.photos_at(dead.tolist()) == [None] * len(dead)
     return labels.tolist(), sorted(dead.tolist())
 
 
 def delete(catalog, *ids):
     known, dead = catalog.delete(ids)
+    assert catalog.photos_at(dead.tolist()) == [None] * len(dead)
     return known, sorted(dead.tolist())
 
 
@@ -89,7 +93,7 @@ def test_delete_of_unknown_and_repeated_ids(catalog):
 
 def test_many_ids_at_once(catalog):
     ids = [f"i{number}" for number in range(2_500)]
-    labels, _ = catalog.upsert(items(*ids), np.ones((len(ids), DIM), dtype=np.float32))
+    labels, _ = catalog.upsert(items(*ids), np.ones((len(ids), DIM), dtype=np.float32), {})
     assert catalog.labels_of(ids[::-1]).tolist() == labels.tolist()[::-1]
     known, dead = catalog.delete(ids[:2_200])
     assert (known, sorted(dead.tolist())) == (ids[:2_200], labels[:2_200].tolist())

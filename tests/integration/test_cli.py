@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from twotower import IndexPolicy, Retriever
-from twotower.cli import main
+from twotower.__main__ import main
 from twotower.commands import index as index_command
 from twotower.demo.photos import draw_photo
 from twotower.ingest.catalogue import read_catalogue
@@ -232,13 +232,25 @@ def test_a_failure_is_one_sentence_and_exit_code_1(tmp_path, monkeypatch, capsys
 
 def test_failures_of_a_search_are_one_sentence(shop, capsys):
     for arguments, words in (
-        (["q", "--where", '{"colour": "red"}'], "colour"),
+        (["q", "--where", '{"price": "cheap"}'], "its values are numbers"),
         (["--image", "nothing-here.jpg"], "nothing-here.jpg"),
         (["q", "--reranker", str(shop / "no-model")], "no-model"),
     ):
         assert main(["search", "--store", str(shop / "store"), *arguments]) == 1
         (line,) = capsys.readouterr().err.splitlines()
         assert words in line
+
+
+def test_a_misspelled_filter_is_told_in_one_line_beside_the_answer(shop, capsys):
+    for where, words in (
+        ('{"prise": 5}', "the nearest is 'price'"),
+        ('{"brand": "muhe"}', "the nearest is 'Muhe'"),
+    ):
+        assert main(["search", "q", "--store", str(shop / "store"), "--where", where]) == 0
+        printed = capsys.readouterr()
+        assert printed.out == "no hits\n"
+        assert printed.err.startswith("twotower: warning: no item has")
+        assert words in printed.err
 
 
 @pytest.mark.parametrize(
@@ -281,7 +293,8 @@ def test_a_pipe_gets_no_bars_and_a_warning_is_one_line(tmp_path):
 def test_help_loads_no_models():
     done = run("search", "--help")
     assert done.returncode == 0
-    code = "import sys, twotower.cli; print(sorted({'torch', 'faiss', 'numpy'} & set(sys.modules)))"
+    slow = "{'torch', 'faiss', 'transformers', 'sentence_transformers', 'open_clip', 'pyarrow', 'scipy', 'sklearn'}"
+    code = f"import sys, twotower.__main__; print(sorted({slow} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
 
 

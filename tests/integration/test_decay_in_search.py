@@ -15,8 +15,8 @@ from shops import NOW, WORDS, aged, ids, scores, shop
 from rerank import Decay
 from twotower import IndexPolicy, Item, Retriever
 from twotower.errors import ItemError, QueryError
+from twotower.recall.hybrid import ReciprocalRank
 from twotower.recall.vectors.builder import IndexBuilder
-from twotower.search.hybrid import ReciprocalRank
 
 FORMS = {
     "exponential": lambda x: 0.5**x,

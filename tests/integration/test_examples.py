@@ -11,7 +11,7 @@ import pytest
 from help_examples import help_examples
 
 from twotower import Retriever
-from twotower.cli import main
+from twotower.__main__ import main
 from twotower.evaluation import evaluate_run, search_run
 from twotower.ingest import read_qrels, read_queries
 

@@ -9,7 +9,7 @@ import pytest
 from help_examples import help_examples
 
 from twotower import Retriever
-from twotower.cli import main
+from twotower.__main__ import main
 
 ITEMS = [
     {"_id": "mug", "title": "Blue coffee mug", "metadata": {"price": 12.0}},
@@ -25,6 +25,7 @@ PRINTED = {
     "stats": "3 items, vectors of",
     "verify": "nothing is wrong",
     "compact": "3 items, vectors of",
+    "reindex": "nothing to encode",
     "calibrate": "3 items, vectors of",
     "export": "3 items written to backup.jsonl",
 }

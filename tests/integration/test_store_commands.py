@@ -11,7 +11,7 @@ from fakes import HashEncoder
 from safetensors.numpy import load_file
 
 from twotower import IndexPolicy, Item, Retriever
-from twotower.cli import main
+from twotower.__main__ import main
 from twotower.ingest.catalogue import read_catalogue
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

@@ -16,7 +16,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from rerank import CrossEncoderReranker, TrainingEvaluation
-from twotower.cli import main
+from twotower.__main__ import main
 from twotower.commands import train, watching
 from twotower.commands.train import Training
 

@@ -133,7 +133,11 @@ BAD_SEARCHES = {
     "nothing to search by": ({"query": "  "}, QueryError, "empty"),
     "naive now": ({"query": "shoes", "now": NAIVE}, QueryError, "time zone"),
     "unknown operator": ({"query": "shoes", "where": {"price": {"$near": 3}}}, FilterError, r"\$near"),
-    "unknown attribute": ({"query": "shoes", "where": {"colour": "red"}}, FilterError, "colour"),
+    "text for a number": (
+        {"query": "shoes", "where": {"price": "cheap"}},
+        FilterError,
+        "'price': its values are numbers, .* the text 'cheap'; give a number",
+    ),
     "NaN operand": ({"query": "shoes", "where": {"price": {"$lt": float("nan")}}}, FilterError, "price"),
 }
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from enum import Enum
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -11,6 +13,11 @@ from twotower.errors import FilterError
 from twotower.recall.columns import Columns
 from twotower.recall.filters import parse_where
 from twotower.types import Item
+
+
+class Brand(Enum):
+    ACME = "Acme"
+
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -25,7 +32,7 @@ SHOP = Columns.of(
         Item("b", "B", attributes={"price": 5.5, "brand": "Zeta", "tags": ["blue"], "used": False}),
         Item("c", "C", time=NOON + timedelta(1), attributes={"price": "5", "tags": [], "seen": NOON}),
         Item("d", "D", attributes={"price": True, "brand": None, "tags": "red", "used": 1}),
-        Item("e", "E"),
+        Item("e", "E", attributes={"sizes": [40, 42]}),
     ]
 )
 
@@ -72,6 +79,23 @@ def matches(where):
         ({"tags": {"$in": ["new", "blue"]}}, "ab"),
         ({"tags": {"$nin": ["new", "blue"]}}, "cde"),
         ({"tags": {"$gte": "o"}}, "ad"),
+        ({"tags": {"$all": ["red", "new"]}}, "a"),
+        ({"tags": {"$all": ("red",)}}, "ad"),
+        ({"tags": {"$all": []}}, ""),
+        ({"tags": {"$not": {"$all": ["red", "new"]}}}, "bcde"),
+        ({"sizes": 42}, "e"),
+        ({"sizes": {"$all": [40, 42.0]}}, "e"),
+        ({"sizes": {"$gt": 41}}, "e"),
+        ({"sizes": {"$gt": 43}}, ""),
+        ({"price": {"$in": np.array([5, 7])}}, "a"),
+        ({"price": {"$in": (number for number in [5, 7])}}, "a"),
+        ({"price": Decimal("5.50")}, "b"),
+        ({"price": {"$lte": np.float32(5.5)}}, "ab"),
+        ({"used": np.True_}, "a"),
+        ({"brand": {"$exists": np.True_}}, "ab"),
+        ({"brand": Brand.ACME}, "a"),
+        ({"time": "2026-01-01T12:00:00Z"}, "a"),
+        ({"time": {"$gt": "2026-01-01T13:00:00+01:00"}}, "c"),
         ({"price": {"$not": {"$lt": 5.5}}}, "bcde"),
         ({"price": {"$not": 5}}, "bcde"),
         ({"$not": {"brand": "Acme", "price": 5}}, "bcde"),
@@ -100,7 +124,10 @@ def test_every_operator_by_example(where, expected):
 @pytest.mark.parametrize(
     ("where", "message"),
     [
-        ({"price": {"$near": 5}}, r"'price': unknown operator '\$near'; known are \$eq, .*\$exists, \$not"),
+        (
+            {"price": {"$near": 5}},
+            r"'price': unknown operator '\$near'; known are \$eq, .*\$all, .*\$exists, \$not, and around .* \$or",
+        ),
         ({"price": {"lt": 5}}, "'price': unknown operator 'lt'"),
         ({"price": {"$or": [5]}}, r"'price': unknown operator '\$or'"),
         ({"$nor": []}, r"'\$nor' around filters; known are \$and, \$or, \$not"),
@@ -109,17 +136,24 @@ def test_every_operator_by_example(where, expected):
         ({"price": None}, r"'price', operator \$eq: None .*use \$exists"),
         ({"price": {"$gt": None}}, r"'price', operator \$gt: None"),
         ({"price": {"$gt": {}}}, r"'price', operator \$gt: .* not dict"),
-        ({"price": {"$gt": [1]}}, r"'price', operator \$gt: .* not list"),
+        ({"price": {"$gt": [1]}}, r"'price', operator \$gt: a list is not one value; use \$in .* \$all"),
         ({"price": {"$gt": True}}, r"'price': \$gt cannot order booleans"),
         ({"price": {"$lt": float("nan")}}, r"'price', operator \$lt: NaN"),
-        ({"price": [1, 2]}, r"'price', operator \$eq: .* not list"),
+        ({"price": [1, 2]}, r"'price', operator \$eq: a list is not one value"),
         ({"price": {"$in": 5}}, r"'price': \$in needs a list of values, not 5"),
         ({"price": {"$nin": "abc"}}, r"'price': \$nin needs a list of values, not 'abc'"),
         ({"price": {"$in": [1, None]}}, r"'price', operator \$in: None"),
-        ({"price": np.float32(1)}, "not float32"),
+        ({"price": b"5"}, "not bytes"),
+        ({"price": 5j}, "not complex"),
+        ({"price": {"$all": 5}}, r"'price': \$all needs a list of values, not 5"),
+        ({"price": {"$in": "abc"}}, r"\$in needs a list"),
+        ({"time": "2026-01-01T12:00"}, "its values are times, .* aware datetime"),
         ({"seen": datetime(2026, 1, 1)}, r"'seen', operator \$eq: .*2026-01-01T00:00:00 has no time zone"),
-        ({"time": {"$gt": "2026-01-01"}}, r"'time', operator \$gt: .* aware datetime, not with '2026-01-01'"),
-        ({"id": 5}, "'id', operator .* only with text, not with 5"),
+        (
+            {"time": {"$gt": "2026-01-01"}},
+            "'time': its values are times, which do not compare with the text '2026-01-01'; give an aware",
+        ),
+        ({"id": 5}, "'id': its values are text, which do not compare with the number 5; give text"),
         ({"brand": {"$exists": 1}}, r"'brand': \$exists needs True or False, not 1"),
         ({"$and": {"a": 1}}, r"\$and needs a list of filters"),
         ({"$or": [1]}, r"\$or needs a filter.* not 1"),
@@ -146,7 +180,7 @@ def test_predicate_names_what_it_reads_and_columns_what_there_is():
     where = {"price": 1, "$or": [{"brand": "x"}, {"$not": {"time": {"$exists": True}}}]}
     assert parse_where(where).attributes() == {"price", "brand", "time"}
     assert parse_where({}).attributes() == frozenset()
-    assert SHOP.names == {"id", "time", "price", "brand", "tags", "used", "seen"}
+    assert SHOP.names == {"id", "time", "price", "brand", "tags", "used", "seen", "sizes"}
 
 
 def test_masks_belong_to_the_caller():

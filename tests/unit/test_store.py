@@ -134,7 +134,7 @@ def test_one_state_is_seen_from_beginning_to_end(tmp_path):
             before = labels(writer, *(f"i{number}" for number in range(30)))
             with retriever._corpus.rows() as (snapshot, rows):
                 writer.upsert(made(range(5)))
-                assert [label for label, _, _ in rows] == snapshot.labels().tolist() == sorted(before)
+                assert [stored.label for stored in rows] == snapshot.labels().tolist() == sorted(before)
 
 
 def test_labels_are_never_given_twice(tmp_path):
@@ -247,9 +247,9 @@ def test_a_store_knows_its_encoder_and_asks_for_parts_of_your_own(tmp_path):
 
     opened(tmp_path / "s", decay=Never()).close()
     with pytest.raises(StoreError, match="encoder="):
-        Retriever.open(tmp_path / "s")
+        Retriever.open(tmp_path / "s", decay=Never())
     with pytest.raises(StoreError, match="another encoder"):
-        Retriever.open(tmp_path / "s", encoder=HashEncoder(31))
+        Retriever.open(tmp_path / "s", encoder=HashEncoder(31), decay=Never())
     with pytest.raises(StoreError, match="decay="):
         opened(tmp_path / "s")
     opened(tmp_path / "s", decay=Never()).close()  # and nobody kept the lock

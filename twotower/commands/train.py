@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, fields
+from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import get_args
 
 from multimodal.hub import DEFAULT_TEXT_MODEL
 from multimodal.text.encoder import TextEncoder
@@ -18,6 +20,8 @@ from rerank.training.losses import LossName
 from rerank.training.mining import MinedPairs, mine_pairs, normalized
 from rerank.training.options import FitOptions
 from rerank.training.report import FitReport, TrainingEvaluation
+from twotower.commands import arguments
+from twotower.commands.command import Commands, add_command
 from twotower.commands.watching import Watch, tensorboard, weights_and_biases
 from twotower.errors import JudgementError
 from twotower.evaluation.judgements import METRIC, JudgedReport, measure_judged
@@ -28,6 +32,59 @@ from twotower.towers.dual_encoder import DualEncoder
 from twotower.types import Query
 
 Say = Callable[[str], object]
+
+
+def add_to(commands: Commands) -> None:
+    """Add the commands to the command line."""
+    train = add_command(
+        commands,
+        "train",
+        "fit a model on your own judgements",
+        "twotower train rerank --data beir/ --out reranker/",
+    )
+    rerank = add_command(
+        train.add_subparsers(required=True, metavar="MODEL", dest="model"),
+        "rerank",
+        "fit a reranker on judgements, with negatives from your own recall",
+        "twotower train rerank --data beir/ --out reranker/ --minutes 30",
+        run,
+    )
+    rerank.add_argument(
+        "--data", type=Path, required=True, metavar="DIR",
+        help="BEIR folder: corpus.jsonl, queries.jsonl, qrels/train.tsv and, to measure on, qrels/dev.tsv",
+    )  # fmt: skip
+    rerank.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the fitted model")
+    rerank.add_argument("--base", metavar="MODEL", help="model to start from (default: all-MiniLM-L6-v2)")
+    rerank.add_argument("--loss", choices=get_args(LossName), help="loss to minimise (default: pointwise)")
+    rerank.add_argument("--minutes", type=arguments.positive, metavar="M", help="time limit for fitting")
+    rerank.add_argument(
+        "--epochs", type=arguments.count, metavar="N", help="passes over the pairs (default: 1)"
+    )
+    rerank.add_argument(
+        "--negatives", type=arguments.count, metavar="N", help="unjudged items per query (default: 4)"
+    )
+    rerank.add_argument(
+        "--max-length", type=arguments.count, metavar="N", help="tokens per pair at most (default: 128)"
+    )
+    rerank.add_argument("--seed", type=int, metavar="S", help="seed of everything random (default: 0)")
+    rerank.add_argument(
+        "--store", type=Path, metavar="DIR", help="use a store's items and recall instead of corpus.jsonl"
+    )
+    rerank.add_argument(
+        "--checkpoint", type=Path, metavar="DIR",
+        help="where an interrupted training run resumes from (default: beside --out)",
+    )  # fmt: skip
+    rerank.add_argument(
+        "--tensorboard", type=Path, metavar="DIR", help="also write the losses to TensorBoard"
+    )
+    rerank.add_argument("--wandb", metavar="PROJECT", help="also send the losses to Weights & Biases")
+
+
+def run(given: Namespace) -> None:
+    """Run the command."""
+    names = [each.name for each in fields(Training)]
+    chosen = {name: value for name in names if (value := getattr(given, name)) is not None}
+    train_rerank(Training(**chosen), today=datetime.now(UTC).date(), say=print)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,10 @@ from datetime import datetime
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from twotower.corpus.item_text import ItemText
+from twotower.corpus.photo_content import photo_digest
 from twotower.corpus.stats import Stats
 from twotower.errors import StaleError, UnknownItemError
 from twotower.recall.item_index import ItemIndex
@@ -19,7 +21,7 @@ from twotower.recall.segment import Labels, Segment
 from twotower.recall.selection import Rows
 from twotower.recall.snapshot import Snapshot
 from twotower.recall.vectors.policy import IndexPolicy
-from twotower.store.item_store import ItemStore
+from twotower.store.item_store import Digests, ItemStore, StoredItem
 from twotower.store.memory_item_store import MemoryItemStore
 from twotower.towers.user import UserHistory
 from twotower.types import Event, Item, Vectors, Where
@@ -108,11 +110,12 @@ class Corpus:
         return snapshot.items(snapshot.allowed(where))
 
     @contextmanager
-    def rows(self) -> Iterator[tuple[Snapshot, Iterator[tuple[int, Item, Vectors]]]]:
-        """One state of the corpus: the index, and the label, item and vector of each item in order of labels."""
+    def rows(self) -> Iterator[tuple[Snapshot, Iterator[StoredItem]]]:
+        """One state of the corpus: the index, and the items in order of their labels."""
         snapshot = self.snapshot
+        labels = snapshot.labels().tolist()
         vectors = (vector for part in snapshot.parts for vector in part.vectors())
-        yield snapshot, zip(snapshot.labels().tolist(), snapshot.items(), vectors, strict=True)
+        yield snapshot, map(StoredItem, labels, snapshot.items(), vectors, self.item_store.photos_at(labels))
 
     def get(self, item_id: str) -> Item:
         """The item with this id.
@@ -143,13 +146,12 @@ class Corpus:
             events = self.item_store.events_of_all(until=until, newest=newest)
         else:
             events = self.item_store.events_of(user, until=until, newest=newest)
-        snapshot, ordinals = self._locate([event.item for event in events])
+        snapshot, labels, ordinals = self._locate([event.item for event in events])
         known = np.flatnonzero(ordinals >= 0)
-        rows = ordinals[known]
         return UserHistory(
             [events[position] for position in known.tolist()],
-            snapshot.vectors_at(rows),
-            snapshot.labels_at(np.unique(rows)),
+            snapshot.vectors_at(ordinals[known]),
+            np.unique(labels[known]),
         )
 
     def labels_of(self, item_ids: Iterable[str]) -> Labels:
@@ -157,16 +159,32 @@ class Corpus:
         labels = self.item_store.labels_of(list(item_ids))
         return labels[labels >= 0]
 
-    def upsert(self, items: Sequence[Item], vectors: Vectors) -> None:
+    def unchanged(self, items: Sequence[Item]) -> NDArray[np.bool_]:
+        """Which of n items are indexed exactly as they are, photos compared by content; bool of shape (n,)."""
+
+        def compare(_: Snapshot) -> NDArray[np.bool_]:
+            snapshot, labels, ordinals = self._locate([item.id for item in items])
+            places = np.flatnonzero(ordinals >= 0)
+            known = snapshot.items_at(ordinals[places])
+            photos = self.item_store.photos_at(labels[places].tolist())
+            same = np.zeros(len(items), dtype=np.bool_)
+            for place, item, photo in zip(places.tolist(), known, photos, strict=True):
+                same[place] = items[place] == item and photo_digest(items[place].image) == photo
+            return same
+
+        return self.answer(compare)
+
+    def upsert(self, items: Sequence[Item], vectors: Vectors, photos: Digests | None = None) -> None:
         """Add items, replacing those with the same ids, atomically.
 
         Args:
             items: n items with distinct ids.
             vectors: float32 of shape (n, dim), unit rows.
+            photos: what the vectors were made from, see `photo_digests`; None for items without photos.
         """
         if items:
             with self._in_step():
-                labels, deleted = self.item_store.upsert(items, vectors)
+                labels, deleted = self.item_store.upsert(items, vectors, photos or {})
                 self.index.update(deleted, Segment.fresh(labels, items, vectors, self.text_of))
             searched, self._searched = self._searched, False
             self.index.throttle(searched=searched)
@@ -215,18 +233,19 @@ class Corpus:
             yield
 
     def _found(self, item_id: str, read: Callable[[Snapshot, Rows], T]) -> T:
-        snapshot, ordinals = self._locate([item_id])
+        snapshot, _, ordinals = self._locate([item_id])
         if ordinals[0] < 0:
             raise UnknownItemError(f"no item with id '{item_id}' is indexed")
         return read(snapshot, ordinals)
 
-    def _locate(self, item_ids: Sequence[str]) -> tuple[Snapshot, Rows]:
-        """A snapshot of the index and the ordinals of these items in it; -1 for items that are not indexed."""
+    def _locate(self, item_ids: Sequence[str]) -> tuple[Snapshot, Labels, Rows]:
+        """A snapshot of the index, and the labels and ordinals of these items in it; -1 for items not indexed."""
         labels = self.item_store.labels_of(item_ids)
         snapshot = self.snapshot
         ordinals = snapshot.ordinals_of(labels)
         if (ordinals[labels >= 0] < 0).any():  # a write happened in between
             with self._committing:
                 snapshot = self.snapshot
-                ordinals = snapshot.ordinals_of(self.item_store.labels_of(item_ids))
-        return snapshot, ordinals
+                labels = self.item_store.labels_of(item_ids)
+                ordinals = snapshot.ordinals_of(labels)
+        return snapshot, labels, ordinals

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save
 
-from twotower.recall.bm25 import TextOf
+from twotower.recall.bm25 import LexicalText
 from twotower.recall.merging import is_exact
 from twotower.recall.packing import Packed, pack_columns, pack_lexical, unpack_columns, unpack_lexical
 from twotower.recall.segment import Labels, Part, Segment
@@ -97,7 +97,7 @@ class IndexFiles:
 
     @classmethod
     def read(
-        cls, generation: Generation | None, state: State, item_store: SqliteItemStore, text_of: TextOf
+        cls, generation: Generation | None, state: State, item_store: SqliteItemStore, text_of: LexicalText
     ) -> tuple[IndexFiles, list[Part], Mapping[str, Vectors]] | None:
         """Read a generation: its manifest, its parts, and the queries that they are calibrated on.
 
@@ -170,7 +170,7 @@ def _part(
     number: int,
     about: SegmentIndexRecord,
     item_store: SqliteItemStore,
-    text_of: TextOf,
+    text_of: LexicalText,
 ) -> Part:
     rows = _packed(generation, number, "rows")
     labels = rows.arrays["labels"]

@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 
 from twotower.corpus.item_text import ItemText
 from twotower.errors import ItemError
-from twotower.recall.vectors.unit import unit_rows
+from twotower.towers.unit import unit_rows
 from twotower.types import BadItem, Encoder, Item, Vectors
 
 CHUNK = 256  # items encoded at a time: the step of the progress bar, and a bound on memory

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from twotower.recall.tokenizer import words_of
 from twotower.types import AttributeValue, Item
 
 # What shoppers type: queries with a brand or colour find more, and other queries lose nothing measurable.
@@ -21,29 +22,38 @@ class ItemText:
     Args:
         attributes: names of attributes whose values follow the description, such as ("brand", "colour"); a value that
             the title or the description already contains is not repeated.
+        fold_diacritics: whether the lexical channel takes "café" and "cafe" for one word.
     """
 
     attributes: tuple[str, ...] = DEFAULT_SEARCHABLE
+    fold_diacritics: bool = True
 
     @classmethod
-    def of(cls, searchable: Sequence[str] | None) -> ItemText:
-        """The text with these attributes; None for the default ones.
+    def of(cls, searchable: Sequence[str] | None, fold_diacritics: bool | None = None) -> ItemText:
+        """The text with these attributes and this folding; None for the default ones.
 
         Raises:
             ValueError: `searchable` is not a list of names.
         """
+        fold = True if fold_diacritics is None else fold_diacritics
+        if not isinstance(fold, bool):
+            raise ValueError(f"fold_diacritics must be True or False, got {fold!r}")
         if searchable is None:
-            return cls()
+            return cls(fold_diacritics=fold)
         if isinstance(searchable, str):
             raise ValueError(f"searchable must be a list of attribute names: pass ['{searchable}']")
         names = tuple(dict.fromkeys(searchable))
         if any(not isinstance(name, str) or not name for name in names):
             raise ValueError(f"searchable must be a list of attribute names, got {list(names)!r}")
-        return cls(names)
+        return cls(names, fold)
 
     def __call__(self, item: Item) -> str:
         """The text of an item, the title first so that it survives a model's length limit."""
         return item.words if not self.attributes else self.extended(item).words
+
+    def words_of(self, text: str) -> list[str]:
+        """The words of a text for the lexical channel."""
+        return words_of(text, fold_diacritics=self.fold_diacritics)
 
     def extended(self, item: Item) -> Item:
         """The same item with the searchable attributes in its description."""

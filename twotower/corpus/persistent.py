@@ -15,6 +15,7 @@ import apsw
 import numpy as np
 
 from twotower.corpus.base import Corpus
+from twotower.corpus.description import identity
 from twotower.corpus.index_files import IndexFiles, StoredDocuments, parts_to_write
 from twotower.corpus.item_text import ItemText
 from twotower.corpus.stats import Stats, StoreStats
@@ -23,8 +24,9 @@ from twotower.recall.item_index import ItemIndex
 from twotower.recall.segment import Labels, Part, Segment
 from twotower.recall.snapshot import Snapshot
 from twotower.recall.vectors.policy import IndexPolicy
-from twotower.store.folder import StoreFolder, is_store
-from twotower.store.sqlite_item_store import State, StoredItem
+from twotower.store.folder import StoreFolder, is_store, lock_folder
+from twotower.store.item_store import StoredItem
+from twotower.store.sqlite_item_store import State
 from twotower.types import Item, Vectors, Where
 
 ROWS_PER_CHECK = 1_000
@@ -54,6 +56,7 @@ class PersistentCorpus(Corpus):
         self.store = store
         self._files: IndexFiles | None = None  # the current generation
         self._generating = threading.Lock()
+        self._encoder = _encoder_of(store)
         documents = partial(StoredDocuments, store.item_store)
         index = ItemIndex(
             dim,
@@ -71,7 +74,9 @@ class PersistentCorpus(Corpus):
         """The corpus of a store as its settings describe it."""
         settings = store.item_store.settings
         policy = IndexPolicy.from_description(settings["index"])
-        return cls(store, settings["dim"], policy, ItemText.of(settings["searchable"]))
+        return cls(
+            store, settings["dim"], policy, ItemText.of(settings["searchable"], settings["fold_diacritics"])
+        )
 
     def items(self, where: Where | None = None) -> Iterator[Item]:
         """See `Corpus.items`; a snapshot taken when the first item is read."""
@@ -151,7 +156,7 @@ class PersistentCorpus(Corpus):
         with self.rows() as (snapshot, rows):
             missing = set(snapshot.labels().tolist())
             while chunk := list(islice(rows, ROWS_PER_CHECK)):
-                labels = np.array([label for label, _, _ in chunk], dtype=np.int64)
+                labels = np.array([each.label for each in chunk], dtype=np.int64)
                 missing ^= set(labels.tolist())
                 yield from _differences(snapshot, labels, chunk)
         if missing:
@@ -210,6 +215,10 @@ class PersistentCorpus(Corpus):
     def _catch_up(self, connection: apsw.Connection) -> None:
         item_store = self.store.item_store
         state = item_store.state(connection)
+        if state.epoch != self._state.epoch and _encoder_of(self.store) != self._encoder:
+            raise StoreError(
+                f"store '{self.store.folder}' was encoded again with another model: open it again"
+            )
         if state.epoch != self._state.epoch or state.purged > self._state.tombstone:
             self._state = self._restore()
         elif state != self._state:
@@ -239,10 +248,10 @@ class PersistentCorpus(Corpus):
     def _segment(self, connection: apsw.Connection, *, after: int) -> Segment:
         """All rows with higher labels as one segment."""
         rows = list(self.store.item_store.rows(connection, after=after))
-        labels = np.array([label for label, _, _ in rows], dtype=np.int64)
+        labels = np.array([each.label for each in rows], dtype=np.int64)
         vectors = [np.zeros((0, self.index.snapshot.dim), dtype=np.float32)]
-        vectors += [vector[None, :] for _, _, vector in rows]
-        items = [item for _, item, _ in rows]
+        vectors += [each.vector[None, :] for each in rows]
+        items = [each.item for each in rows]
         return Segment.fresh(labels, items, np.concatenate(vectors), self.text_of)
 
     def _after_merge(self) -> None:
@@ -262,11 +271,12 @@ def save_corpus(corpus: Corpus, folder: Path, settings: Mapping[str, Any]) -> No
         StoreError: the folder cannot be written, or holds other files.
     """
     corpus.index.settle()  # so that the parts that are expensive to build are written
-    store = StoreFolder.open(folder) if is_store(folder) else StoreFolder.create(folder, settings)
+    lock = lock_folder(folder)
+    store = StoreFolder.locked(lock) if is_store(folder) else StoreFolder.create(lock, settings)
     try:
         shift = store.item_store.state().label + 1  # the labels continue those of the folder
         with corpus.rows() as (snapshot, rows):
-            moved = ((label + shift, item, vector) for label, item, vector in rows)
+            moved = (each._replace(label=each.label + shift) for each in rows)
             store.item_store.replace_all(settings, moved, corpus.item_store.events())
         if parts := parts_to_write(snapshot):
             shifted = [
@@ -280,10 +290,16 @@ def save_corpus(corpus: Corpus, folder: Path, settings: Mapping[str, Any]) -> No
         store.close()
 
 
+def _encoder_of(store: StoreFolder) -> tuple[str, int]:
+    """What identifies the encoder of the vectors in a store."""
+    settings = store.item_store.settings
+    return identity(settings["encoder"]), settings["dim"]
+
+
 def _differences(snapshot: Snapshot, labels: Labels, rows: Sequence[StoredItem]) -> Iterator[str]:
     ordinals = snapshot.ordinals_of(labels)
-    vectors = np.stack([vector for _, _, vector in rows])
+    vectors = np.stack([each.vector for each in rows])
     here = np.flatnonzero(ordinals >= 0)
     near = np.einsum("nd,nd->n", snapshot.vectors_at(ordinals[here]), vectors[here])
     for place in here[near < MIN_SELF_SIMILARITY]:
-        yield f"the index holds a vector of item '{rows[place][1].id}' that is not the item store's: open it again"
+        yield f"the index holds a vector of item '{rows[place].item.id}' that is not the item store's: open it again"

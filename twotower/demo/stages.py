@@ -18,8 +18,8 @@ from rerank.training.options import FitOptions
 from twotower.demo.shop import Shop, ShopQuery
 from twotower.evaluation.metrics import evaluate_run
 from twotower.presets import Retriever
+from twotower.recall.hybrid import Convex
 from twotower.search.hits import Hits
-from twotower.search.hybrid import Convex
 from twotower.towers.dual_encoder import DualEncoder
 
 # Chosen by nDCG@10 on the train queries. Of text weights 0.1, 0.4 and 0.9 the middle one was best; of lexical weights

@@ -8,7 +8,6 @@ from typing import Any, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from twotower.evaluation.metrics import Counting, Qrels, Run, evaluate_queries
 
@@ -149,6 +148,8 @@ def compare_values(
     interval = mean_interval(difference, confidence=confidence, resamples=resamples, seed=seed)
     p_value = 1.0
     if difference.any() and len(difference) > 1:  # with a single query both signs are equally far from 0
+        from scipy import stats  # takes half a second, which `twotower --help` would pay
+
         test = stats.permutation_test(
             (difference, np.zeros_like(difference)),
             lambda ours, theirs, axis: np.mean(ours - theirs, axis=axis),
@@ -220,6 +221,8 @@ def _bootstrap(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Interval:
+    from scipy import stats
+
     found = stats.bootstrap(
         data,
         statistic,

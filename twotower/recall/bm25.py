@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +21,40 @@ from twotower.recall.selection import Selection
 from twotower.recall.tokenizer import words_of
 from twotower.types import Item, Scores
 
-TextOf: TypeAlias = Callable[[Item], str]
-"""The text of an item that lexical search reads."""
-
 K1 = 0.6  # term-frequency saturation
 B = 0.5  # length normalisation
 ROWS_PER_READ = 1_000  # items in memory while postings are built
+
+
+class LexicalText(Protocol):
+    """What lexical search reads of an item, and how it cuts that and queries into words."""
+
+    def __call__(self, item: Item, /) -> str:
+        """The text of an item."""
+        ...
+
+    def words_of(self, text: str, /) -> list[str]:
+        """The words of a text."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TitleAndText:
+    """The text of an item if no attributes are searchable.
+
+    Args:
+        fold_diacritics: as in `tokenizer.words_of`.
+    """
+
+    fold_diacritics: bool = True
+
+    def __call__(self, item: Item, /) -> str:
+        """See `LexicalText`."""
+        return item.words
+
+    def words_of(self, text: str, /) -> list[str]:
+        """See `LexicalText`."""
+        return words_of(text, fold_diacritics=self.fold_diacritics)
 
 
 @dataclass(frozen=True)
@@ -44,8 +72,8 @@ class Postings:
     lengths: NDArray[np.float32]
 
     @classmethod
-    def of(cls, texts: Iterable[str], size: int) -> Postings:
-        """Index `size` texts."""
+    def of(cls, texts: Iterable[str], size: int, words_of: Callable[[str], list[str]] = words_of) -> Postings:
+        """Index `size` texts, cut into words by `words_of`."""
         from scipy.sparse import csc_matrix
         from sklearn.feature_extraction.text import CountVectorizer
 
@@ -93,11 +121,6 @@ def _in_order(columns: Mapping[str, int]) -> list[str]:
     return sorted(columns, key=columns.__getitem__)
 
 
-def title_and_text(item: Item) -> str:
-    """The text that lexical search reads if no attributes are searchable."""
-    return item.words
-
-
 class LexicalIndex:
     """The postings of a segment, built on first use.
 
@@ -106,14 +129,14 @@ class LexicalIndex:
     Args:
         size: n, the number of rows.
         read: as for `Columns`.
-        text_of: the text of an item that lexical search reads.
+        text_of: what lexical search reads, as words.
 
     Attributes:
         missing_rows: as for `Columns`.
     """
 
     def __init__(
-        self, size: int, read: Callable[[Sequence[int]], Sequence[Item | None]], text_of: TextOf
+        self, size: int, read: Callable[[Sequence[int]], Sequence[Item | None]], text_of: LexicalText
     ) -> None:
         self._size = size
         self._read = read
@@ -142,7 +165,7 @@ class LexicalIndex:
     def postings(self) -> Postings:
         """The postings of all rows."""
         missing: list[int] = []
-        postings = Postings.of(self._texts(missing), self._size)
+        postings = Postings.of(self._texts(missing), self._size, self.text_of.words_of)
         self.missing_rows = np.array(missing, dtype=np.int64)
         return postings
 

@@ -25,7 +25,7 @@ Kind: TypeAlias = Literal["text", "number", "boolean", "time"]
 ITEM_FIELDS: Mapping[str, Kind] = {"id": "text", "time": "time"}
 """Names that a filter reads from the item itself, and their kinds."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def kind_and_key(value: object) -> tuple[Kind, Any] | None:
@@ -45,7 +45,7 @@ def kind_and_key(value: object) -> tuple[Kind, Any] | None:
     if isinstance(value, int | float):
         return "number", value
     if isinstance(value, datetime):
-        return "time", value - _EPOCH
+        return "time", value - EPOCH
     return None
 
 
@@ -76,6 +76,10 @@ class DictionaryColumn:
             low = bisect_left(self.values, key)
             wanted[low : bisect_right(self.values, key, lo=low)] = True
         return self._spread(wanted[self.codes])
+
+    def occurs_in(self, mask: NDArray[np.bool_]) -> bool:
+        """Whether any of the rows set in a mask of shape (n,) has an entry."""
+        return bool((mask if self.rows is None else mask[self.rows]).any())
 
     def take(self, rows: NDArray[np.int64]) -> DictionaryColumn:
         """Only these rows (ascending), renumbered from 0."""
@@ -192,7 +196,7 @@ class Columns:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """Every name that a filter can use: "id", "time", and each attribute that some item has."""
+        """Every name that items have, or had before a merge: "id", "time", and those of their attributes."""
         items = self._items()
         held = (
             name
@@ -211,6 +215,8 @@ class Columns:
     def column(self, name: str) -> Column:
         """The column of one attribute, or of the items' own "id" or "time"; empty if no item has it."""
         if name not in self.built:
+            if name not in self.names:  # not kept: filters may name anything
+                return Column(np.zeros(self._size, dtype=np.bool_), {})
             self.built[name] = _build(self._values(name))
         return self.built[name]
 

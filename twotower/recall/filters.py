@@ -5,20 +5,26 @@ A filter is a mapping; all of its entries must hold.
     {"brand": "Acme"}                              the same as {"brand": {"$eq": "Acme"}}
     {"price": {"$gte": 10, "$lt": 100}}            several operators on one attribute: all must hold
     {"tags": {"$in": ["red", "blue"]}}             one of these
+    {"tags": {"$all": ["red", "blue"]}}            every one of these
     {"$or": [{"brand": "Acme"}, {"price": {"$lt": 5}}]}
     {"price": {"$not": {"$lt": 5}}}                or, around a whole filter, {"$not": {...}}
     {"discount": {"$exists": False}}
     {"time": {"$gte": datetime(2026, 1, 1, tzinfo=UTC)}}
 
-Operators: `$eq $ne $in $nin $gt $gte $lt $lte $exists $not` on an attribute, `$and $or $not` on filters.
+Operators: `$eq $ne $in $nin $all $gt $gte $lt $lte $exists $not` on an attribute, `$and $or $not` on filters.
 The names "id" and "time" read the item itself.
 
 - Text, numbers, booleans and aware datetimes compare only with their own kind: an item whose value is of
   another kind does not match (True is not 1). Text is ordered by code point; booleans have no order.
-- A comparison with a list of text holds if it holds for one of the elements: `$eq` and `$in` mean membership.
+- If all values of an attribute are of one kind, an operand of another kind is converted where that is exact (the
+  text "19.99" to a number, "true", 1 and 0 to a boolean, ISO 8601 with its offset to a time) and refused otherwise.
+  `twotower.values` tells what a Decimal, an enum or a scalar of numpy means.
+- A comparison with a list holds if it holds for one of the elements: `$eq` and `$in` mean membership.
 - `$ne`, `$nin` and `$not` are exactly the opposite of `$eq`, `$in` and what they enclose. So an item without
   the attribute matches `{"$exists": False}`, `$ne`, `$nin` and the `$not` of whatever it fails, nothing else.
-- `{}` matches everything, `{"$and": []}` too; `{"$or": []}` and `{"$in": []}` match nothing.
+- The same holds for an attribute that no item has, whether or not one had it before. A name that no item ever had is
+  told once, by a `FilterWarning` that names the nearest, and so is text that no item has but one has nearly.
+- `{}` matches everything, `{"$and": []}` too; `{"$or": []}`, `{"$in": []}` and `{"$all": []}` match nothing.
 
 Source of the semantics: MongoDB manual, "Query and Projection Operators". Unlike there, None is not an operand
 (use `$exists`), and an empty `$and` or `$or` is allowed.
@@ -26,14 +32,16 @@ Source of the semantics: MongoDB manual, "Query and Projection Operators". Unlik
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
-from typing import Any
 
 from twotower.errors import FilterError
 from twotower.recall.columns import ITEM_FIELDS, kind_and_key
+from twotower.recall.operands import Operand, fitted
 from twotower.recall.predicates import Among, Every, Exists, Not, Predicate, Range, Some
 from twotower.types import Where
+from twotower.values import is_no_time, plain
 
 __all__ = ["Predicate", "parse_where"]
 
@@ -86,7 +94,8 @@ def _condition(name: str, operand: object) -> Predicate:
 def _operator(name: str, operator: object, operand: object) -> Predicate:
     if not isinstance(operator, str) or operator not in _OPERATORS:
         raise FilterError(
-            f"Filter on {name!r}: unknown operator {operator!r}; known are {', '.join(_OPERATORS)}."
+            f"Filter on {name!r}: unknown operator {operator!r}; known are {', '.join(_OPERATORS)}, and around whole "
+            "filters $and, $or, $not."
         )
     return _OPERATORS[operator](name, operator, operand)
 
@@ -100,6 +109,13 @@ def _in(name: str, operator: str, operand: object) -> Predicate:
     return Among(name, tuple(_operand(name, operator, choice) for choice in choices))
 
 
+def _all(name: str, operator: str, operand: object) -> Predicate:
+    choices = _list(operand, f"Filter on {name!r}: {operator} needs a list of values")
+    if not choices:
+        return Some(())
+    return _every([_equal(name, operator, choice) for choice in choices])
+
+
 def _range(name: str, operator: str, operand: object) -> Predicate:
     kind, key = _operand(name, operator, operand)
     if kind == "boolean":
@@ -108,6 +124,7 @@ def _range(name: str, operator: str, operand: object) -> Predicate:
 
 
 def _exists(name: str, operator: str, operand: object) -> Predicate:
+    operand = plain(operand)
     if not isinstance(operand, bool):
         raise FilterError(f"Filter on {name!r}: {operator} needs True or False, not {operand!r}.")
     return Exists(name) if operand else Not(Exists(name))
@@ -122,6 +139,7 @@ _OPERATORS: dict[str, Callable[[str, str, object], Predicate]] = {
     "$ne": _opposite(_equal),
     "$in": _in,
     "$nin": _opposite(_in),
+    "$all": _all,
     "$gt": _range,
     "$gte": _range,
     "$lt": _range,
@@ -131,27 +149,30 @@ _OPERATORS: dict[str, Callable[[str, str, object], Predicate]] = {
 }
 
 
-def _operand(name: str, operator: str, operand: object) -> tuple[Any, Any]:
+def _operand(name: str, operator: str, operand: object) -> Operand:
     """The operand's kind and key; an error if nothing could ever compare with it."""
-    if isinstance(operand, datetime) and operand.utcoffset() is None:
+    operand = plain(operand)
+    if is_no_time(operand):
+        problem = "NaT is no time; use $exists to find items without the attribute"
+    elif isinstance(operand, datetime) and operand.utcoffset() is None:
         problem = f"the time {operand.isoformat()} has no time zone; give an aware datetime"
     elif isinstance(operand, float) and operand != operand:
         problem = "NaN compares with nothing; give a number"
     elif operand is None:
         problem = "None is not a value; use $exists to find items with or without the attribute"
+    elif isinstance(operand, list):
+        problem = "a list is not one value; use $in for any of several, $all for every one of them"
     elif (pair := kind_and_key(operand)) is None:
         problem = f"give text, a number, a boolean or an aware datetime, not {type(operand).__name__}"
-    elif pair[0] != ITEM_FIELDS.get(name, pair[0]):
-        needed = "text" if name == "id" else "an aware datetime"
-        problem = f"the item's {name} compares only with {needed}, not with {operand!r}"
     else:
-        return pair
+        return fitted(name, pair, {ITEM_FIELDS[name]}) if name in ITEM_FIELDS else pair
     raise FilterError(f"Filter on {name!r}, operator {operator}: {problem}.")
 
 
 def _list(operand: object, need: str) -> Sequence[object]:
-    if isinstance(operand, list | tuple | set | frozenset):
-        return tuple(operand)
+    if isinstance(operand, Iterable) and not isinstance(operand, str | bytes | Mapping):
+        with suppress(TypeError):  # an array without dimensions
+            return tuple(operand)
     raise FilterError(f"{need}, not {operand!r}.")
 
 

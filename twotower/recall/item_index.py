@@ -86,6 +86,7 @@ class ItemIndex:
         with self._lock:
             parts = [part.without(deleted) for part in self.snapshot.parts]
             if added is not None and len(added):
+                self.snapshot.advice.remember(added.columns.names)
                 parts.append(Part.whole(added))
             self._publish(parts)
             self._merge_in_background()
@@ -133,7 +134,7 @@ class ItemIndex:
                 )
                 for part in self.snapshot.parts
             ]
-            self.snapshot = Snapshot(self.snapshot.dim, tuple(tuned))
+            self.snapshot = replace(self.snapshot, parts=tuple(tuned))
 
     def settle(self) -> None:
         """Wait until all merges have finished."""
@@ -146,7 +147,7 @@ class ItemIndex:
     def _publish(self, parts: Sequence[Part]) -> None:
         """Publish these parts as a new snapshot, after the merges that are quick."""
         kept = [part for part in parts if part.size or id(part.segment) in self._merging]
-        self.snapshot = Snapshot(self.snapshot.dim, tuple(kept))
+        self.snapshot = replace(self.snapshot, parts=tuple(kept))
         free = [part for part in kept if id(part.segment) not in self._merging]
         while (chosen := small_merge(free, self.policy.exact_limit)) is not None:
             self._replace_parts(
@@ -173,7 +174,7 @@ class ItemIndex:
         rest = [part for part in self.snapshot.parts if id(part.segment) not in merged_ids]
         if positions and whole.size:
             rest.insert(positions[0], whole)
-        self.snapshot = Snapshot(self.snapshot.dim, tuple(rest))
+        self.snapshot = replace(self.snapshot, parts=tuple(rest))
 
     def _merge_in_background(self) -> None:
         if large_merge(self.snapshot.parts, self.policy.exact_limit) is not None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twotower.recall.bm25 import LexicalIndex, Postings, TextOf
+from twotower.recall.bm25 import LexicalIndex, LexicalText, Postings
 from twotower.recall.columns import Column, Columns, DictionaryColumn, Kind
 from twotower.types import Item
 
@@ -82,7 +82,7 @@ def pack_lexical(lexical: LexicalIndex) -> Packed:
     return Packed(words, arrays | {"lengths": postings.lengths, "missing_rows": lexical.missing_rows})
 
 
-def unpack_lexical(packed: Packed, size: int, read: Read, text_of: TextOf) -> LexicalIndex:
+def unpack_lexical(packed: Packed, size: int, read: Read, text_of: LexicalText) -> LexicalIndex:
     """Restore what `pack_lexical` serialised."""
     from scipy.sparse import csc_matrix
 

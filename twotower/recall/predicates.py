@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Set
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from twotower.errors import FilterError
 from twotower.recall.columns import Columns, Kind
+from twotower.recall.operands import Operand, fitted
+
+KindsOf: TypeAlias = Callable[[str], Set[Kind]]
+"""The kinds of the values that items have for an attribute."""
 
 
 class Predicate(Protocol):
@@ -21,6 +27,14 @@ class Predicate(Protocol):
 
     def attributes(self) -> frozenset[str]:
         """The names it reads, "id" and "time" included."""
+        ...
+
+    def fitted(self, kinds: KindsOf, /) -> Predicate:
+        """The same condition, its operands converted to the kinds that the attributes have.
+
+        Raises:
+            FilterError: an operand has no exact value of that kind.
+        """
         ...
 
 
@@ -38,13 +52,17 @@ class Exists:
         """See `Predicate`."""
         return frozenset({self.name})
 
+    def fitted(self, kinds: KindsOf, /) -> Predicate:
+        """See `Predicate`."""
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class Among:
     """One of the row's values equals one of `choices`, given as pairs of kind and key."""
 
     name: str
-    choices: tuple[tuple[Kind, Any], ...]
+    choices: tuple[Operand, ...]
 
     def mask(self, columns: Columns, /) -> NDArray[np.bool_]:
         """See `Predicate`."""
@@ -56,6 +74,11 @@ class Among:
     def attributes(self) -> frozenset[str]:
         """See `Predicate`."""
         return frozenset({self.name})
+
+    def fitted(self, kinds: KindsOf, /) -> Predicate:
+        """See `Predicate`."""
+        held = kinds(self.name)
+        return replace(self, choices=tuple(fitted(self.name, choice, held) for choice in self.choices))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +106,13 @@ class Range:
         """See `Predicate`."""
         return frozenset({self.name})
 
+    def fitted(self, kinds: KindsOf, /) -> Predicate:
+        """See `Predicate`."""
+        kind, key = fitted(self.name, (self.kind, self.key), kinds(self.name))
+        if kind == "boolean":
+            raise FilterError(f"Filter on {self.name!r}: {self.operator} cannot order booleans; use $eq.")
+        return replace(self, kind=kind, key=key)
+
 
 @dataclass(frozen=True, slots=True)
 class Not:
@@ -97,6 +127,10 @@ class Not:
     def attributes(self) -> frozenset[str]:
         """See `Predicate`."""
         return self.part.attributes()
+
+    def fitted(self, kinds: KindsOf, /) -> Predicate:
+        """See `Predicate`."""
+        return Not(self.part.fitted(kinds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +150,10 @@ class Every:
         """See `Predicate`."""
         return frozenset[str]().union(*[part.attributes() for part in self.parts])
 
+    def fitted(self, kinds: KindsOf, /) -> Predicate:
+        """See `Predicate`."""
+        return Every(tuple(part.fitted(kinds) for part in self.parts))
+
 
 @dataclass(frozen=True, slots=True)
 class Some:
@@ -133,3 +171,7 @@ class Some:
     def attributes(self) -> frozenset[str]:
         """See `Predicate`."""
         return frozenset[str]().union(*[part.attributes() for part in self.parts])
+
+    def fitted(self, kinds: KindsOf, /) -> Predicate:
+        """See `Predicate`."""
+        return Some(tuple(part.fitted(kinds) for part in self.parts))

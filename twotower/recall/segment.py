@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twotower.errors import StaleError
-from twotower.recall.bm25 import LexicalIndex, LivePostings, TextOf, title_and_text
-from twotower.recall.columns import Columns
+from twotower.recall.bm25 import LexicalIndex, LexicalText, LivePostings, TitleAndText
+from twotower.recall.columns import Columns, Kind
 from twotower.recall.predicates import Predicate
 from twotower.recall.selection import Rows, Selection
 from twotower.recall.vectors.exact import ExactIndex
@@ -99,12 +99,13 @@ class Segment:
 
     @classmethod
     def fresh(
-        cls, labels: Labels, items: Sequence[Item], vectors: Vectors, text_of: TextOf = title_and_text
+        cls, labels: Labels, items: Sequence[Item], vectors: Vectors, text_of: LexicalText | None = None
     ) -> Segment:
         """A segment of new rows, quick to build: n labels, n items and float32 vectors of shape (n, dim)."""
         documents = InMemoryDocuments(tuple(items))
         columns = Columns(len(labels), documents.known)
-        lexical = LexicalIndex(len(labels), documents.known, text_of)
+        columns.names  # noqa: B018  # read now: a name is known even after its last item has gone
+        lexical = LexicalIndex(len(labels), documents.known, text_of or TitleAndText())
         return cls(labels, documents, ExactIndex.build(vectors), days_of(items), columns, lexical)
 
     def __len__(self) -> int:
@@ -156,6 +157,7 @@ class Part:
     segment: Segment
     alive: Selection
     _passing: dict[Predicate, Selection] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _kinds: dict[str, frozenset[Kind]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def whole(cls, segment: Segment) -> Part:
@@ -210,6 +212,21 @@ class Part:
         places = self.segment.columns.first_match(name, values)
         self.check_current(self.segment.columns.missing_rows)
         return places
+
+    def kinds(self, name: str) -> frozenset[Kind]:
+        """The kinds of values that live rows have for an attribute.
+
+        Raises:
+            StaleError: see `check_current`.
+        """
+        found = self._kinds.get(name)
+        if found is None:
+            by_kind = self.segment.columns.column(name).by_kind
+            self.check_current(self.segment.columns.missing_rows)
+            found = frozenset(kind for kind, each in by_kind.items() if each.occurs_in(self.alive.mask))
+            if name in self.segment.columns.built:
+                self._kinds[name] = found
+        return found
 
     def passing(self, predicate: Predicate) -> Selection:
         """The live rows that pass a filter."""

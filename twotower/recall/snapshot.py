@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from twotower.errors import FilterError
+from twotower.recall.columns import ITEM_FIELDS, Kind
+from twotower.recall.filter_advice import FilterAdvice
 from twotower.recall.filters import parse_where
 from twotower.recall.plan import Plan
 from twotower.recall.segment import Labels, Part
@@ -26,10 +27,12 @@ class Snapshot:
     Args:
         dim: length of the vectors.
         parts: oldest first.
+        advice: warns of filters that are probably misspelled.
     """
 
     dim: int
     parts: tuple[Part, ...] = ()
+    advice: FilterAdvice = field(default_factory=FilterAdvice, compare=False)
 
     @cached_property
     def starts(self) -> NDArray[np.int64]:
@@ -54,18 +57,13 @@ class Snapshot:
             exclude: labels of rows to leave out.
 
         Raises:
-            FilterError: the filter is invalid, or names an attribute that no item has.
+            FilterError: the filter is invalid, or compares an attribute with a value of another type.
         """
         if where is None:
             chosen = tuple(part.alive for part in self.parts)
         else:
-            predicate = parse_where(where)
-            known = frozenset[str]().union(*(part.segment.columns.names for part in self.parts))
-            if self.parts and (missing := predicate.attributes() - known):
-                raise FilterError(
-                    f"no item has the attribute {', '.join(map(repr, sorted(missing)))}: "
-                    f"filter on one of {', '.join(sorted(known))}"
-                )
+            predicate = parse_where(where).fitted(self._kinds)
+            self.advice.consider(predicate, self.parts)
             chosen = tuple(part.passing(predicate) for part in self.parts)
         if exclude is None or not exclude.size:
             return chosen
@@ -73,6 +71,16 @@ class Snapshot:
             part.segment.leaving_out(selection, exclude)
             for part, selection in zip(self.parts, chosen, strict=True)
         )
+
+    def words_of(self, text: str) -> list[str]:
+        """The words of a query, cut as those of the items; none if there are no items."""
+        return self.parts[0].segment.lexical.text_of.words_of(text) if self.parts else []
+
+    def _kinds(self, name: str) -> frozenset[Kind]:
+        """The kinds of values that live items have for an attribute."""
+        if name in ITEM_FIELDS:
+            return frozenset({ITEM_FIELDS[name]})
+        return frozenset[Kind]().union(*(part.kinds(name) for part in self.parts))
 
     def plans(self, k: int, allowed: Sequence[Selection]) -> list[Plan]:
         """How `search` would search each part."""
@@ -140,13 +148,6 @@ class Snapshot:
         for part, places, rows in self._by_part(ordinals):
             items.update(zip(places.tolist(), part.segment.documents.at(rows.tolist()), strict=True))
         return [items[place] for place in range(len(ordinals))]
-
-    def labels_at(self, ordinals: Rows) -> Labels:
-        """The labels of m rows, shape (m,)."""
-        labels = np.zeros(len(ordinals), dtype=np.int64)
-        for part, places, rows in self._by_part(ordinals):
-            labels[places] = part.segment.labels[rows]
-        return labels
 
     def days_at(self, ordinals: Rows) -> NDArray[np.float64]:
         """Days since 1970 of m rows, shape (m,); NaN for items without a time."""

@@ -1,29 +1,79 @@
-"""Tokens for the lexical channel: English stems, Chinese words, whole product codes."""
+"""Words for the lexical channel, in any script: English stems, words of scripts without spaces, product codes."""
 
 from __future__ import annotations
 
 import re
-import unicodedata
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-_HAN = "\u3400-\u9fff"
-_PIECES = re.compile(f"[{_HAN}]+|[^\\W_{_HAN}]+")
+import regex
+
+from twotower.recall.folding import folded
+
+_ASCII_WORD = re.compile(r"[a-z0-9]+")
+_UNSPACED = r"\p{Hiragana}\p{Katakana}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_OF_SCRIPT = rf"\p{{Han}}\p{{Hangul}}{_UNSPACED}"
+_PIECE = regex.compile(
+    # Longer runs are no text, and jieba takes time that grows with their square.
+    rf"(?P<chinese>\p{{Han}}{{1,500}})|(?P<korean>\p{{Hangul}}+)|(?P<unspaced>[{_UNSPACED}]+)"
+    rf"|[[\p{{L}}\p{{N}}]--[{_OF_SCRIPT}]][[\p{{L}}\p{{N}}\p{{Mn}}\p{{Mc}}]--[{_OF_SCRIPT}]]*",
+    regex.V1,
+)
+# A code is written "AB1234", "AB-1234" or "AB 1234". Between digits "." and "/" make a number: 2.5, 3/4.
+_LETTER_OR_DIGIT = "[0-9a-zß-ɏͰ-ԯ]"  # Latin, Greek and Cyrillic
+_SEPARATOR = r"(?:[-‐‒–—_]|(?<!\d)[./]|[./](?!\d))"  # hyphens and dashes of every kind
+_SEPARATED_CODE = re.compile(
+    rf"(?<!{_LETTER_OR_DIGIT}){_LETTER_OR_DIGIT}++(?:{_SEPARATOR}{_LETTER_OR_DIGIT}++)+"
+)
+_SPACED_CODE = re.compile(r"\b(?:([^\W\d_]{1,4}) (?=(\d{3,})\b)|(\d{3,}) (?=([^\W\d_]{1,3})\b))")
+_DIGIT = re.compile(r"\d")
+_NOT_IN_CODE = re.compile(r"[\W_]+")
+_DIGITS_OF_CODE = 6  # that make a code without letters, such as a GTIN; fewer are a range or a size
 
 
-def words_of(text: str) -> list[str]:
-    """The words of a text in lower case: English stems, Chinese words, and whole codes such as "006r90321".
+def words_of(text: str, *, fold_diacritics: bool = True) -> list[str]:
+    """The words of a text, in an order of no meaning.
 
-    English is stemmed by Snowball (Porter 2001), Chinese segmented by jieba's dictionary. Stop words are kept: with
-    their low inverse document frequency they hardly count.
+    English is stemmed by Snowball (Porter 2001), Chinese segmented by jieba's dictionary, and Japanese kana, Thai,
+    Lao, Khmer and Burmese by ICU's; Korean, whose compounds and particles are written together, becomes pairs of
+    syllables, as in Lucene. A code with separators is one word more without them. Stop words are kept: with their
+    low inverse document frequency they hardly count.
+
+    Args:
+        text: any text.
+        fold_diacritics: as in `folded`.
     """
-    words: list[str] = []
-    for piece in _PIECES.findall(unicodedata.normalize("NFKC", text).lower()):
-        if "\u3400" <= piece[0] <= "\u9fff":
-            words += _jieba().lcut(piece)
-        else:
-            words.append(_stemmer().stemWord(piece))
-    return words
+    text = folded(text, diacritics=fold_diacritics)
+    words: list[str] = _ASCII_WORD.findall(text) if text.isascii() else list(_pieces(text))
+    if _DIGIT.search(text):
+        words += _codes(text)
+    return _stemmer().stemWords(words)  # type: ignore[no-any-return]
+
+
+def _pieces(text: str) -> Iterator[str]:
+    for found in _PIECE.finditer(text):
+        piece: str = found[0]
+        match found.lastgroup:
+            case "chinese":
+                yield from _jieba().lcut(piece)
+            case "korean":
+                yield from [piece[place : place + 2] for place in range(len(piece) - 1)] or [piece]
+            case "unspaced":
+                yield from (word for word in _icu_words(piece) if word[0].isalnum())
+            case _:
+                yield piece
+
+
+def _codes(text: str) -> Iterator[str]:
+    """The codes that are written with separators, without them."""
+    for found in _SEPARATED_CODE.findall(text):
+        code = _NOT_IN_CODE.sub("", found)
+        digits = sum(map(str.isdigit, code))
+        if 0 < digits < len(code) or digits >= _DIGITS_OF_CODE:
+            yield code
+    for found in _SPACED_CODE.findall(text):
+        yield "".join(found)
 
 
 @cache
@@ -42,3 +92,9 @@ def _jieba() -> Any:
     tokenizer.FREQ, tokenizer.total = tokenizer.gen_pfdict(tokenizer.get_dict_file())
     tokenizer.initialized = True
     return tokenizer
+
+
+def _icu_words(text: str) -> Iterator[str]:
+    from icu4py.breakers import WordBreaker
+
+    return iter(WordBreaker(text, "root"))

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from twotower.recall.candidates import Candidates
 from twotower.recall.snapshot import Snapshot
-from twotower.search.candidates import Candidates
 from twotower.types import Vectors
 
 SIMILARITY = "similarity"

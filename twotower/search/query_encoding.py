@@ -4,52 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twotower.errors import QueryError
-from twotower.recall.vectors.unit import unit_rows
-from twotower.search.freshness import days_since_epoch
-from twotower.towers.user import UserHistory, UserTower
+from twotower.recall.queries import EncodedQueries
+from twotower.towers.unit import unit_rows
+from twotower.towers.user import SECONDS_A_DAY, UserHistory, UserTower, combine
 from twotower.types import Encoder, ImageQueryEncoder, Query, TextReader, Vectors
-
-
-class EncodedQueries(NamedTuple):
-    """q encoded queries, for recall and the reranker.
-
-    Args:
-        texts: the words of each query, possibly "".
-        vectors: float32 of shape (q, dim), rows of unit length; zeros for a query without a vector.
-        users: the part of `vectors` that comes from users' histories, same shape; None without users.
-        readable: bool of shape (q,), whether the encoder understands the query; None if it cannot tell.
-        known: bool of shape (q,), False where the vector is zeros; None if no vector is.
-    """
-
-    texts: Sequence[str]
-    vectors: Vectors
-    users: Vectors | None = None
-    readable: NDArray[np.bool_] | None = None
-    known: NDArray[np.bool_] | None = None
-
-    def take(self, rows: Sequence[int]) -> EncodedQueries:
-        """The queries in these rows."""
-        return EncodedQueries(
-            [self.texts[row] for row in rows],
-            self.vectors[rows],
-            None if self.users is None else self.users[rows],
-            None if self.readable is None else self.readable[rows],
-            None if self.known is None else self.known[rows],
-        )
-
-    def within(self, columns: slice) -> EncodedQueries:
-        """The same queries restricted to some columns of the vectors; the ranking does not depend on their length."""
-        mask = np.zeros(self.vectors.shape[1], dtype=np.float32)
-        mask[columns] = 1
-        vectors = self.vectors * mask
-        users = None if self.users is None else self.users * mask
-        return self._replace(vectors=vectors, users=users, known=np.asarray(vectors.any(axis=1)))
 
 
 class QueryEncoder:
@@ -75,43 +38,39 @@ class QueryEncoder:
         self._text_reader = encoder if isinstance(encoder, TextReader) else None
 
     def encode(
-        self, queries: Sequence[Query], histories: Sequence[UserHistory | None], now: datetime
+        self, queries: Sequence[Query], histories: Sequence[UserHistory | None] | None, now: datetime
     ) -> EncodedQueries:
         """Encode n queries with the histories of their users.
 
         Args:
             queries: n queries.
-            histories: of each query's user; None for an anonymous query.
+            histories: of each query's user, None for an anonymous query; None if all are.
             now: the present; no event in the histories is later.
 
         Raises:
             QueryError: a query has neither words nor a photo nor a user, or its words are no readable `str`.
         """
-        for query in queries:
-            _check_words(query.text)
-        texts = [query.text.strip() for query in queries]
-        rows = []
-        for row, (query, history) in enumerate(zip(queries, histories, strict=True)):
-            if texts[row] or query.image is not None:
-                rows.append(row)
-            elif history is None:
-                raise QueryError("the query is empty: pass words, an image or a user")
-        vectors = self._vectors([queries[row] for row in rows])
-        if len(rows) < len(queries):
-            sparse = np.zeros((len(queries), self.encoder.dim), dtype=np.float32)
-            sparse[rows] = vectors
-            vectors = sparse
+        texts = [_words(query) for query in queries]
+        rows = [row for row, text in enumerate(texts) if text or queries[row].image is not None]
         users: Vectors | None = None
         known: NDArray[np.bool_] | None = None
-        if any(history is not None for history in histories):
-            vectors, users = self._with_users(vectors, histories, now)
+        if len(rows) == len(queries):
+            vectors = self._vectors(queries)
+        else:
+            given = {row for row, history in enumerate(histories or ()) if history is not None}
+            if len(given.union(rows)) < len(queries):
+                raise QueryError("the query is empty: pass words, an image or a user")
+            vectors = np.zeros((len(queries), self.encoder.dim), dtype=np.float32)
+            vectors[rows] = self._vectors([queries[row] for row in rows])
+        if histories is not None:
+            vectors, users = self._with_users(vectors, histories, now.timestamp() / SECONDS_A_DAY)
         if len(rows) < len(queries):
             known = np.asarray(vectors.any(axis=1))
         return EncodedQueries(texts, vectors, users, self._readable(texts, queries), known)
 
     def encode_user(self, history: UserHistory, now: datetime) -> EncodedQueries | None:
         """Encode a user without a query; None if nothing in the history has any weight."""
-        vector = self.user_tower.encode(history, days_since_epoch(now))
+        vector = self.user_tower.encode(history, now.timestamp() / SECONDS_A_DAY)
         return None if vector is None else EncodedQueries([""], vector[None], vector[None])
 
     def vectors_by_kind(self, queries: Sequence[Query]) -> Mapping[str, Vectors]:
@@ -129,7 +88,7 @@ class QueryEncoder:
     def _vectors(self, queries: Sequence[Query]) -> Vectors:
         if not queries:
             return np.zeros((0, self.encoder.dim), dtype=np.float32)
-        if all(query.image is None for query in queries):
+        if all([query.image is None for query in queries]):
             raw = self.encoder.encode_queries([query.text for query in queries])
         elif self._image_encoder is not None:
             raw = self._image_encoder.encode_image_queries(queries)
@@ -147,18 +106,20 @@ class QueryEncoder:
         return np.logical_or(self._text_reader.readable(texts), with_photo)
 
     def _with_users(
-        self, vectors: Vectors, histories: Sequence[UserHistory | None], now: datetime
+        self, vectors: Vectors, histories: Sequence[UserHistory | None], now_days: float
     ) -> tuple[Vectors, Vectors]:
         """Query vectors combined with users, and the users' parts of them, both of shape (q, dim)."""
         vectors, users = vectors.copy(), np.zeros_like(vectors)
         for row, history in enumerate(histories):
-            user = None if history is None else self.user_tower.encode(history, days_since_epoch(now))
+            user = None if history is None else self.user_tower.encode(history, now_days)
             if user is not None:
                 vectors[row], users[row] = combine(vectors[row], user, self.user_weight)
         return vectors, users
 
 
-def _check_words(text: object) -> None:
+def _words(query: Query) -> str:
+    """The words of a query, without the spaces around them."""
+    text = query.text
     if not isinstance(text, str):
         raise QueryError(f"a query must be a str or a Query of a str, got {type(text).__name__}")
     try:
@@ -167,24 +128,4 @@ def _check_words(text: object) -> None:
         raise QueryError(
             f"the query {text!r} has half of a surrogate pair, which is no text: repair it"
         ) from error
-
-
-def combine(query: Vectors, user: Vectors, user_weight: float) -> tuple[Vectors, Vectors]:
-    """Combine the unit vectors of a query and a user into one.
-
-    Args:
-        query: float32 of shape (dim,); zeros if there is only a user.
-        user: float32 of shape (dim,).
-        user_weight: weight of the user if there are both, in [0, 1].
-
-    Returns:
-        The combined vector of unit length, and the user's part of it.
-    """
-    if not query.any():
-        return user, user
-    mine = user_weight * user.astype(np.float64)
-    both = (1 - user_weight) * query.astype(np.float64) + mine
-    length = float(np.linalg.norm(both))
-    if length < 1e-6:  # the two cancel out: keep the query
-        return query, np.zeros_like(user)
-    return (both / length).astype(np.float32), (mine / length).astype(np.float32)
+    return text.strip()

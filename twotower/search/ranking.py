@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from twotower.recall.candidates import Candidates
+from twotower.recall.freshness import decayed
+from twotower.recall.hybrid import HybridFusion
 from twotower.recall.plan import Plan
-from twotower.recall.selection import Selection
+from twotower.recall.queries import EncodedQueries
 from twotower.recall.snapshot import Snapshot
-from twotower.search.candidates import OVERFETCH, Candidates, nearest_candidates
+from twotower.recall.stage import Scope, recall_candidates, recall_plans
 from twotower.search.explanation import Explanation
-from twotower.search.freshness import Freshness, decayed
 from twotower.search.hits import Hits
-from twotower.search.hybrid import HybridFusion, hybrid_candidates
-from twotower.search.query_encoding import EncodedQueries
 from twotower.search.request import SearchRequest, is_positive_integer
 from twotower.types import Item, ListwiseReranker, TimeDecay, Where
 
@@ -57,6 +57,8 @@ class Ranking:
     blocks: Mapping[str, slice] = field(default_factory=dict)
     modality: str | None = None
     hybrid: HybridFusion | None = None
+    depth: int = field(init=False)  # how many candidates of a query with words are recalled for the reranker
+    explanation: Explanation = field(init=False)
 
     def __post_init__(self) -> None:
         if self.modality is not None and self.modality not in self.blocks:
@@ -74,6 +76,9 @@ class Ranking:
             raise ValueError(f"relevance_weight must be in [0, 1], got {self.relevance_weight}")
         if self.rerank_depth is not None and not is_positive_integer(self.rerank_depth):
             raise ValueError(f"rerank_depth must be a whole number of at least 1, got {self.rerank_depth!r}")
+        read_at_most = None if self.reranker is None else self.reranker.depth
+        object.__setattr__(self, "depth", self.rerank_depth or read_at_most or DEFAULT_DEPTH)
+        object.__setattr__(self, "explanation", Explanation(self.blocks, self.relevance_weight))
 
     def rank(self, snapshot: Snapshot, queries: EncodedQueries, request: SearchRequest) -> list[Hits]:
         """Answer q queries from one state of the index.
@@ -81,20 +86,21 @@ class Ranking:
         Returns:
             q lists of at most k hits, best first.
         """
-        allowed = snapshot.allowed(request.where, request.exclude)
-        freshness = Freshness.at(request.now, self.decay)
+        scope = Scope(request.where, request.exclude, self.decay, request.now)
         if self.modality is not None:
             queries = queries.within(self.blocks[self.modality])
+        if (
+            not (words_matter := self.reranker is not None or self._fusion is not None)
+            and queries.known is None
+        ):
+            return list(self._as_recalled(snapshot, queries, request, scope, None))
         answers: list[Hits] = [NO_HITS] * len(queries.texts)
-        for rows, worded in self._groups(queries):
+        for rows, worded in _groups(queries, words_matter=words_matter):
             group = queries if len(rows) == len(answers) else queries.take(rows)
             if worded and self.reranker is not None:
-                depth = max(request.k, self._depth)
-                found = self._recall(snapshot, group, depth, allowed, freshness, worded=True)
-                hits = self._reranked(self.reranker, snapshot, group, found, request)
+                hits = self._reranked(self.reranker, snapshot, group, request, scope)
             else:
-                found = self._recall(snapshot, group, request.k, allowed, freshness, worded=worded)
-                hits = self._as_recalled(snapshot, group, found, request.min_score)
+                hits = self._as_recalled(snapshot, group, request, scope, self._fusion if worded else None)
             for row, answer in zip(rows, hits, strict=True):
                 answers[row] = answer
         return answers
@@ -108,89 +114,57 @@ class Ranking:
             where: a filter, or None.
             words: whether the query has words, for which a reranker reads more candidates.
         """
-        depth = max(k, self._depth) if words and self.reranker is not None else k
-        depth = depth if self.decay is None else depth + OVERFETCH
-        if words and self.hybrid is not None and self.modality is None:
-            depth = max(depth, self.hybrid.depth)
-        return snapshot.plans(depth, snapshot.allowed(where))
+        if words and self.reranker is not None:
+            k = max(k, self.depth)
+        return recall_plans(snapshot, k, where, self.decay, self._fusion if words else None)
 
     @property
-    def _depth(self) -> int:
-        """How many candidates of a query with words are recalled for the reranker."""
-        if self.rerank_depth is not None:
-            return self.rerank_depth
-        return (self.reranker and self.reranker.depth) or DEFAULT_DEPTH
-
-    def _groups(self, queries: EncodedQueries) -> Iterator[tuple[Sequence[int], bool]]:
-        """Rows that are answered alike: those with words, then those without; none that nothing is known of."""
-        rows: Sequence[int] = range(len(queries.texts))
-        if queries.known is not None:
-            rows = np.flatnonzero(queries.known).tolist()
-        words_matter = self.hybrid is not None or self.reranker is not None
-        worded = [row for row in rows if queries.texts[row]] if words_matter else []
-        if worded:
-            yield worded, True
-        if len(worded) < len(rows):
-            yield [row for row in rows if not queries.texts[row]] if worded else rows, False
-
-    def _recall(
-        self,
-        snapshot: Snapshot,
-        queries: EncodedQueries,
-        depth: int,
-        allowed: Sequence[Selection],
-        freshness: Freshness | None,
-        *,
-        worded: bool,
-    ) -> list[Candidates]:
-        if worded and self.hybrid is not None and self.modality is None:
-            return hybrid_candidates(
-                snapshot, queries, depth, fusion=self.hybrid, allowed=allowed, freshness=freshness
-            )
-        return nearest_candidates(snapshot, queries.vectors, depth, allowed=allowed, freshness=freshness)
+    def _fusion(self) -> HybridFusion | None:
+        """How words and vectors are fused; None if a single block of the vectors is asked for."""
+        return self.hybrid if self.modality is None else None
 
     def _as_recalled(
         self,
         snapshot: Snapshot,
         queries: EncodedQueries,
-        found: Sequence[Candidates],
-        min_score: float | None,
+        request: SearchRequest,
+        scope: Scope,
+        fusion: HybridFusion | None,
     ) -> Iterator[Hits]:
-        explanation = Explanation(self.blocks)
-        if min_score is not None:
-            found = [each.take(np.flatnonzero(each.decayed_scores >= min_score)) for each in found]
-        for row, (each, items) in enumerate(zip(found, _items(snapshot, found), strict=True)):
+        """Hits in the order of recall."""
+        for row, found in enumerate(recall_candidates(snapshot, queries, request.k, scope, fusion)):
+            scores = found.decayed_scores
+            if request.min_score is not None:
+                found = found.take(np.flatnonzero(scores >= request.min_score))
+                scores = found.decayed_scores
             user = None if queries.users is None else queries.users[row]
-            parts = explanation.of(each, snapshot, queries.vectors[row], user)
-            yield Hits(items, each.decayed_scores, parts)
+            yield Hits(found.items, scores, self.explanation.of(found, snapshot, queries.vectors[row], user))
 
     def _reranked(
         self,
         reranker: ListwiseReranker,
         snapshot: Snapshot,
         queries: EncodedQueries,
-        found: Sequence[Candidates],
         request: SearchRequest,
+        scope: Scope,
     ) -> Iterator[Hits]:
         """Hits in order of the blended score; the reranker gets all queries in one call."""
-        explanation = Explanation(self.blocks, self.relevance_weight)
-        read = _items(snapshot, found)
+        recalled = recall_candidates(snapshot, queries, max(request.k, self.depth), scope, self._fusion)
 
         def scores(row: int, relevance: NDArray[np.float32]) -> NDArray[np.float64]:
-            return blend(found[row], relevance, self.relevance_weight)
+            return blend(recalled[row], relevance, self.relevance_weight)
 
-        texts = [list(map(self.text_of, items)) for items in read]
+        texts = [list(map(self.text_of, found.items)) for found in recalled]
         results = reranker.rerank(queries.texts, texts, scores, deadline=request.deadline)
-        for row, (each, items, result) in enumerate(zip(found, read, results, strict=True)):
+        for row, (found, result) in enumerate(zip(recalled, results, strict=True)):
             order = result.order[: request.k]
             if request.min_score is not None:
                 order = order[result.scores[order] >= request.min_score]
-            user = None if queries.users is None else queries.users[row]
-            vector, relevance = queries.vectors[row], result.relevance[order]
+            kept, user = found.take(order), None if queries.users is None else queries.users[row]
             yield Hits(
-                [items[place] for place in order.tolist()],
+                kept.items,
                 result.scores[order],
-                explanation.of(each.take(order), snapshot, vector, user, relevance),
+                self.explanation.of(kept, snapshot, queries.vectors[row], user, result.relevance[order]),
                 {stage: ranks[order] for stage, ranks in result.ranks.items()},
             )
 
@@ -198,16 +172,19 @@ class Ranking:
 NO_HITS = Hits([], np.zeros(0), {})
 
 
+def _groups(queries: EncodedQueries, *, words_matter: bool) -> Iterator[tuple[Sequence[int], bool]]:
+    """Rows that are answered alike: those with words, then those without; none that nothing is known of."""
+    rows: Sequence[int] = range(len(queries.texts))
+    if queries.known is not None:
+        rows = np.flatnonzero(queries.known).tolist()
+    worded = [row for row in rows if queries.texts[row]] if words_matter else []
+    if worded:
+        yield worded, True
+    if len(worded) < len(rows):
+        yield [row for row in rows if not queries.texts[row]] if worded else rows, False
+
+
 def blend(candidates: Candidates, relevance: NDArray[np.float32], weight: float) -> NDArray[np.float64]:
     """Blend the scores of candidates with the reranker's relevance in [0, 1]: shape (m,), see `Ranking`."""
     total = (1 - weight) * candidates.scores + weight * relevance.astype(np.float64)
     return total if candidates.freshness is None else decayed(total, candidates.freshness)
-
-
-def _items(snapshot: Snapshot, found: Sequence[Candidates]) -> list[Sequence[Item]]:
-    """The items of every query's candidates, read in one call."""
-    if len(found) == 1:
-        return [snapshot.items_at(found[0].ordinals)]
-    items = snapshot.items_at(np.concatenate([each.ordinals for each in found]))
-    ends = np.cumsum([len(each.ordinals) for each in found]).tolist()
-    return [items[start:end] for start, end in zip([0, *ends], ends, strict=False)]

@@ -1,4 +1,4 @@
-"""The parameters of a search call besides its queries, validated at construction."""
+"""The parameters of a search call besides its queries, validated before anything is encoded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from twotower.types import Where
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
-    """The parameters that apply to every query of a call.
+    """The parameters that apply to every query of a call; `of` validates them.
 
     Args:
         k: hits per query, at least 1.
@@ -24,9 +24,6 @@ class SearchRequest:
         exclude: labels to leave out.
         deadline: when the reranker has to finish, in seconds of `time.perf_counter`; None for no deadline.
         min_score: hits with a lower score are left out; None keeps all.
-
-    Raises:
-        QueryError: `k` is below 1, or `min_score` is no number.
     """
 
     k: int
@@ -36,13 +33,33 @@ class SearchRequest:
     deadline: float | None = None
     min_score: float | None = None
 
-    def __post_init__(self) -> None:
-        if not is_positive_integer(self.k):
-            raise QueryError(f"k must be a whole number of at least 1, got {self.k!r}")
-        if self.min_score is not None and not isinstance(self.min_score, int | float | np.floating):
-            raise QueryError(f"min_score must be a number, got {self.min_score!r}")
-        if self.min_score is not None and self.min_score != self.min_score:
-            raise QueryError("min_score must be a number, got NaN")
+    @classmethod
+    def of(
+        cls,
+        k: int,
+        *,
+        where: Where | None,
+        now: datetime | None,
+        budget_ms: float | None = None,
+        min_score: float | None = None,
+        exclude: Labels | None = None,
+    ) -> SearchRequest:
+        """The request that a caller describes; `now` and `budget_ms` count from this moment.
+
+        Raises:
+            QueryError: `k` is below 1, `now` has no time zone, `budget_ms` is not above 0, or `min_score` is not a
+                number.
+        """
+        if not is_positive_integer(k):
+            raise QueryError(f"k must be a whole number of at least 1, got {k!r}")
+        if min_score is not None:
+            if not isinstance(min_score, int | float | np.floating):
+                raise QueryError(f"min_score must be a number, got {min_score!r}")
+            if min_score != min_score:
+                raise QueryError("min_score must be a number, got NaN")
+        deadline = None if budget_ms is None else _deadline_in(budget_ms)
+        present = datetime.now(UTC) if now is None else _aware(now)
+        return cls(k, present, where, exclude, deadline, min_score)
 
 
 def is_positive_integer(value: object) -> bool:
@@ -50,14 +67,7 @@ def is_positive_integer(value: object) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= 1
 
 
-def present(now: datetime | None) -> datetime:
-    """The moment to search at: `now`, or the current time.
-
-    Raises:
-        QueryError: it has no time zone.
-    """
-    if now is None:
-        return datetime.now(UTC)
+def _aware(now: datetime) -> datetime:
     if not isinstance(now, datetime):
         raise QueryError(f"now must be an aware datetime, got {now!r}")
     if now.tzinfo is None or now.utcoffset() is None:
@@ -65,14 +75,8 @@ def present(now: datetime | None) -> datetime:
     return now
 
 
-def deadline_in(budget_ms: float | None) -> float | None:
-    """When a call that starts now has to finish, in seconds of `time.perf_counter`.
-
-    Raises:
-        QueryError: the budget is not above 0.
-    """
-    if budget_ms is None:
-        return None
+def _deadline_in(budget_ms: float) -> float:
+    """In seconds of `time.perf_counter`."""
     if not isinstance(budget_ms, int | float) or not budget_ms > 0:
         raise QueryError(f"budget_ms must be a number of milliseconds above 0, got {budget_ms!r}")
     return time.perf_counter() + budget_ms / 1000

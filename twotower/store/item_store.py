@@ -6,9 +6,9 @@ items (vectors in an index, columns of attributes) can state by a label what it 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,17 +16,36 @@ from numpy.typing import NDArray
 from twotower.types import Event, Item, Vectors
 
 Labels: TypeAlias = NDArray[np.int64]
+Digests: TypeAlias = Mapping[str, bytes]
+"""By item id, the SHA-256 of its photo's content; items without a photo have none."""
+
+
+class StoredItem(NamedTuple):
+    """One item as it is stored.
+
+    Args:
+        label: of this version.
+        item: itself.
+        vector: float32 of shape (dim,).
+        photo: SHA-256 of the content of the photo that the vector was made from; None without a photo.
+    """
+
+    label: int
+    item: Item
+    vector: Vectors
+    photo: bytes | None
 
 
 class ItemStore(Protocol):
     """Keeps the items and events that an index is derived from."""
 
-    def upsert(self, items: Sequence[Item], vectors: Vectors) -> tuple[Labels, Labels]:
+    def upsert(self, items: Sequence[Item], vectors: Vectors, photos: Digests) -> tuple[Labels, Labels]:
         """Store items, replacing those with the same ids.
 
         Args:
             items: n items with distinct ids.
             vectors: float32 of shape (n, dim).
+            photos: what their vectors were made from.
 
         Returns:
             The labels of the n items, and the labels of the versions that they replace.
@@ -47,6 +66,10 @@ class ItemStore(Protocol):
 
     def labels_of(self, item_ids: Sequence[str]) -> Labels:
         """The current label of each of m ids, shape (m,); -1 for unknown ids."""
+        ...
+
+    def photos_at(self, labels: Sequence[int]) -> list[bytes | None]:
+        """The digests of the photos that the items with these labels were made from; None without a photo."""
         ...
 
     def events_of(self, user: str, *, until: datetime, newest: int) -> Sequence[Event]:

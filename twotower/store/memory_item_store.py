@@ -8,7 +8,7 @@ from datetime import datetime
 import numpy as np
 
 from twotower.store.history import History
-from twotower.store.item_store import Labels
+from twotower.store.item_store import Digests, Labels
 from twotower.types import Event, Item, Vectors
 
 
@@ -17,14 +17,19 @@ class MemoryItemStore:
 
     def __init__(self) -> None:
         self._labels: dict[str, int] = {}
+        self._photos: dict[int, bytes] = {}  # by label
         self._next = 0
         self._history = History()
 
-    def upsert(self, items: Sequence[Item], vectors: Vectors) -> tuple[Labels, Labels]:
+    def upsert(self, items: Sequence[Item], vectors: Vectors, photos: Digests) -> tuple[Labels, Labels]:
         """See `ItemStore.upsert`."""
         ids = [item.id for item in items]
         replaced = [self._labels[item_id] for item_id in ids if item_id in self._labels]
         labels = range(self._next, self._next + len(ids))
+        self._forget(replaced)
+        self._photos.update(
+            (label, photos[item_id]) for label, item_id in zip(labels, ids, strict=True) if item_id in photos
+        )
         self._labels.update(zip(ids, labels, strict=True))
         self._next += len(ids)
         return np.array(labels, dtype=np.int64), np.array(replaced, dtype=np.int64)
@@ -32,7 +37,9 @@ class MemoryItemStore:
     def delete(self, item_ids: Iterable[str]) -> tuple[list[str], Labels]:
         """See `ItemStore.delete`."""
         known = [item_id for item_id in dict.fromkeys(item_ids) if item_id in self._labels]
-        return known, np.array([self._labels.pop(item_id) for item_id in known], dtype=np.int64)
+        labels = [self._labels.pop(item_id) for item_id in known]
+        self._forget(labels)
+        return known, np.array(labels, dtype=np.int64)
 
     def record(self, events: Sequence[Event]) -> None:
         """See `ItemStore.record`."""
@@ -41,6 +48,10 @@ class MemoryItemStore:
     def labels_of(self, item_ids: Sequence[str]) -> Labels:
         """See `ItemStore.labels_of`."""
         return np.array([self._labels.get(item_id, -1) for item_id in item_ids], dtype=np.int64)
+
+    def photos_at(self, labels: Sequence[int]) -> list[bytes | None]:
+        """See `ItemStore.photos_at`."""
+        return [self._photos.get(label) for label in labels]
 
     def events_of(self, user: str, *, until: datetime, newest: int) -> Sequence[Event]:
         """See `ItemStore.events_of`."""
@@ -56,3 +67,7 @@ class MemoryItemStore:
 
     def close(self) -> None:
         """See `ItemStore.close`."""
+
+    def _forget(self, labels: Iterable[int]) -> None:
+        for label in labels:
+            self._photos.pop(label, None)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import apsw
@@ -18,7 +18,7 @@ from twotower.errors import StaleError, StoreDamagedError, StoreError, StoreVers
 from twotower.store.database import Database
 from twotower.store.history import EPOCH
 from twotower.store.item_cache import ItemCache
-from twotower.store.item_store import Labels
+from twotower.store.item_store import Digests, Labels, StoredItem
 from twotower.store.receipt import Receipt
 from twotower.store.records import event_from_row, item_from_bytes, item_to_bytes
 from twotower.store.schema import FORMAT, TABLES
@@ -29,9 +29,6 @@ LATEST = "moment DESC, user DESC, item DESC, kind DESC, value DESC"
 MICROSECOND = timedelta(microseconds=1)
 PARAMETERS_PER_STATEMENT = 1_000  # labels or ids
 T = TypeVar("T")
-
-StoredItem: TypeAlias = tuple[int, Item, Vectors]
-"""A label, its item, and its vector of shape (dim,)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +114,14 @@ class SqliteItemStore:
             int(meta["purged"]),
         )
 
-    def upsert(self, items: Sequence[Item], vectors: Vectors) -> tuple[Labels, Labels]:
+    def upsert(self, items: Sequence[Item], vectors: Vectors, photos: Digests) -> tuple[Labels, Labels]:
         """See `ItemStore.upsert`."""
         with self._writing() as connection:
             deleted = self._add_tombstones(connection, [item.id for item in items])
             first = int(self._meta(connection)["label"]) + 1
             labels = range(first, first + len(items))
-            self._insert(connection, labels, items, vectors)
+            stored = map(StoredItem, labels, items, vectors, (photos.get(item.id) for item in items))
+            self._insert(connection, list(stored))
         return np.array(labels, dtype=np.int64), deleted
 
     def delete(self, item_ids: Iterable[str]) -> tuple[list[str], Labels]:
@@ -154,16 +152,78 @@ class SqliteItemStore:
             events: of all users.
         """
         with self._writing() as connection:
-            for table in ("items", "vectors", "ids", "tombstones", "events"):
+            for table in ("items", "vectors", "fresh_vectors", "ids", "tombstones", "events"):
                 connection.execute(f"DELETE FROM {table}")
             _set(connection, "settings", json.dumps(settings))
             _set(connection, "epoch", uuid4().hex)
             _set(connection, "purged", self.state(connection).tombstone)
             for chunk in _chunks(rows):
-                labels, items, vectors = zip(*chunk, strict=True)
-                self._insert(connection, labels, items, np.stack(vectors))
+                self._insert(connection, chunk)
             for event_chunk in _chunks(events):
                 self._insert_events(connection, event_chunk)
+
+    def set_settings(self, settings: Mapping[str, Any]) -> None:
+        """Replace the settings.
+
+        Args:
+            settings: plain JSON values.
+        """
+        with self._writing() as connection:
+            _set(connection, "settings", json.dumps(settings))
+
+    def begin_encoding(self, target: str | None) -> None:
+        """Prepare to encode all items anew, or to go on where an interrupted attempt stopped.
+
+        Args:
+            target: what identifies the encoder; None starts anew, as does another target than last time.
+        """
+        if target is None or self._meta(self._database.reader).get("target") != target:
+            with self._writing() as connection:
+                connection.execute("DELETE FROM fresh_vectors")
+                connection.execute("INSERT OR REPLACE INTO meta VALUES ('target', ?)", (target or "",))
+
+    def not_encoded(self, *, after: int, count: int) -> list[tuple[int, Item]]:
+        """The next items without a fresh vector, with their labels.
+
+        Args:
+            after: only labels above this one.
+            count: how many at most.
+        """
+        found = self._database.rows(
+            "SELECT label, item FROM items WHERE label > ? AND label NOT IN (SELECT label FROM fresh_vectors) "
+            "ORDER BY label LIMIT ?",
+            after,
+            count,
+        )
+        return [(int(label), item_from_bytes(item)) for label, item in found]
+
+    def add_encoded(self, stored: Sequence[StoredItem]) -> None:
+        """Keep fresh vectors, beside those that are searched."""
+        with self._writing() as connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO fresh_vectors VALUES (?, ?, ?)",
+                ((each.label, _to_blob(each.vector), each.photo) for each in stored),
+            )
+
+    def finish_encoding(self, settings: Mapping[str, Any]) -> None:
+        """Replace all vectors by the fresh ones, atomically; labels stay, so earlier snapshots can still be read.
+
+        Args:
+            settings: with the new encoder.
+        """
+        with self._writing() as connection:
+            connection.execute("DELETE FROM vectors")
+            connection.execute(
+                "INSERT INTO vectors SELECT label, vector FROM fresh_vectors JOIN items USING (label)"
+            )
+            connection.execute(
+                "UPDATE items SET photo = fresh_vectors.photo FROM fresh_vectors "
+                "WHERE fresh_vectors.label = items.label"
+            )
+            connection.execute("DELETE FROM fresh_vectors")
+            connection.execute("DELETE FROM meta WHERE name = 'target'")
+            _set(connection, "settings", json.dumps(settings))
+            _set(connection, "epoch", uuid4().hex)
 
     def purge_tombstones(self, until: int) -> None:
         """Purge tombstones up to this number, which all derived files reflect."""
@@ -206,19 +266,29 @@ class SqliteItemStore:
             found.update((label, item_from_bytes(item)) for label, item in rows)
         return found
 
+    def photos_at(self, labels: Sequence[int]) -> list[bytes | None]:
+        """See `ItemStore.photos_at`."""
+        found: dict[int, bytes | None] = {}
+        for chunk in _chunks(labels):
+            marks = ", ".join("?" * len(chunk))
+            found.update(
+                self._database.rows(f"SELECT label, photo FROM items WHERE label IN ({marks})", *chunk)
+            )
+        return [found.get(label) for label in labels]
+
     def rows(self, connection: apsw.Connection, *, after: int = 0) -> Iterator[StoredItem]:
-        """Labels, items and vectors, in order of their labels.
+        """The items in order of their labels.
 
         Args:
             connection: to read by; see `Database.view`.
             after: only labels above this one.
         """
         found = connection.execute(
-            "SELECT label, item, vector FROM items JOIN vectors USING (label) WHERE label > ? ORDER BY label",
+            "SELECT label, item, vector, photo FROM items JOIN vectors USING (label) WHERE label > ? ORDER BY label",
             (after,),
         )
-        for label, item, vector in found:
-            yield int(label), item_from_bytes(item), np.frombuffer(vector, dtype="<f4")
+        for label, item, vector, photo in found:
+            yield StoredItem(int(label), item_from_bytes(item), np.frombuffer(vector, dtype="<f4"), photo)
 
     def items(self, connection: apsw.Connection) -> Iterator[tuple[int, Item]]:
         """Labels and items, in order of their labels."""
@@ -295,21 +365,20 @@ class SqliteItemStore:
         connection.executemany("DELETE FROM vectors WHERE label = ?", rows)
         return np.array(labels, dtype=np.int64)
 
-    def _insert(
-        self, connection: apsw.Connection, labels: Sequence[int], items: Sequence[Item], vectors: Vectors
-    ) -> None:
-        little = np.ascontiguousarray(vectors, dtype="<f4")
+    def _insert(self, connection: apsw.Connection, stored: Sequence[StoredItem]) -> None:
         connection.executemany(
-            "INSERT INTO items VALUES (?, ?)", zip(labels, map(item_to_bytes, items), strict=True)
+            "INSERT INTO items VALUES (?, ?, ?)",
+            ((each.label, item_to_bytes(each.item), each.photo) for each in stored),
         )
         connection.executemany(
-            "INSERT INTO vectors VALUES (?, ?)", zip(labels, (row.tobytes() for row in little), strict=True)
+            "INSERT INTO vectors VALUES (?, ?)",
+            ((each.label, _to_blob(each.vector)) for each in stored),
         )
         connection.executemany(
-            "INSERT OR REPLACE INTO ids VALUES (?, ?)", zip((item.id for item in items), labels, strict=True)
+            "INSERT OR REPLACE INTO ids VALUES (?, ?)", ((each.item.id, each.label) for each in stored)
         )
-        if labels:
-            _set(connection, "label", labels[-1])
+        if stored:
+            _set(connection, "label", stored[-1].label)
 
     def _insert_events(self, connection: apsw.Connection, events: Iterable[Event]) -> None:
         connection.executemany(
@@ -335,6 +404,10 @@ class SqliteItemStore:
 
 def _set(connection: apsw.Connection, name: str, value: str | int) -> None:
     connection.execute("UPDATE meta SET value = ? WHERE name = ?", (value, name))
+
+
+def _to_blob(vector: Vectors) -> bytes:
+    return np.ascontiguousarray(vector, dtype="<f4").tobytes()
 
 
 def _moment(time: datetime) -> int:

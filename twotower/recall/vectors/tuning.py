@@ -8,7 +8,6 @@ import numpy as np
 
 from twotower.recall.vectors.calibration import Calibration, K
 from twotower.recall.vectors.index import Tunable, VectorIndex
-from twotower.recall.vectors.unit import unit_rows
 from twotower.types import Scores, Vectors
 
 MAX_QUERIES = 256  # of each kind: enough for a standard error below 0.003 at a recall near 0.99
@@ -58,7 +57,8 @@ def _synthetic_queries(index: VectorIndex, rng: np.random.Generator) -> Vectors:
     offset = rng.normal(size=near.shape)
     offset -= np.einsum("qd,qd->q", offset, near)[:, None] * near
     queries = cosine * near + np.sqrt(1 - cosine**2) * offset / np.linalg.norm(offset, axis=1, keepdims=True)
-    return unit_rows(queries, rows=len(queries), dim=queries.shape[1], source=SYNTHETIC)
+    unit: Vectors = (queries / np.linalg.norm(queries, axis=1, keepdims=True)).astype(np.float32)
+    return unit
 
 
 def _nearest(index: VectorIndex, queries: Vectors, k: int) -> Scores:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rerank import CrossEncoderReranker, InputError
-from rerank.explain import _spans
+from rerank.word_weights import _spans
 
 WEIGHTS = {"red": 2.0, "door": 1.5, "茶": 1.0, "lamp": -0.5, "don't": 0.25, "cafe\u0301": 0.125}
 
@@ -35,7 +35,7 @@ class Sum(CrossEncoderReranker):
 def test_known_weights_are_found_exactly():
     reranker = Sum()
     query, document = "Red? red!", "(red) lamp, 红茶 don't: door glue, red cafe\u0301"
-    found = reranker.explain(query, document)
+    found = reranker.word_weights(query, document)
     assert reranker.calls == 1
     assert [(each.word, each.weight) for each in found if not each.in_query] == [
         ("red", 2.0),
@@ -59,14 +59,14 @@ def test_known_weights_are_found_exactly():
 
 
 def test_only_the_first_words_of_each_text_are_examined():
-    found = Sum().explain("door lamp glue", "red " * 500, max_words=2)
+    found = Sum().word_weights("door lamp glue", "red " * 500, max_words=2)
     assert [(each.word, each.in_query, each.start) for each in found] == [
         ("red", False, 0),
         ("red", False, 4),
         ("door", True, 0),
         ("lamp", True, 5),
     ]
-    assert Sum().explain("", "... !") == []
+    assert Sum().word_weights("", "... !") == []
 
 
 def test_leaving_out_the_top_word_costs_more_than_leaving_out_any(scorer, pairs):
@@ -74,7 +74,7 @@ def test_leaving_out_the_top_word_costs_more_than_leaving_out_any(scorer, pairs)
     generator = np.random.default_rng(0)
     falls_of_top, falls_of_any = [], []
     for query, document in pairs[:25]:
-        words = [each for each in reranker.explain(query, document) if not each.in_query]
+        words = [each for each in reranker.word_weights(query, document) if not each.in_query]
         if len(words) < 2:
             continue
         any_word = words[generator.integers(len(words))]
@@ -103,4 +103,4 @@ def test_every_letter_is_in_one_word(text):
 )
 def test_bad_input_is_named(query, document, most, message):
     with pytest.raises(InputError, match=message):
-        CrossEncoderReranker("no/model").explain(query, document, max_words=most)
+        CrossEncoderReranker("no/model").word_weights(query, document, max_words=most)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from twotower.recall.bm25 import CollectionStatistics, LivePostings
+from twotower.recall.candidates import NO_CANDIDATES, Candidates
+from twotower.recall.dense import dense_candidates
+from twotower.recall.freshness import Freshness
+from twotower.recall.lexical import best_by_words, lexical_scores
+from twotower.recall.queries import EncodedQueries
 from twotower.recall.selection import Rows, Selection
 from twotower.recall.snapshot import Snapshot
-from twotower.recall.tokenizer import words_of
-from twotower.search.candidates import NO_CANDIDATES, Candidates, nearest_candidates
-from twotower.search.freshness import Freshness, decayed
-from twotower.search.query_encoding import EncodedQueries
-from twotower.types import Scores, Vectors
+from twotower.types import Vectors
 
 DENSE = "dense"
 LEXICAL = "lexical"
@@ -34,7 +35,7 @@ class Channel:
 
     ordinals: Rows
     scores: NDArray[np.floating]
-    scores_of: Callable[[Rows], NDArray[np.float64]]
+    scores_of: Callable[[Rows], NDArray[np.floating]]
 
     def scores_at(self, ordinals: Rows) -> NDArray[np.float64]:
         """The scores of rows, ascending and including all that were found, whose scores are not computed again."""
@@ -192,36 +193,23 @@ def hybrid_candidates(
     fetch = min(max(k, fusion.depth), sum([selection.count for selection in allowed]))
     if not fetch:
         return [NO_CANDIDATES] * len(queries.texts)
-    near = _dense(snapshot, queries.vectors, fetch, allowed, freshness)
-    postings = [part.postings for part in snapshot.parts]
+    near = dense_candidates(
+        snapshot, queries.vectors, fetch, allowed=allowed, freshness=freshness, nearest_too=True
+    )
     answers = []
-    for row, (text, dense) in enumerate(zip(queries.texts, near, strict=True)):
-        lexical = _lexical(snapshot, postings, words_of(text), fetch, allowed, freshness)
+    for row, (text, found) in enumerate(zip(queries.texts, near, strict=True)):
+        dense = Channel(found.ordinals, found.scores, _similarity_to(queries.vectors[row], snapshot))
+        scores = lexical_scores(snapshot, text)
+        ordinals = best_by_words(snapshot, scores, fetch, allowed=allowed, freshness=freshness)
+        lexical = Channel(ordinals, scores[ordinals], partial(np.take, scores))
         unreadable = queries.readable is not None and not queries.readable[row]
-        alone = unreadable and len(lexical.ordinals) > 0
-        fused = _lexical_alone(dense, lexical) if alone else fusion.fuse(dense, lexical)
-        answers.append(_best(snapshot, fused, k, freshness))
+        fused = (
+            _lexical_alone(dense, lexical) if unreadable and len(ordinals) else fusion.fuse(dense, lexical)
+        )
+        if freshness is not None:
+            fused = fused._replace(freshness=freshness.of(snapshot, fused.ordinals))
+        answers.append(fused.best(k))
     return answers
-
-
-def _dense(
-    snapshot: Snapshot,
-    queries: Vectors,
-    fetch: int,
-    allowed: Sequence[Selection],
-    freshness: Freshness | None,
-) -> Iterator[Channel]:
-    """The nearest rows and, under decay, also those that rank highest after it, by descending similarity."""
-    found = nearest_candidates(snapshot, queries, fetch, allowed=allowed, freshness=None)
-    fresh = found
-    if freshness is not None:
-        fresh = nearest_candidates(snapshot, queries, fetch, allowed=allowed, freshness=freshness)
-    for query, near, aged in zip(queries, found, fresh, strict=True):
-        more = np.isin(aged.ordinals, near.ordinals, invert=True)
-        ordinals = np.concatenate([near.ordinals, aged.ordinals[more]])
-        scores = np.concatenate([near.scores, aged.scores[more]])
-        order = np.lexsort((ordinals, -scores))
-        yield Channel(ordinals[order], scores[order], _similarity_to(query, snapshot))
 
 
 def _similarity_to(query: Vectors, snapshot: Snapshot) -> Callable[[Rows], NDArray[np.float64]]:
@@ -229,52 +217,8 @@ def _similarity_to(query: Vectors, snapshot: Snapshot) -> Callable[[Rows], NDArr
     return lambda ordinals: snapshot.vectors_at(ordinals).astype(np.float64) @ precise_query
 
 
-def _lexical(
-    snapshot: Snapshot,
-    postings: Sequence[LivePostings],
-    words: Sequence[str],
-    fetch: int,
-    allowed: Sequence[Selection],
-    freshness: Freshness | None,
-) -> Channel:
-    """The best rows by BM25, divided by its upper bound, and under decay also those that rank highest after it."""
-    statistics = CollectionStatistics.of(postings, words)
-    scores = [np.zeros(0, dtype=np.float32), *(statistics.scores(part.postings, words) for part in postings)]
-    table: Scores = np.concatenate(scores)
-    bound = statistics.upper_bound(words) or 1.0
-    starts = snapshot.starts
-    hits = [np.zeros(0, dtype=np.int64)]
-    for start, end, selection in zip(starts[:-1], starts[1:], allowed, strict=True):
-        rows = np.flatnonzero(table[start:end])
-        hits.append(rows[selection.mask[rows]] + start)
-    found = np.concatenate(hits)
-    kept = _highest(table[found], found, fetch)
-    if freshness is not None and len(found) > fetch:
-        aged = decayed(table[found], freshness.of(snapshot, found))
-        kept = np.union1d(kept, _highest(aged, found, fetch))
-    best = kept[np.lexsort((kept, -table[kept]))]
-    return Channel(
-        best, table[best].astype(np.float64) / bound, lambda rows: table[rows].astype(np.float64) / bound
-    )
-
-
-def _highest(scores: NDArray[np.floating], ordinals: Rows, count: int) -> Rows:
-    """The ordinals of the highest scores; ties are broken by the older write."""
-    if len(ordinals) > count:  # ties at the cut are kept until they are sorted
-        least = np.partition(scores, -count)[-count]
-        scores, ordinals = scores[scores >= least], ordinals[scores >= least]
-    return ordinals[np.lexsort((ordinals, -scores))[:count]]
-
-
 def _lexical_alone(dense: Channel, lexical: Channel) -> Candidates:
     """Candidates ranked by words, followed by the nearest rows without any of them."""
     ordinals = np.union1d(dense.ordinals, lexical.ordinals)
     scores = lexical.scores_at(ordinals)
     return Candidates(ordinals, scores, dense_share=0.0, channels={LEXICAL: scores})
-
-
-def _best(snapshot: Snapshot, fused: Candidates, k: int, freshness: Freshness | None) -> Candidates:
-    """The k best after decay, best first."""
-    if freshness is not None:
-        fused = fused._replace(freshness=freshness.of(snapshot, fused.ordinals))
-    return fused.take(np.lexsort((fused.ordinals, -fused.decayed_scores))[:k])

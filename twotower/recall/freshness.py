@@ -22,23 +22,28 @@ class Freshness:
     Args:
         decay: computes a factor from an age.
         now: the present, in days since 1970.
+        by_attribute: the decay, if it depends on an attribute.
     """
 
     decay: TimeDecay
     now: float
+    by_attribute: DecayByAttribute | None = None
 
     @classmethod
     def at(cls, now: datetime, decay: TimeDecay | None) -> Freshness | None:
         """The freshness at a moment; None without a decay."""
-        return None if decay is None else cls(decay, days_since_epoch(now))
+        if decay is None:
+            return None
+        by_attribute = decay if isinstance(decay, DecayByAttribute) else None
+        return cls(decay, now.timestamp() / SECONDS_A_DAY, by_attribute)
 
     def of(self, snapshot: Snapshot, ordinals: Rows) -> NDArray[np.float64]:
         """TimeDecay factors in (0, 1] of m rows, shape (m,)."""
         ages = self.now - snapshot.days_at(ordinals)
-        if isinstance(self.decay, DecayByAttribute):
-            matches = snapshot.first_match_at(ordinals, self.decay.attribute, self.decay.values)
-            return self.decay.factor_of(ages, matches)
-        return self.decay.factor(ages)
+        decay = self.by_attribute
+        if decay is None:
+            return self.decay.factor(ages)
+        return decay.factor_of(ages, snapshot.first_match_at(ordinals, decay.attribute, decay.values))
 
     def upper_bound(self, snapshot: Snapshot, allowed: Sequence[Selection]) -> float:
         """An upper bound of the factors of allowed rows: that of the newest day, for any value of the attribute."""
@@ -47,10 +52,11 @@ class Freshness:
             for part, chosen in zip(snapshot.parts, allowed, strict=True)
         ]
         ages = self.now - np.concatenate(bounds)
-        if isinstance(self.decay, DecayByAttribute):
-            values = np.arange(len(self.decay.values) + 1)
-            return float(self.decay.factor_of(np.tile(ages, len(values)), values.repeat(len(ages))).max())
-        return float(self.decay.factor(ages).max())
+        decay = self.by_attribute
+        if decay is None:
+            return float(self.decay.factor(ages).max())
+        values = np.arange(len(decay.values) + 1)
+        return float(decay.factor_of(np.tile(ages, len(values)), values.repeat(len(ages))).max())
 
 
 def decayed(scores: NDArray[np.floating], freshness: NDArray[np.float64] | float) -> NDArray[np.float64]:
@@ -61,8 +67,3 @@ def decayed(scores: NDArray[np.floating], freshness: NDArray[np.float64] | float
         freshness: in (0, 1], one factor or shape (m,).
     """
     return np.where(scores > 0, scores * freshness, scores)
-
-
-def days_since_epoch(moment: datetime) -> float:
-    """Days since 1970, the unit of item times in the index."""
-    return moment.timestamp() / SECONDS_A_DAY

@@ -1,17 +1,15 @@
-"""Candidates by vector similarity, exact under time decay: no fresh item is cut off before its age counts."""
+"""Recall by vector similarity, exact under time decay: no fresh item is cut off before its age counts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from twotower.recall.selection import Rows, Selection
+from twotower.recall.candidates import NO_CANDIDATES, Candidates
+from twotower.recall.freshness import Freshness, decayed
+from twotower.recall.selection import Selection
 from twotower.recall.snapshot import Snapshot
-from twotower.search.freshness import Freshness, decayed
 from twotower.types import Vectors
 
 GROWTH = 4
@@ -19,52 +17,14 @@ OVERFETCH = 16  # rows fetched beyond k under decay, so that a single fetch usua
 ROUNDING = 1e-6
 
 
-class Candidates(NamedTuple):
-    """The candidates that recall found for one query, best first; arrays of shape (m,).
-
-    Args:
-        ordinals: rows of the snapshot.
-        scores: before decay: similarities, or the fused scores of hybrid recall.
-        freshness: decay factors of the rows; None without decay.
-        similarity: inner products of the rows with the query; None if they were not needed.
-        dense_share: the weight of the inner product in the score, in [0, 1].
-        channels: the other terms of the score, by name.
-    """
-
-    ordinals: Rows
-    scores: NDArray[np.floating]
-    freshness: NDArray[np.float64] | None = None
-    similarity: NDArray[np.floating] | None = None
-    dense_share: float = 1.0
-    channels: Mapping[str, NDArray[np.float64]] = MappingProxyType({})
-
-    @property
-    def decayed_scores(self) -> NDArray[np.floating]:
-        """The scores after decay."""
-        return self.scores if self.freshness is None else decayed(self.scores, self.freshness)
-
-    def take(self, places: Rows) -> Candidates:
-        """The candidates at these positions, in this order."""
-        return Candidates(
-            self.ordinals[places],
-            self.scores[places],
-            None if self.freshness is None else self.freshness[places],
-            None if self.similarity is None else self.similarity[places],
-            self.dense_share,
-            {name: values[places] for name, values in self.channels.items()},
-        )
-
-
-NO_CANDIDATES = Candidates(np.zeros(0, dtype=np.int64), np.zeros(0), similarity=np.zeros(0))
-
-
-def nearest_candidates(
+def dense_candidates(
     snapshot: Snapshot,
     queries: Vectors,
     k: int,
     *,
     allowed: Sequence[Selection],
     freshness: Freshness | None,
+    nearest_too: bool = False,
 ) -> list[Candidates]:
     """Find the k best rows of each query by similarity times freshness.
 
@@ -77,9 +37,11 @@ def nearest_candidates(
         k: at least 1.
         allowed: from `Snapshot.allowed`.
         freshness: the decay at the present; None ignores time.
+        nearest_too: the k nearest rows as well, whatever their age, and all in order of similarity.
 
     Returns:
-        min(k, allowed rows) candidates for each query; ties are broken by the older write.
+        min(k, allowed rows) candidates for each query, or more with `nearest_too`; ties are broken by the older
+        write.
     """
     matches = sum([selection.count for selection in allowed])
     k = min(k, matches)
@@ -104,7 +66,8 @@ def nearest_candidates(
         worst, unseen = scores[rows, order[:, -1]], decayed(similarity[:, -1], max_freshness)
         settled = (worst > unseen + ROUNDING) | (fetch >= matches)
         for row in np.flatnonzero(settled):
-            best, near = order[row], similarity[row, order[row]]
+            best = np.union1d(order[row], np.arange(k)) if nearest_too else order[row]
+            near = similarity[row, best]
             answers[unsettled[row]] = Candidates(ordinals[row, best], near, factors[row, best], near)
         unsettled = unsettled[~settled]
         fetch *= GROWTH

@@ -39,7 +39,7 @@ class WordWeight(NamedTuple):
 def word_weights(
     logits: Callable[[Sequence[Pair]], NDArray[np.float32]], query: str, document: str, max_words: int
 ) -> list[WordWeight]:
-    """The words of a pair by descending weight; see `CrossEncoderReranker.explain`."""
+    """The words of a pair by descending weight; see `CrossEncoderReranker.word_weights`."""
     places = [(True, *span) for span in _spans(query, max_words)]
     places += [(False, *span) for span in _spans(document, max_words)]
     without: list[Pair] = [

@@ -1,0 +1,74 @@
+"""`twotower search`: find items by words, by a photo, or for a user."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+from twotower.commands import arguments
+from twotower.commands.command import Commands, add_command, add_store
+from twotower.commands.hits import as_json, as_table
+from twotower.presets import Retriever
+from twotower.retriever import RankingParts
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command to the command line."""
+    search = add_command(
+        commands,
+        "search",
+        "find items by words, by a photo, or for a user",
+        """twotower search "coffee mug" --store store/ --where '{"price": {"$lt": 50}}'""",
+        run,
+    )
+    search.add_argument("query", nargs="?", default="", type=arguments.words, metavar="QUERY", help="words")
+    add_store(search)
+    search.add_argument(
+        "--image", type=Path, metavar="FILE", help="a photo to search by, alone or with words"
+    )
+    search.add_argument("--user", help="whose history to take into account")
+    search.add_argument(
+        "--where", type=arguments.where, metavar="JSON", help="""a filter, such as '{"brand": "Acme"}'"""
+    )
+    search.add_argument("-k", type=arguments.count, default=10, help="number of hits (default: 10)")
+    search.add_argument(
+        "--now", type=arguments.moment, metavar="TIME", help="the moment to search at (default: now)"
+    )
+    search.add_argument("--reranker", metavar="MODEL", help="folder or hub name of a cross-encoder")
+    search.add_argument(
+        "--rerank-depth", type=arguments.count, metavar="N", help="candidates to rerank (default: 100)"
+    )
+    search.add_argument(
+        "--budget-ms",
+        type=arguments.positive,
+        metavar="MS",
+        help="milliseconds to answer in: rerank what fits",
+    )
+    search.add_argument("--min-score", type=float, metavar="S", help="leave out hits with a lower score")
+    search.add_argument("--json", action="store_true", help="print one JSON object a line")
+
+
+def run(given: Namespace) -> None:
+    """Run the command."""
+    if not (given.query.strip() or given.image or given.user):
+        given.parser.error("nothing to search by: give words, --image or --user")
+    reranker = None
+    if given.reranker is not None:
+        from rerank.cross_encoder.reranker import CrossEncoderReranker
+
+        reranker = CrossEncoderReranker(given.reranker)
+    retriever = Retriever.open(given.store, reranker=reranker, read_only=True)
+    depth: RankingParts = {} if given.rerank_depth is None else {"rerank_depth": given.rerank_depth}
+    hits = retriever.search(
+        given.query,
+        given.k,
+        image=given.image,
+        user=given.user,
+        where=given.where,
+        now=given.now,
+        budget_ms=given.budget_ms,
+        min_score=given.min_score,
+        **depth,
+    )
+    for line in as_json(hits) if given.json else as_table(hits):
+        print(line)

@@ -1,0 +1,33 @@
+"""What a photo is, by content: a file that was replaced under its name is another photo."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from twotower.types import Item
+
+
+def photo_digests(items: Iterable[Item]) -> dict[str, bytes]:
+    """The digests of the photos of items, by item id; take them before encoding, so that a later change is noticed.
+
+    Args:
+        items: with distinct ids.
+    """
+    digests = ((item.id, photo_digest(item.image)) for item in items)
+    return {item_id: digest for item_id, digest in digests if digest is not None}
+
+
+def photo_digest(photo: str | Path | None) -> bytes | None:
+    """The SHA-256 of a photo's content; None if there is no photo or it cannot be read.
+
+    The file is read each time: its size and time of change say nothing certain about its content.
+    """
+    if not photo:
+        return None
+    try:
+        with Path(photo).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except (OSError, ValueError):  # the encoder says what is wrong with it, if it reads photos at all
+        return None
