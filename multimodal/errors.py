@@ -3,6 +3,7 @@
 MultimodalError
   +- ImageError(ValueError)          a photo that cannot or must not be decoded
   +- ModelNotFoundError(OSError)     a model that is neither on disk nor on a reachable hub
+  +- StaleModelError(RuntimeError)   a model whose weights on disk are not those in memory
 UnknownTokensWarning(UserWarning)    texts that the text model cannot read
 """
 
@@ -19,6 +20,10 @@ class ImageError(MultimodalError, ValueError):
 
 class ModelNotFoundError(MultimodalError, OSError):
     """A model is neither on disk nor on a reachable hub; the message says what to install or to pass."""
+
+
+class StaleModelError(MultimodalError, RuntimeError):
+    """A model's weights in memory are not those on disk, so nothing there stands for its vectors."""
 
 
 class UnknownTokensWarning(UserWarning):

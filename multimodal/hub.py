@@ -62,7 +62,7 @@ def load_from_hub(name: str, load: Callable[[str, bool], Model]) -> Model:
     """
     with suppress(OSError, ValueError):  # not cached, or not completely
         # As a folder: by its name, transformers still asks the hub for adapters, which takes 20 seconds offline.
-        return load(_cached_folder(name), True)
+        return load(cached_folder(name), True)
     require_hub(name)
     try:
         return load(name, False)
@@ -72,7 +72,7 @@ def load_from_hub(name: str, load: Callable[[str, bool], Model]) -> Model:
         ) from error
 
 
-def _cached_folder(name: str) -> str:
+def cached_folder(name: str) -> str:
     """The folder of a hub model in the cache that sentence-transformers uses.
 
     Raises:

@@ -19,14 +19,14 @@ FLOORS = [
     {"types", "errors", "values"},
     {"recall", "store", "towers", "ingest"},
     {"corpus", "search"},
-    {"retriever"},
+    {"retriever", "rebuilding"},
     {"presets", "evaluation"},
     {"__init__", "demo"},  # the names that `__init__` exports lazily lie below it
     {"commands"},
     {"__main__"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-ASSEMBLERS = {"presets", "demo", "commands"}  # the only rooms that may use the leaves
+ASSEMBLERS = {"presets", "rebuilding", "demo", "commands"}  # the only rooms that may use the leaves
 SHARED = {"hub", "precision", "errors"}  # the modules of multimodal that rerank may import
 
 

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Self, TypedDict, Unpack
+from typing import Self, TypedDict, Unpack
 
 from multimodal.clip.encoder import ClipEncoder
-from multimodal.fusion import WeightedConcat, WeightedSum
+from multimodal.fusion import WeightedConcat
 from multimodal.text.encoder import TextEncoder
 from rerank.cascade import Cascade, Stage
-from rerank.decay import Decay, DecayBy
+from rerank.decay import Decay
 from twotower import types
 from twotower.corpus.item_text import ItemText
 from twotower.corpus.persistent import PersistentCorpus
 from twotower.errors import StoreError
+from twotower.rebuilding import buildable, decay_from, encoder_of
 from twotower.recall.hybrid import HybridFusion, hybrid_fusion_from
 from twotower.recall.vectors.policy import IndexPolicy
-from twotower.retriever import BaseRetriever, describe
-from twotower.store.folder import StoreFolder, is_store
+from twotower.retriever import BaseRetriever
+from twotower.store.folder import StoreFolder, is_store, lock_folder
 from twotower.towers.dual_encoder import DualEncoder
-from twotower.towers.parts import TextTower
 from twotower.towers.user import UserTower
 
 # On real photos the compact model sees little more than colour, so a larger weight costs more than it gains.
@@ -76,6 +76,8 @@ class Retriever(BaseRetriever):
         reranker: types.Reranker | types.ListwiseReranker | None = None,
         decay: types.TimeDecay | None = None,
         read_only: bool = False,
+        reindex: bool = False,
+        wait: float = 0.0,
         **settings: Unpack[Settings],
     ) -> Self:
         """Open a store, or create one: every write is on disk when its call returns.
@@ -84,11 +86,16 @@ class Retriever(BaseRetriever):
 
         Args:
             folder: a store, or a new or empty folder.
-            encoder: the encoder that the store was made with; None rebuilds it from its description, which
-                works for the library's own parts. For a new store, None is `default_encoder`.
+            encoder: the encoder that the store was made with, which may have moved: models are known by the content
+                of their files. None rebuilds it from its description, which works for the library's own parts. For a
+                new store, None is `default_encoder`.
             reranker: not part of a store: keep it with its own `save` and pass it here.
             decay: None takes the store's own. For a new store with the default encoder, None is `default_decay`.
-            read_only: do not modify the folder; `maintenance.refresh` follows the process that writes.
+            read_only: write nothing, not even beside the store; `maintenance.refresh` follows the writer.
+            reindex: if the encoder is another one, such as a model that was trained again, encode all items with it.
+                Meanwhile readers go on with the old vectors, which are replaced at the end, all at once; an
+                interrupted attempt goes on where it stopped.
+            wait: how many seconds to wait for another process that writes to the store.
             settings: as for the constructor; they override those of the store while it is open. `searchable` and
                 `fold_diacritics` are decided when a store is created.
 
@@ -97,18 +104,61 @@ class Retriever(BaseRetriever):
                 attributes or folding differ.
             StoreVersionError: another version wrote it, in a format that this one does not read.
             StoreDamagedError: its item store is damaged; whatever can be rebuilt from that is rebuilt.
+            ItemError: an item cannot be encoded again; the store is as it was.
         """
-        folder = Path(folder).absolute()
+        return cls.open_with(
+            folder,
+            None if encoder is None else lambda: encoder,
+            reranker=reranker,
+            decay=decay,
+            read_only=read_only,
+            reindex=reindex,
+            wait=wait,
+            **settings,
+        )
+
+    @classmethod
+    def open_with(
+        cls,
+        folder: str | Path,
+        make_encoder: Callable[[], types.Encoder] | None,
+        *,
+        reranker: types.Reranker | types.ListwiseReranker | None = None,
+        decay: types.TimeDecay | None = None,
+        read_only: bool = False,
+        reindex: bool = False,
+        wait: float = 0.0,
+        **settings: Unpack[Settings],
+    ) -> Self:
+        """`open` with an encoder that takes long to load: it is made once the store is locked and checked.
+
+        Args:
+            folder: as for `open`, like everything below.
+            make_encoder: makes the encoder; None is as `encoder=None`.
+            reranker: see there.
+            decay: see there.
+            read_only: see there.
+            reindex: see there.
+            wait: see there.
+            settings: see there.
+        """
+        if reindex and read_only:
+            raise ValueError("reindex writes to the store: leave out read_only")
         with ExitStack() as on_error:
-            if read_only or is_store(folder):
-                store = StoreFolder.open(folder, read_only=read_only)
+            lock = None if read_only else lock_folder(folder, wait=wait)
+            if lock is not None:
+                on_error.callback(lock.release)
+            if lock is None or is_store(folder):
+                store = StoreFolder.open(folder, read_only=True) if lock is None else StoreFolder.locked(lock)
                 on_error.callback(store.close)
-                encoder, decay, settings = _reopened(store, encoder, decay, settings)
+                decay, settings = _reopened(store, decay, settings)
+                encoder = encoder_of(store, make_encoder, reindex=reindex)
             else:
-                if encoder is None:
+                if make_encoder is None:
                     encoder, decay = default_encoder(), decay or default_decay()
-                description = cls(encoder, None, decay, **settings)._settings()
-                store = StoreFolder.create(folder, description)
+                else:
+                    encoder = make_encoder()
+                store = StoreFolder.create(lock, cls(encoder, None, decay, **settings)._settings())
                 on_error.callback(store.close)
             text_of = ItemText.of(settings.pop("searchable", None), settings.pop("fold_diacritics", None))
             corpus = PersistentCorpus(store, encoder.dim, settings.pop("index", None), text_of)
@@ -140,26 +190,19 @@ def default_decay() -> Decay:
 
 
 def _reopened(
-    store: StoreFolder, encoder: types.Encoder | None, decay: types.TimeDecay | None, given: Settings
-) -> tuple[types.Encoder, types.TimeDecay | None, Settings]:
-    """The parts and settings that a store describes, overridden by those of the caller.
+    store: StoreFolder, decay: types.TimeDecay | None, given: Settings
+) -> tuple[types.TimeDecay | None, Settings]:
+    """The decay and settings that a store describes, overridden by those of the caller.
 
     Raises:
-        StoreError: the encoder, the searchable attributes or the folding differ, or a part is missing that the
-            library cannot build.
+        StoreError: the searchable attributes or the folding differ, or a part is missing that the library cannot
+            build.
     """
-    kept = dict(store.item_store.settings)
-    folder, dim = store.folder, kept.pop("dim")
-    described = kept.pop("encoder")
-    if encoder is None:
-        encoder = encoder_from(_buildable(described, "encoder", folder))
-    elif encoder.dim != dim or describe(encoder) != described:
-        raise StoreError(
-            f"store '{folder}' was made with another encoder ({described}, dim {dim}): pass that one, or index again"
-        )
+    kept, folder = dict(store.item_store.settings), store.folder
+    del kept["dim"], kept["encoder"]
     described_decay = kept.pop("decay")
     if decay is None and described_decay is not None:
-        decay = decay_from(_buildable(described_decay, "decay", folder))
+        decay = decay_from(buildable(described_decay, "decay", folder))
     text_of = ItemText.of(given.get("searchable"), given.get("fold_diacritics"))
     wanted = {"searchable": list(text_of.attributes), "fold_diacritics": text_of.fold_diacritics}
     for name, value in wanted.items():
@@ -170,56 +213,6 @@ def _reopened(
     kept["user_tower"] = UserTower(**kept["user_tower"])
     kept["index"] = IndexPolicy.from_description(kept["index"])
     if "hybrid" not in given and kept["hybrid"] is not None:
-        kept["hybrid"] = hybrid_fusion_from(_buildable(kept["hybrid"], "hybrid", folder))
+        kept["hybrid"] = hybrid_fusion_from(buildable(kept["hybrid"], "hybrid", folder))
     settings: Settings = {**kept, **given, **{name: kept[name] for name in wanted}}  # type: ignore[typeddict-item]  # as described by `BaseRetriever`
-    return encoder, decay, settings
-
-
-def _buildable(description: Mapping[str, Any] | str, part: str, folder: Path) -> Mapping[str, Any]:
-    if isinstance(description, str):
-        raise StoreError(f"store '{folder}' was made with a part of your own: pass it as {part}=")
-    return description
-
-
-def encoder_from(description: Mapping[str, Any]) -> DualEncoder:
-    """Rebuild an encoder from the description of `DualEncoder.describe`.
-
-    Raises:
-        StoreError: the description names something unknown to this version.
-    """
-    try:
-        text = _text_from(description["text"])
-        if description["image"] is None:
-            return DualEncoder(text)
-        return DualEncoder(text, _image_from(description["image"]), _fusion_from(description["fusion"]))
-    except KeyError as error:
-        raise StoreError(
-            f"the store's encoder {description} is unknown ({error}): pass it as encoder="
-        ) from error
-
-
-def decay_from(description: Mapping[str, Any]) -> Decay | DecayBy:
-    """Rebuild a decay from the description of `Decay.describe` or `DecayBy.describe`."""
-    if "attribute" in description:
-        return DecayBy.from_description(description)
-    return Decay.from_description(description)
-
-
-def _text_from(description: Mapping[str, Any]) -> TextTower:
-    if "clip" in description:
-        return _image_from(description["clip"]).words()
-    return TextEncoder(description["model"])
-
-
-def _image_from(description: Mapping[str, Any]) -> ClipEncoder:
-    if description.get("compact"):
-        return ClipEncoder.compact()
-    return ClipEncoder(description["architecture"], description["pretrained"])
-
-
-def _fusion_from(description: Mapping[str, Any]) -> WeightedConcat | WeightedSum:
-    methods: dict[str, type[WeightedConcat | WeightedSum]] = {
-        "WeightedConcat": WeightedConcat,
-        "WeightedSum": WeightedSum,
-    }
-    return methods[description["method"]](text=description["text"], image=description["image"])
+    return decay, settings

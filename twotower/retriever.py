@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypedDict, Unpack
 
 from twotower.corpus.base import Corpus
+from twotower.corpus.description import describe
 from twotower.corpus.item_encoding import encode_items
 from twotower.corpus.item_text import ItemText
 from twotower.corpus.maintenance import Maintenance
@@ -30,7 +31,6 @@ from twotower.towers.user import UserHistory, UserTower
 from twotower.types import (
     BadItem,
     Blocked,
-    Describable,
     Encoder,
     Event,
     ImageSource,
@@ -485,13 +485,3 @@ class BaseRetriever:
 
     def _answer(self, ranking: Ranking, queries: EncodedQueries, request: SearchRequest) -> list[Hits]:
         return self._corpus.answer(partial(ranking.rank, queries=queries, request=request))
-
-
-OWN = "own"  # stands for the description of a part that has none
-
-
-def describe(part: object) -> Mapping[str, Any] | str | None:
-    """The description of a part for a store; "own" if it has none, None if there is no part."""
-    if part is None:
-        return None
-    return part.describe() if isinstance(part, Describable) else OWN

@@ -200,7 +200,11 @@ class Describable(Protocol):
     """A part with a description that a store keeps, so that `Retriever.open` can rebuild it."""
 
     def describe(self) -> Mapping[str, Any]:
-        """Plain JSON values that identify the part, such as its models and weights."""
+        """Plain JSON values that identify the part, such as its models and weights.
+
+        Where they hold a value named "content", such as a hash of a model's weights, this value alone decides whether
+        two parts are the same; those beside it say where the part is, which may change.
+        """
         ...
 
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from multimodal.clip.weights import LOCAL, find_weights
+from multimodal.clip.weights import LOCAL, find_weights, local_files
 from multimodal.clip.words import ClipWords
 from multimodal.errors import ModelNotFoundError
 from multimodal.hub import one_line
 from multimodal.images import load_image
+from multimodal.model_files import ModelFiles
 from multimodal.text.normalization import normalize_text
 
 if TYPE_CHECKING:
@@ -54,6 +55,10 @@ class ClipEncoder:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         self.architecture, self.pretrained = find_weights(architecture, pretrained)
+        location = local_files(self.architecture, self.pretrained)
+        self._files = (
+            None if location is None else ModelFiles(location, "" if location.is_dir() else self.architecture)
+        )
         self.batch_size = batch_size
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         try:
@@ -88,10 +93,17 @@ class ClipEncoder:
         return self._dim
 
     def describe(self) -> dict[str, Any]:
-        """Plain JSON values that name the model; the shipped one is named without its folder."""
+        """Plain JSON values that say where the model is and, by a hash of its content, what it is.
+
+        The shipped model is named without its folder. A tag stands for weights that never change, so it has no hash.
+
+        Raises:
+            StaleModelError: the files were replaced after they were read.
+        """
+        content = {} if self._files is None else {"content": self._files.digest()}
         if self.architecture == f"{LOCAL}{COMPACT}":
-            return {"compact": True}
-        return {"architecture": self.architecture, "pretrained": self.pretrained}
+            return {"compact": True, **content}
+        return {"architecture": self.architecture, "pretrained": self.pretrained, **content}
 
     def load(self, source: str | Path | Image) -> Image:
         """Open a photo at about the model's resolution, which bounds memory.

@@ -51,6 +51,19 @@ def find_weights(architecture: str, pretrained: str | Path | None) -> tuple[str,
     return architecture, str(file)
 
 
+def local_files(architecture: str, pretrained: str | None) -> Path | None:
+    """The model's folder or its file of weights; None for weights that are known by their tag or hub name.
+
+    Args:
+        architecture: as `find_weights` returns it.
+        pretrained: the same.
+    """
+    if architecture.startswith(LOCAL):
+        return Path(architecture.removeprefix(LOCAL))
+    file = None if pretrained is None or architecture.startswith(HUB) else Path(pretrained)
+    return file if file is not None and file.is_absolute() else None
+
+
 def _check_hub(repository: str) -> None:
     if not was_downloaded(repository):
         require_hub(repository, remedy="pass a weights file, 'local-dir:folder' or ClipEncoder.compact()")

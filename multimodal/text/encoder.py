@@ -11,8 +11,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multimodal.errors import ModelNotFoundError, UnknownTokensWarning
-from multimodal.hub import DEFAULT_TEXT_MODEL, is_replaceable, load_from_hub, locate, one_line, replacing
+from multimodal.errors import ModelNotFoundError, StaleModelError, UnknownTokensWarning
+from multimodal.hub import (
+    DEFAULT_TEXT_MODEL,
+    cached_folder,
+    is_replaceable,
+    load_from_hub,
+    locate,
+    one_line,
+    replacing,
+)
+from multimodal.model_files import ModelFiles
 from multimodal.text.normalization import normalize_text
 from multimodal.text.options import TextFitOptions
 from multimodal.text.readability import Readability
@@ -50,7 +59,9 @@ class TextEncoder:
         # A folder by its absolute path, which outlives os.chdir; a packaged model by its hub name.
         self.name = location if Path(model).expanduser().is_dir() else str(model)
         self.batch_size = batch_size
+        files = ModelFiles(location) if Path(location).is_dir() else None
         self._model = _load(location, device)
+        self._files = files or _downloaded_files(location)
         if self._model.device.type == "cpu":
             self._model.float()  # weights stored in half precision compute several times slower on a CPU
         self._readability = Readability(self._model.tokenizer)
@@ -63,16 +74,17 @@ class TextEncoder:
         return int(self._model.get_embedding_dimension() or 0)
 
     def describe(self) -> dict[str, Any]:
-        """Plain JSON values that name the model.
+        """Plain JSON values that say where the model is and, by a hash of its content, what it is.
 
         Raises:
-            RuntimeError: the model was fitted and not saved, so there is no name for its weights.
+            StaleModelError: the model was fitted and not saved, or its files were replaced after they were read.
         """
         if self._unsaved:
-            raise RuntimeError(
+            raise StaleModelError(
                 f"the text model {self.name} was fitted and its weights are not on disk: call save(folder) first"
             )
-        return {"model": self.name}
+        content = {} if self._files is None else {"content": self._files.digest()}
+        return {"model": self.name, **content}
 
     def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Encode queries, with the model's prompt for queries if it has one.
@@ -193,7 +205,7 @@ class TextEncoder:
             raise ValueError(f"folder '{folder}' exists and is not a saved text model: choose another folder")
         with replacing(folder) as new:
             self._model.save_pretrained(str(new), create_model_card=False)
-        self.name, self._unsaved = str(folder), False
+        self.name, self._unsaved, self._files = str(folder), False, ModelFiles(folder)
 
     def _encode(self, texts: Sequence[str], encode: Callable[..., Any]) -> NDArray[np.float32]:
         if not texts:
@@ -219,6 +231,13 @@ def _checked(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
         if isinstance(pair, str) or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
             raise ValueError(f"pair {position} must be two strings, a query and a document")
     return [(normalize_text(query), normalize_text(document)) for query, document in pairs]
+
+
+def _downloaded_files(name: str) -> ModelFiles | None:
+    try:
+        return ModelFiles(cached_folder(name))
+    except (OSError, ValueError):  # the hub's library keeps no files, so the name has to do
+        return None
 
 
 def _load(location: str, device: str | None) -> SentenceTransformer:

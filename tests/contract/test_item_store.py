@@ -6,7 +6,6 @@ import tempfile
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -15,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twotower import Event, Item
-from twotower.store.folder import StoreFolder
+from twotower.store.folder import StoreFolder, lock_folder
 from twotower.store.memory_item_store import MemoryItemStore
 
 DIM = 4
@@ -27,7 +26,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
 @contextmanager
 def stored():
     with tempfile.TemporaryDirectory() as folder:
-        store = StoreFolder.create(Path(folder), {})
+        store = StoreFolder.create(lock_folder(folder), {})
         try:
             yield store.item_store
         finally:

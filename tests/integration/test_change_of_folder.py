@@ -17,7 +17,7 @@ from rerank.training.checkpoint import Checkpoint
 from rerank.training.options import FitOptions
 from twotower import DualEncoder, Event, IndexPolicy, Item, Query, Retriever
 from twotower.commands.opened import opened_corpus
-from twotower.store.folder import StoreFolder
+from twotower.store.folder import StoreFolder, lock_folder
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 OURS = [Item(f"ours{number}", f"lamp {number}") for number in range(40)]
@@ -84,7 +84,7 @@ def test_a_store_opened_without_its_encoder_stays_too(shops):
         assert in_a_new_thread(lambda: len(list(corpus.items()))) == 39
         corpus.compact()
     os.chdir(shops / "ours")
-    store = StoreFolder.create(Path("fresh"), {})
+    store = StoreFolder.create(lock_folder("fresh"), {})
     os.chdir(shops / "theirs")
     store.close()
     assert not (shops / "theirs" / "fresh").exists()

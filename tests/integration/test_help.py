@@ -25,6 +25,7 @@ PRINTED = {
     "stats": "3 items, vectors of",
     "verify": "nothing is wrong",
     "compact": "3 items, vectors of",
+    "reindex": "nothing to encode",
     "calibrate": "3 items, vectors of",
     "export": "3 items written to backup.jsonl",
 }

@@ -247,9 +247,9 @@ def test_a_store_knows_its_encoder_and_asks_for_parts_of_your_own(tmp_path):
 
     opened(tmp_path / "s", decay=Never()).close()
     with pytest.raises(StoreError, match="encoder="):
-        Retriever.open(tmp_path / "s")
+        Retriever.open(tmp_path / "s", decay=Never())
     with pytest.raises(StoreError, match="another encoder"):
-        Retriever.open(tmp_path / "s", encoder=HashEncoder(31))
+        Retriever.open(tmp_path / "s", encoder=HashEncoder(31), decay=Never())
     with pytest.raises(StoreError, match="decay="):
         opened(tmp_path / "s")
     opened(tmp_path / "s", decay=Never()).close()  # and nobody kept the lock

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-from twotower.commands.command import Commands, add_command, add_store
+from twotower.commands.command import Commands, add_command, add_store, add_wait
 from twotower.commands.opened import open_existing
 from twotower.ingest.beir import read_queries
 
@@ -23,10 +23,11 @@ def add_to(commands: Commands) -> None:
         "queries", type=Path, metavar="QUERIES", help="a BEIR folder, of which queries.jsonl is read"
     )
     add_store(calibrate)
+    add_wait(calibrate)
 
 
 def run(given: Namespace) -> None:
     """Run the command."""
     queries = list(read_queries(given.queries).values())
-    with open_existing(given.store) as retriever:
+    with open_existing(given.store, given.wait) as retriever:
         print(*retriever.maintenance.calibrate(queries).lines(), sep="\n")

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
+from twotower.commands import arguments
+
 Commands: TypeAlias = "_SubParsersAction[ArgumentParser]"
 
 
@@ -32,6 +34,17 @@ def add_command(
     )
     parser.set_defaults(parser=parser, run=run)
     return parser
+
+
+def add_wait(parser: ArgumentParser) -> None:
+    """Add the option of commands that write to a store."""
+    parser.add_argument(
+        "--wait",
+        type=arguments.weight,
+        default=0.0,
+        metavar="SECONDS",
+        help="how long to wait for another process that writes to the store (default: fail at once)",
+    )
 
 
 def add_store(parser: ArgumentParser) -> None:

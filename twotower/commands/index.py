@@ -13,7 +13,7 @@ from multimodal.hub import DEFAULT_TEXT_MODEL
 from multimodal.text.encoder import TextEncoder
 from twotower import presets
 from twotower.commands import arguments
-from twotower.commands.command import Commands, add_command, add_store
+from twotower.commands.command import Commands, add_command, add_store, add_wait
 from twotower.corpus.write_checks import check_items
 from twotower.errors import CatalogueError
 from twotower.ingest.catalogue import read_catalogue
@@ -39,6 +39,7 @@ def add_to(commands: Commands) -> None:
         "catalogue", type=Path, metavar="CATALOGUE", help="a .jsonl, .csv or .parquet file, or a BEIR folder"
     )
     add_store(index)
+    add_wait(index)
     index.add_argument(
         "--on-bad", choices=("stop", "skip"), default="stop", help="what to do with bad items (default: stop)"
     )
@@ -72,9 +73,10 @@ def run(given: Namespace) -> None:
     report = index(
         given.catalogue,
         given.store,
-        EncoderChoice(**chosen).encoder,
+        EncoderChoice(**chosen).encoder if chosen else None,
         skip_bad=given.on_bad == "skip",
         searchable=given.searchable,
+        wait=given.wait,
     )
     print(*report.lines(), sep="\n")
 
@@ -131,10 +133,11 @@ class IndexReport:
 def index(
     catalogue: Path,
     store: Path,
-    make_encoder: Callable[[], Encoder],
+    make_encoder: Callable[[], Encoder] | None,
     *,
     skip_bad: bool = False,
     searchable: Sequence[str] | None = None,
+    wait: float = 0.0,
 ) -> IndexReport:
     """Bring a store up to date with a catalogue; items that only the store has stay.
 
@@ -144,9 +147,11 @@ def index(
     Args:
         catalogue: as in `read_catalogue`.
         store: a store, or a new or empty folder.
-        make_encoder: called once the catalogue has been checked; for an existing store, its own encoder.
+        make_encoder: called once the catalogue has been checked and the store is locked; None is the encoder of the
+            store, or for a new one the default.
         skip_bad: leave out rows and items that cannot be indexed instead of stopping at the first.
         searchable: names of attributes that people type, for a new store; None is the default, or those of the store.
+        wait: how many seconds to wait for another process that writes to the store.
 
     Raises:
         CatalogueError: the catalogue cannot be read.
@@ -158,7 +163,7 @@ def index(
     rows = read_catalogue(catalogue, bad=bad_rows if skip_bad else None)
     items = check_items(rows, bad_items if skip_bad else None)
     indexed = 0
-    with _open(store, make_encoder(), searchable) as retriever:
+    with _open(store, make_encoder, searchable, wait) as retriever:
         fresh = retriever.changed(items)
         for start in range(0, len(fresh), ITEMS_PER_WRITE):
             report = retriever.upsert(
@@ -170,10 +175,15 @@ def index(
     return IndexReport(indexed, len(items) - len(fresh), tuple(reasons))
 
 
-def _open(store: Path, encoder: Encoder, searchable: Sequence[str] | None) -> Retriever:
+def _open(
+    store: Path,
+    make_encoder: Callable[[], Encoder] | None,
+    searchable: Sequence[str] | None,
+    wait: float,
+) -> Retriever:
     settings: presets.Settings = {} if searchable is None else {"searchable": searchable}
     decay = None if is_store(store) else presets.default_decay()
-    return Retriever.open(store, encoder=encoder, decay=decay, **settings)
+    return Retriever.open_with(store, make_encoder, decay=decay, wait=wait, **settings)
 
 
 def _reason(bad: BadItem) -> str:

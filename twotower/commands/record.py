@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-from twotower.commands.command import Commands, add_command, add_store
+from twotower.commands.command import Commands, add_command, add_store, add_wait
 from twotower.commands.opened import open_existing
 from twotower.ingest.events import read_events
 
@@ -26,11 +26,12 @@ def add_to(commands: Commands) -> None:
         help="a .jsonl, .csv or .parquet file with user, item, kind and time",
     )
     add_store(record)
+    add_wait(record)
 
 
 def run(given: Namespace) -> None:
     """Run the command."""
     events = list(read_events(given.events))
-    with open_existing(given.store) as retriever:
+    with open_existing(given.store, given.wait) as retriever:
         retriever.record(events)
     print(f"{len(events):,} events recorded")

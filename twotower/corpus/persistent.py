@@ -15,6 +15,7 @@ import apsw
 import numpy as np
 
 from twotower.corpus.base import Corpus
+from twotower.corpus.description import identity
 from twotower.corpus.index_files import IndexFiles, StoredDocuments, parts_to_write
 from twotower.corpus.item_text import ItemText
 from twotower.corpus.stats import Stats, StoreStats
@@ -23,7 +24,7 @@ from twotower.recall.item_index import ItemIndex
 from twotower.recall.segment import Labels, Part, Segment
 from twotower.recall.snapshot import Snapshot
 from twotower.recall.vectors.policy import IndexPolicy
-from twotower.store.folder import StoreFolder, is_store
+from twotower.store.folder import StoreFolder, is_store, lock_folder
 from twotower.store.item_store import StoredItem
 from twotower.store.sqlite_item_store import State
 from twotower.types import Item, Vectors, Where
@@ -55,6 +56,7 @@ class PersistentCorpus(Corpus):
         self.store = store
         self._files: IndexFiles | None = None  # the current generation
         self._generating = threading.Lock()
+        self._encoder = _encoder_of(store)
         documents = partial(StoredDocuments, store.item_store)
         index = ItemIndex(
             dim,
@@ -213,6 +215,10 @@ class PersistentCorpus(Corpus):
     def _catch_up(self, connection: apsw.Connection) -> None:
         item_store = self.store.item_store
         state = item_store.state(connection)
+        if state.epoch != self._state.epoch and _encoder_of(self.store) != self._encoder:
+            raise StoreError(
+                f"store '{self.store.folder}' was encoded again with another model: open it again"
+            )
         if state.epoch != self._state.epoch or state.purged > self._state.tombstone:
             self._state = self._restore()
         elif state != self._state:
@@ -265,7 +271,8 @@ def save_corpus(corpus: Corpus, folder: Path, settings: Mapping[str, Any]) -> No
         StoreError: the folder cannot be written, or holds other files.
     """
     corpus.index.settle()  # so that the parts that are expensive to build are written
-    store = StoreFolder.open(folder) if is_store(folder) else StoreFolder.create(folder, settings)
+    lock = lock_folder(folder)
+    store = StoreFolder.locked(lock) if is_store(folder) else StoreFolder.create(lock, settings)
     try:
         shift = store.item_store.state().label + 1  # the labels continue those of the folder
         with corpus.rows() as (snapshot, rows):
@@ -281,6 +288,12 @@ def save_corpus(corpus: Corpus, folder: Path, settings: Mapping[str, Any]) -> No
         store.database.tidy(whole=True)
     finally:
         store.close()
+
+
+def _encoder_of(store: StoreFolder) -> tuple[str, int]:
+    """What identifies the encoder of the vectors in a store."""
+    settings = store.item_store.settings
+    return identity(settings["encoder"]), settings["dim"]
 
 
 def _differences(snapshot: Snapshot, labels: Labels, rows: Sequence[StoredItem]) -> Iterator[str]:

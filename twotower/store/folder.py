@@ -15,20 +15,19 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from twotower.errors import StoreDamagedError, StoreError, StoreVersionError
 from twotower.store.database import Database
 from twotower.store.generations import CURRENT, Generations
+from twotower.store.lock import LOCK, WriteLock
 from twotower.store.receipt import Receipt
 from twotower.store.sqlite_item_store import SqliteItemStore
 
 ITEMS = "items.sqlite"
 ITEMS_UP_TO_FORMAT_3 = "catalog.sqlite"
 RECEIPT = "receipt"
-LOCK = "LOCK"
 # What an interrupted creation may leave behind.
 UNFINISHED = frozenset({LOCK, *(f"{ITEMS}{end}" for end in ("", "-wal", "-shm", "-journal"))})
+NOISE = frozenset({"lost+found", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "__macosx"})
 
 
 class StoreFolder:
@@ -42,7 +41,7 @@ class StoreFolder:
     """
 
     def __init__(
-        self, folder: Path, database: Database, item_store: SqliteItemStore, lock: FileLock | None
+        self, folder: Path, database: Database, item_store: SqliteItemStore, lock: WriteLock | None
     ) -> None:
         self.folder = folder
         self.database = database
@@ -51,53 +50,50 @@ class StoreFolder:
         self._lock = lock
 
     @classmethod
-    def open(cls, folder: Path, *, read_only: bool = False) -> StoreFolder:
+    def open(cls, folder: str | Path, *, read_only: bool = False, wait: float = 0.0) -> StoreFolder:
         """Open a store.
 
         Args:
             folder: the store.
             read_only: do not modify the folder; any number of processes may open it so.
+            wait: how many seconds to wait for another process that writes to it.
 
         Raises:
             StoreError: there is no store, or another process has it open for writing.
             StoreVersionError: another version wrote it, in a format that this one does not read.
             StoreDamagedError: its item store is damaged or has lost acknowledged writes.
         """
-        folder = Path(folder).absolute()
+        folder = absolute(folder)
         if not (folder / ITEMS).exists():
             raise _missing(folder)
-        return cls._opened(folder, None, read_only=read_only)
+        return cls._opened(folder, None if read_only else WriteLock(folder, wait=wait))
 
     @classmethod
-    def create(cls, folder: Path, settings: Mapping[str, Any]) -> StoreFolder:
+    def locked(cls, lock: WriteLock) -> StoreFolder:
+        """Open a store that is locked already; see `open`."""
+        return cls._opened(lock.folder, lock)
+
+    @classmethod
+    def create(cls, lock: WriteLock, settings: Mapping[str, Any]) -> StoreFolder:
         """Create an empty store.
 
         Args:
-            folder: new or empty.
+            lock: see `lock_folder`.
             settings: plain JSON values, kept as `item_store.settings`.
 
         Raises:
-            StoreError: the folder is not empty, or cannot be written.
+            StoreError: the folder cannot be written.
         """
-        folder = Path(folder).absolute()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            names = {path.name for path in folder.iterdir()}
-        except OSError as error:
-            raise StoreError(f"folder '{folder}' cannot be used ({error})") from error
-        if ITEMS_UP_TO_FORMAT_3 in names:
-            raise _missing(folder)
-        if not names <= UNFINISHED:
-            raise StoreError(f"folder '{folder}' holds other files and no store: pass an empty or new folder")
-        return cls._opened(folder, settings, read_only=False)
+        return cls._opened(lock.folder, lock, settings)
 
     @classmethod
-    def _opened(cls, folder: Path, settings: Mapping[str, Any] | None, *, read_only: bool) -> StoreFolder:
+    def _opened(
+        cls, folder: Path, lock: WriteLock | None, settings: Mapping[str, Any] | None = None
+    ) -> StoreFolder:
         with ExitStack() as on_error:
-            lock = None if read_only else _locked(folder)
             if lock is not None:
                 on_error.callback(lock.release)
-            database = Database(folder / ITEMS, writable=not read_only)
+            database = Database(folder / ITEMS, writable=lock is not None)
             on_error.callback(database.close, untouched=True)
             receipt = Receipt(folder / RECEIPT)
             if not _is_empty(database):
@@ -129,9 +125,49 @@ class StoreFolder:
             self._lock.release()
 
 
-def is_store(folder: Path) -> bool:
+def absolute(folder: str | Path) -> Path:
+    """The absolute path of a folder, which stays the same folder after `os.chdir`.
+
+    Raises:
+        StoreError: SQLite, which takes UTF-8, cannot open files there.
+    """
+    path = Path(folder).absolute()
+    try:
+        usable = b"\0" not in str(path).encode()
+    except UnicodeEncodeError:
+        usable = False
+    if not usable:
+        raise StoreError(
+            f"folder {str(path)[:200]!a} cannot hold a store: its path must be UTF-8, so rename it"
+        )
+    return path
+
+
+def lock_folder(folder: str | Path, *, wait: float = 0.0) -> WriteLock:
+    """Lock a folder to open the store in it or to create one.
+
+    Args:
+        folder: a store, or a new or empty folder; files that operating systems leave everywhere do not count.
+        wait: how many seconds to wait for another process that writes to it.
+
+    Raises:
+        StoreError: it holds other files, cannot be written, or is locked by another process.
+    """
+    folder = absolute(folder)
+    try:
+        names = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    except OSError as error:
+        raise StoreError(f"folder '{folder}' cannot be used ({error})") from error
+    if ITEMS_UP_TO_FORMAT_3 in names:
+        raise _missing(folder)
+    if not is_store(folder) and any(not _is_noise(name) for name in names - UNFINISHED):
+        raise StoreError(f"folder '{folder}' holds other files and no store: pass an empty or new folder")
+    return WriteLock(folder, wait=wait)
+
+
+def is_store(folder: str | Path) -> bool:
     """Whether a folder holds a store, damaged or not."""
-    folder = Path(folder)
+    folder = absolute(folder)
     if not (folder / ITEMS).exists():
         return (folder / CURRENT).exists() or (folder / RECEIPT).exists()
     if (folder / RECEIPT).exists():
@@ -141,6 +177,11 @@ def is_store(folder: Path) -> bool:
         return not _is_empty(database)
     finally:
         database.close()
+
+
+def _is_noise(name: str) -> bool:
+    """Whether operating systems and file managers leave such files in any folder."""
+    return name.startswith(".") or name.casefold() in NOISE
 
 
 def _is_empty(database: Database) -> bool:
@@ -155,16 +196,3 @@ def _missing(folder: Path) -> StoreError:
     if (folder / RECEIPT).exists() or (folder / CURRENT).exists():
         return StoreDamagedError(f"file '{folder / ITEMS}' is missing or empty: restore it from a backup")
     return StoreError(f"folder '{folder}' holds no store: make one with Retriever.open or `twotower index`")
-
-
-def _locked(folder: Path) -> FileLock:
-    lock = FileLock(folder / LOCK, thread_local=False)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise StoreError(
-            f"store '{folder}' is open for writing elsewhere: close it there, or open it with read_only=True"
-        ) from None
-    except OSError as error:
-        raise StoreError(f"store '{folder}' cannot be locked ({error})") from error
-    return lock

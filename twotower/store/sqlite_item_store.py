@@ -152,7 +152,7 @@ class SqliteItemStore:
             events: of all users.
         """
         with self._writing() as connection:
-            for table in ("items", "vectors", "ids", "tombstones", "events"):
+            for table in ("items", "vectors", "fresh_vectors", "ids", "tombstones", "events"):
                 connection.execute(f"DELETE FROM {table}")
             _set(connection, "settings", json.dumps(settings))
             _set(connection, "epoch", uuid4().hex)
@@ -161,6 +161,69 @@ class SqliteItemStore:
                 self._insert(connection, chunk)
             for event_chunk in _chunks(events):
                 self._insert_events(connection, event_chunk)
+
+    def set_settings(self, settings: Mapping[str, Any]) -> None:
+        """Replace the settings.
+
+        Args:
+            settings: plain JSON values.
+        """
+        with self._writing() as connection:
+            _set(connection, "settings", json.dumps(settings))
+
+    def begin_encoding(self, target: str | None) -> None:
+        """Prepare to encode all items anew, or to go on where an interrupted attempt stopped.
+
+        Args:
+            target: what identifies the encoder; None starts anew, as does another target than last time.
+        """
+        if target is None or self._meta(self._database.reader).get("target") != target:
+            with self._writing() as connection:
+                connection.execute("DELETE FROM fresh_vectors")
+                connection.execute("INSERT OR REPLACE INTO meta VALUES ('target', ?)", (target or "",))
+
+    def not_encoded(self, *, after: int, count: int) -> list[tuple[int, Item]]:
+        """The next items without a fresh vector, with their labels.
+
+        Args:
+            after: only labels above this one.
+            count: how many at most.
+        """
+        found = self._database.rows(
+            "SELECT label, item FROM items WHERE label > ? AND label NOT IN (SELECT label FROM fresh_vectors) "
+            "ORDER BY label LIMIT ?",
+            after,
+            count,
+        )
+        return [(int(label), item_from_bytes(item)) for label, item in found]
+
+    def add_encoded(self, stored: Sequence[StoredItem]) -> None:
+        """Keep fresh vectors, beside those that are searched."""
+        with self._writing() as connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO fresh_vectors VALUES (?, ?, ?)",
+                ((each.label, _to_blob(each.vector), each.photo) for each in stored),
+            )
+
+    def finish_encoding(self, settings: Mapping[str, Any]) -> None:
+        """Replace all vectors by the fresh ones, atomically; labels stay, so earlier snapshots can still be read.
+
+        Args:
+            settings: with the new encoder.
+        """
+        with self._writing() as connection:
+            connection.execute("DELETE FROM vectors")
+            connection.execute(
+                "INSERT INTO vectors SELECT label, vector FROM fresh_vectors JOIN items USING (label)"
+            )
+            connection.execute(
+                "UPDATE items SET photo = fresh_vectors.photo FROM fresh_vectors "
+                "WHERE fresh_vectors.label = items.label"
+            )
+            connection.execute("DELETE FROM fresh_vectors")
+            connection.execute("DELETE FROM meta WHERE name = 'target'")
+            _set(connection, "settings", json.dumps(settings))
+            _set(connection, "epoch", uuid4().hex)
 
     def purge_tombstones(self, until: int) -> None:
         """Purge tombstones up to this number, which all derived files reflect."""
@@ -309,7 +372,7 @@ class SqliteItemStore:
         )
         connection.executemany(
             "INSERT INTO vectors VALUES (?, ?)",
-            ((each.label, np.ascontiguousarray(each.vector, dtype="<f4").tobytes()) for each in stored),
+            ((each.label, _to_blob(each.vector)) for each in stored),
         )
         connection.executemany(
             "INSERT OR REPLACE INTO ids VALUES (?, ?)", ((each.item.id, each.label) for each in stored)
@@ -341,6 +404,10 @@ class SqliteItemStore:
 
 def _set(connection: apsw.Connection, name: str, value: str | int) -> None:
     connection.execute("UPDATE meta SET value = ? WHERE name = ?", (value, name))
+
+
+def _to_blob(vector: Vectors) -> bytes:
+    return np.ascontiguousarray(vector, dtype="<f4").tobytes()
 
 
 def _moment(time: datetime) -> int:
