@@ -76,7 +76,11 @@ def export(
     if catalogue.suffix != ".jsonl":
         raise StoreError(f"export writes JSON Lines: give '{catalogue}' a name that ends in .jsonl")
     copies = PhotoCopies(catalogue.with_suffix(".photos")) if photos == "copy" else None
-    targets = [catalogue, *([] if vectors is None else [vectors]), *([] if copies is None else [copies.folder])]
+    targets = [
+        catalogue,
+        *([] if vectors is None else [vectors]),
+        *([] if copies is None else [copies.folder]),
+    ]
     if taken := [path for path in targets if path.exists()]:
         raise StoreError(f"'{taken[0]}' already exists: pass another name")
     parts = [_part(path) for path in targets]
@@ -142,9 +146,7 @@ def _write_rows(
     return written
 
 
-def _exported_image(
-    image: str | Path | None, home: Path, copies: PhotoCopies | None
-) -> str | Path | None:
+def _exported_image(image: str | Path | None, home: Path, copies: PhotoCopies | None) -> str | Path | None:
     """The path of a photo as the catalogue has it: relative to `home` if it lies there."""
     if image is None or "://" in str(image):
         return image
