@@ -24,7 +24,6 @@ from twotower.corpus.write_checks import check_events, check_item, check_items
 from twotower.errors import EventError, ItemError, QueryError
 from twotower.ingest.records import events_in, items_in
 from twotower.recall.fusion import DEFAULT_FUSION, HybridFusion
-from twotower.recall.hybrid import DEFAULT_FUSION, HybridFusion
 from twotower.recall.queries import EncodedQueries
 from twotower.recall.vectors.policy import IndexPolicy
 from twotower.search.hits import Hits
