@@ -21,10 +21,11 @@ from weakref import WeakSet
 
 import apsw
 
-from twotower.store.connections import BUSY_MS, open_live, open_reader, open_still
+from twotower.store.connections import BUSY_MS, PAGE_SIZE, open_live, open_reader, open_still
 from twotower.store.lock import FileLease
 
 ATTEMPT_SECONDS = 0.002
+FRAME_HEADER_BYTES = 24
 LOG_HEADER = struct.Struct(">8I")  # the last two are the checksum of the others
 
 Version: TypeAlias = tuple[int, int, int]
@@ -121,13 +122,13 @@ class TracelessReader:
 
 
 def holds_log(wal: Path) -> bool:
-    """Whether a file is a write-ahead log with a header that is whole; SQLite ignores any other."""
+    """Whether a file is a write-ahead log with a whole header and a page; SQLite ignores any other."""
     try:
         with wal.open("rb") as file:
             header = file.read(LOG_HEADER.size)
     except FileNotFoundError:
         return False
-    if len(header) < LOG_HEADER.size:
+    if size_of(wal) < LOG_HEADER.size + FRAME_HEADER_BYTES + PAGE_SIZE:
         return False
     magic, *_, first, second = LOG_HEADER.unpack(header)
     words = struct.unpack(">6I" if magic & 1 else "<6I", header[:24])
