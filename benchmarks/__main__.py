@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
-import importlib
 import sys
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
+from importlib import import_module
 
 BENCHMARKS = {
     "search": "quality of every stage on a BEIR folder",
@@ -26,36 +26,44 @@ TOOLS = {"report": "draw the tables of benchmarks/README.md from the results, or
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one benchmark or tool.
 
-    A benchmark is a folder whose module `benchmark` has `add_arguments(parser)` and `run(options) -> Result`; the
-    module `command` of a tool has `main(argv) -> int`.
+    A benchmark is a folder whose module `benchmark` has `OPTIONS` and `run(options) -> Result`; the module `command`
+    of a tool has `main(argv) -> int`.
     """
-    argv = list(sys.argv[1:] if argv is None else argv)
-    overview = argparse.ArgumentParser(
-        prog="python -m benchmarks",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="\n".join(f"  {name:<12}{text}" for name, text in (BENCHMARKS | TOOLS).items()),
-    )
-    overview.add_argument("name", metavar="NAME", choices=[*BENCHMARKS, *TOOLS], help="see below")
-    name = overview.parse_args(argv[:1]).name
+    name, *rest = _named(sys.argv[1:] if argv is None else argv)
     if name in TOOLS:
-        return int(importlib.import_module(f"benchmarks.{name}.command").main(argv[1:]))
-    from benchmarks.common import arguments, contract
+        return int(import_module(f"benchmarks.{name}.command").main(rest))
+    from benchmarks.common import contract
     from benchmarks.common.machine import pin_threads
     from benchmarks.report import tables
 
-    parser = argparse.ArgumentParser(prog=f"python -m benchmarks {name}", description=BENCHMARKS[name])
-    arguments.add_common(parser)
-    benchmark = importlib.import_module(f"benchmarks.{name}.benchmark")
-    benchmark.add_arguments(parser)
-    options = parser.parse_args(argv[1:])
+    options = read_options(name, rest)
     pin_threads(options.threads)
-    result = benchmark.run(options)
+    result = import_module(f"benchmarks.{name}.benchmark").run(options)
     path = contract.write(result, options.out)
     file = tables.read(path)
     print(f"{tables.row_tables(file)}\n\n{tables.ratio_table(file)}\n")
     print(path, file=sys.stderr)
     print(result.headline)
     return 0
+
+
+def read_options(name: str, argv: Sequence[str] = ()) -> Namespace:
+    """The options of one benchmark."""
+    from benchmarks.common.options import parse
+
+    return parse(name, BENCHMARKS[name], import_module(f"benchmarks.{name}.benchmark").OPTIONS, argv)
+
+
+def _named(argv: Sequence[str]) -> list[str]:
+    """The arguments, after a check that they begin with the name of a benchmark or tool."""
+    overview = ArgumentParser(
+        prog="python -m benchmarks",
+        formatter_class=RawDescriptionHelpFormatter,
+        epilog="\n".join(f"  {name:<12}{text}" for name, text in (BENCHMARKS | TOOLS).items()),
+    )
+    overview.add_argument("name", metavar="NAME", choices=[*BENCHMARKS, *TOOLS], help="see below")
+    overview.parse_args(argv[:1])
+    return list(argv)
 
 
 if __name__ == "__main__":

@@ -9,18 +9,20 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self, TypedDict, Unpack
+from typing import Any, Literal, Self, TypeAlias, TypedDict, Unpack, get_args
 
+from twotower.corpus.attribute_updates import updated_items
 from twotower.corpus.base import Corpus
 from twotower.corpus.description import describe
-from twotower.corpus.item_encoding import encode_items
+from twotower.corpus.item_encoding import ItemEncoding
 from twotower.corpus.item_text import ItemText
+from twotower.corpus.kept_vectors import encode_changed
 from twotower.corpus.maintenance import Maintenance
 from twotower.corpus.persistent import save_corpus
 from twotower.corpus.photo_content import photo_digests
-from twotower.corpus.write_checks import check_events, check_items
-from twotower.errors import ItemError, QueryError
-from twotower.recall.hybrid import DEFAULT_FUSION, HybridFusion
+from twotower.corpus.write_checks import check_events, check_item, check_items
+from twotower.errors import EventError, ItemError, QueryError
+from twotower.recall.fusion import DEFAULT_FUSION, HybridFusion
 from twotower.recall.queries import EncodedQueries
 from twotower.recall.vectors.policy import IndexPolicy
 from twotower.search.hits import Hits
@@ -29,6 +31,8 @@ from twotower.search.ranking import NO_HITS, Ranking
 from twotower.search.request import SearchRequest
 from twotower.towers.user import UserHistory, UserTower
 from twotower.types import (
+    AttributeValue,
+    BadEvent,
     BadItem,
     Blocked,
     Encoder,
@@ -37,11 +41,15 @@ from twotower.types import (
     Item,
     ListwiseReranker,
     Query,
+    RecordReport,
     Reranker,
     TimeDecay,
     UpsertReport,
     Where,
 )
+
+OnError: TypeAlias = Literal["raise", "skip"]
+"""What to do with bad items and events: raise at the first, or leave them out and report them."""
 
 
 class RankingParts(TypedDict, total=False):
@@ -223,21 +231,28 @@ class BaseRetriever:
             items: valid items, such as a new delivery of the catalogue.
         """
         given = list(items)
-        return [item for item, same in zip(given, self._corpus.unchanged(given), strict=True) if not same]
+        unchanged = self._corpus.unchanged([check_item(item) for item in given])
+        return [item for item, same in zip(given, unchanged, strict=True) if not same]
 
     def upsert(
         self,
         items: Iterable[Item],
         *,
-        on_error: Literal["raise", "skip"] = "raise",
+        on_error: OnError = "raise",
+        on_bad_photo: Literal["error", "words"] = "error",
         progress: bool | None = None,
     ) -> UpsertReport:
         """Index items, replacing those with the same ids; atomically for searches.
+
+        An item keeps its vector, and is written much faster, if title, text, searchable attributes and the content of
+        the photo are as they were. So an encoder of your own must read nothing else of an item.
 
         Args:
             items: with distinct ids.
             on_error: "raise" stops at the first bad item before anything is written; "skip" leaves bad items
                 out and reports each with its reason.
+            on_bad_photo: "error" makes an item with an unusable photo a bad item; "words" indexes it by its words,
+                without the photo, and reports it.
             progress: show a progress bar; None shows one on a terminal.
 
         Returns:
@@ -247,48 +262,103 @@ class BaseRetriever:
             ItemError: an item cannot be indexed, or an id is repeated (with "raise").
             EncoderError: the encoder returned something other than finite vectors.
         """
-        if on_error not in ("raise", "skip"):
-            raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
         if isinstance(items, Item):
             raise ItemError(f"upsert takes a list of items: pass [item] for item {items.id!r}")
-        skipped: list[BadItem] = []
-        bad = skipped if on_error == "skip" else None
+        bad: list[BadItem] | None = collected_if(on_error)
+        without_photo = photo_problems_if(on_bad_photo)
         checked = check_items(self._corpus.yielding_to_searches(items), bad)
         with self._writing:
-            photos = photo_digests(checked)  # before encoding: what changes meanwhile is noticed next time
-            encoded, vectors = encode_items(
-                self.encoder, checked, bad, text_of=self._corpus.text_of, progress=progress
-            )
-            self._corpus.upsert(encoded, vectors, photos)
-        return UpsertReport(len(encoded), tuple(skipped))
+            encoding = ItemEncoding(self.encoder, self._corpus.text_of, bad, without_photo, progress)
+            encoded = encode_changed(self._corpus, encoding, checked, photo_digests(checked))
+            self._corpus.upsert(*encoded)
+        return UpsertReport(len(encoded.items), tuple(bad or ()), tuple(without_photo or ()))
 
-    def delete(self, item_ids: Iterable[str]) -> list[str]:
+    def update(
+        self,
+        attributes: Mapping[str, Mapping[str, AttributeValue]],
+        *,
+        on_error: OnError = "raise",
+        progress: bool | None = None,
+    ) -> UpsertReport:
+        """Change attributes of indexed items, such as prices; atomically for searches.
+
+        An item is encoded again only if a searchable attribute changes; its photo counts as unchanged.
+
+        Args:
+            attributes: by item id, the attributes to set; None removes one, others stay as they are.
+            on_error: as for `upsert`.
+            progress: as for `upsert`.
+
+        Returns:
+            How many items were changed, and what was left out.
+
+        Raises:
+            UnknownItemError: an item is not indexed (with "raise").
+            ItemError: an attribute cannot be used (with "raise").
+            EncoderError: as for `upsert`.
+        """
+        if not isinstance(attributes, Mapping):
+            raise ItemError(
+                "update takes attributes by item id, such as {'shoe-1': {'price': 59}}, "
+                f"got {type(attributes).__name__}"
+            )
+        bad: list[BadItem] | None = collected_if(on_error)
+        with self._writing:
+            checked = check_items(updated_items(self._corpus, attributes, bad), bad)
+            encoding = ItemEncoding(self.encoder, self._corpus.text_of, bad, progress=progress)
+            photos = self._corpus.photos([item.id for item in checked])
+            encoded = encode_changed(self._corpus, encoding, checked, photos)
+            self._corpus.upsert(*encoded)
+        return UpsertReport(len(encoded.items), tuple(bad or ()))
+
+    def delete(self, item_ids: Iterable[str] | None = None, *, where: Where | None = None) -> list[str]:
         """Remove items from all later searches; events on them stay in the histories of users.
 
         An id that is not indexed is not an error, so that a feed can be replayed.
 
         Args:
             item_ids: ids, not a single string.
+            where: in place of ids: every item with these attributes, as in `search`.
 
         Returns:
             The ids that were indexed and no longer are.
-        """
-        if isinstance(item_ids, str):
-            raise ValueError(f"item_ids must be a list of ids: pass ['{item_ids}']")
-        with self._writing:
-            return self._corpus.delete(item_ids)
 
-    def record(self, events: Iterable[Event]) -> None:
+        Raises:
+            ValueError: not exactly one of `item_ids` and `where` is passed.
+            FilterError: as in `search`.
+        """
+        if (item_ids is None) == (where is None):
+            raise ValueError("delete takes either item_ids or where: pass one of them")
+        if isinstance(item_ids, str):
+            raise ValueError(f"item_ids must be a list of ids: pass [{item_ids!r}]")
+        with self._writing:
+            return self._corpus.delete(
+                [item.id for item in self._corpus.items(where)] if item_ids is None else item_ids
+            )
+
+    def record(self, events: Iterable[Event], *, on_error: OnError = "raise") -> RecordReport:
         """Record behaviour events, the input of the user tower.
+
+        An event that is recorded again counts once; see `Event.id`.
 
         Args:
             events: in any order.
+            on_error: "raise" stops at the first bad event before anything is recorded; "skip" leaves bad events out
+                and reports each with its reason.
+
+        Returns:
+            How many events were new, and what was left out.
 
         Raises:
-            EventError: an event cannot be recorded; none of them was.
+            EventError: an event cannot be recorded (with "raise").
         """
+        if isinstance(events, Event):
+            raise EventError("record takes a list of events: pass [event]")
+        bad: list[BadEvent] | None = collected_if(on_error)
         with self._writing:
-            self._corpus.record(check_events(events, self._corpus))
+            checked = check_events(events, self._corpus, bad)
+            recorded = self._corpus.record(checked)
+        return RecordReport(recorded, len(checked) - recorded, tuple(bad or ()))
 
     def search(
         self,
@@ -420,7 +490,7 @@ class BaseRetriever:
             k: how many, at least 1.
             where: as in `search`.
             now: as in `search`.
-            exclude_seen: leave out items of the user's own history.
+            exclude_seen: leave out every item of the user's own history, however long ago.
 
         Returns:
             Hits, best first; empty if no events have been recorded yet.
@@ -428,7 +498,7 @@ class BaseRetriever:
         request = SearchRequest.of(k, where=where, now=now)
         own = self._history(user, request.now)
         if exclude_seen:
-            request = replace(request, exclude=own.labels)
+            request = replace(request, exclude=self._corpus.labels_seen(user, until=request.now))
         shopper = self._queries.encode_user(own, request.now)
         if shopper is None:
             shopper = self._queries.encode_user(self._history(None, request.now), request.now)
@@ -485,3 +555,17 @@ class BaseRetriever:
 
     def _answer(self, ranking: Ranking, queries: EncodedQueries, request: SearchRequest) -> list[Hits]:
         return self._corpus.answer(partial(ranking.rank, queries=queries, request=request))
+
+
+def collected_if(on_error: OnError) -> list[Any] | None:
+    """Where to collect what is skipped; None if errors are raised."""
+    if on_error not in get_args(OnError):
+        raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
+    return [] if on_error == "skip" else None
+
+
+def photo_problems_if(on_bad_photo: str) -> list[BadItem] | None:
+    """Where to collect the items that lose their photos; None if such a photo is an error."""
+    if on_bad_photo not in ("error", "words"):
+        raise ValueError(f"on_bad_photo must be 'error' or 'words', got {on_bad_photo!r}")
+    return [] if on_bad_photo == "words" else None

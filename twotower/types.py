@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +27,11 @@ Scores: TypeAlias = NDArray[np.float32]
 """Higher is better, always."""
 Where: TypeAlias = Mapping[str, Any]
 """A filter such as `{"price": {"$lt": 100}, "brand": "Acme"}`; see `twotower.recall.filters`."""
-AttributeValue: TypeAlias = "str | int | float | bool | datetime | Sequence[str] | None"
-"""The value of an attribute; None is the same as not having the attribute."""
-ImageSource: TypeAlias = "str | Path | Image"
-"""A photo: the path of a JPEG, PNG or WebP file, or an open PIL image."""
+Scalar: TypeAlias = "str | int | float | bool | Decimal | date | Enum | np.generic"
+AttributeValue: TypeAlias = "Scalar | Sequence[Scalar] | None"
+"""The value of an attribute; None is the same as not having the attribute. See `twotower.values`."""
+ImageSource: TypeAlias = "str | Path | bytes | BinaryIO | Image"
+"""A photo: a JPEG, PNG or WebP file by its path, as bytes or as a file opened for reading bytes; or a PIL image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +68,15 @@ class Item:
 class Event:
     """One interaction of a user with an item.
 
+    An event counts once, however often it is recorded: an event without an id is known by its other fields.
+
     Args:
         user: the shop's own id of the user.
         item: the id of an indexed item.
         kind: what happened, such as "view", "click", "cart" or "purchase".
         time: when it happened, an aware datetime.
         value: its weight relative to other events of its kind, at least 0.
+        id: the shop's own id of the event; "" if it has none.
     """
 
     user: str
@@ -78,6 +84,7 @@ class Event:
     kind: str
     time: datetime
     value: float = 1.0
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,15 +156,40 @@ class BadItem:
 
 @dataclass(frozen=True, slots=True)
 class UpsertReport:
-    """The result of `upsert`.
+    """The result of `upsert` and `update`.
 
     Args:
         upserted: how many items were indexed.
         skipped: the items that were skipped, in order (only with `on_error="skip"`).
+        without_photo: the items that were indexed by their words alone (only with `on_bad_photo="words"`).
     """
 
     upserted: int
     skipped: tuple[BadItem, ...] = ()
+    without_photo: tuple[BadItem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BadEvent:
+    """An event that `record` skipped: its position among the events given, from 0, and the reason."""
+
+    position: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordReport:
+    """The result of `record`.
+
+    Args:
+        recorded: how many events were new.
+        repeated: how many were recorded before, or came twice, and count once.
+        skipped: the events that were skipped, in order (only with `on_error="skip"`).
+    """
+
+    recorded: int
+    repeated: int = 0
+    skipped: tuple[BadEvent, ...] = ()
 
 
 class Encoder(Protocol):

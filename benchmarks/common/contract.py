@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,9 +17,8 @@ from benchmarks.common.machine import commit, hardware, versions
 
 RESULTS = Path(__file__).parents[1] / "results"
 Parameter: TypeAlias = "str | int | float | bool | None"
-FOLDERS = re.compile(
-    r"(?:(?<=^)|(?<=:))(?:~|\.{0,2})/(?:[^/:]+/)*(?=[^/:])"
-)  # before the last name of a path
+Params: TypeAlias = Mapping[str, Parameter]
+FOLDERS = re.compile(r"(?:^|(?<=:))(?:~|\.{0,2})/(?:[^/:]+/)*(?=[^/:])")  # before the last name of a path
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +44,10 @@ Metrics: TypeAlias = Mapping[str, float | Spread]
 
 @dataclass(frozen=True, slots=True)
 class ResultRow:
-    """One system.
-
-    Args:
-        system: its fixed name, such as "bm25".
-        params: what it ran with.
-        metrics: a number, or the spread of its repetitions, by the metric's fixed name, such as "ndcg@10".
-    """
+    """One system under its fixed name: what it ran with, and what was measured."""
 
     system: str
-    params: Mapping[str, Parameter]
+    params: Params
     metrics: Metrics
 
 
@@ -78,27 +70,24 @@ class Result:
     ratios: dict[str, Spread] = field(default_factory=dict)
     headline: str = ""
 
+    def add(self, system: str, params: Params, metrics: Metrics) -> None:
+        """Add a row."""
+        self.rows.append(ResultRow(system, params, metrics))
+
     def to_json(self) -> dict[str, Any]:
         """The keys of the contract, with the current commit, versions and hardware."""
-        return {
-            "benchmark": self.benchmark,
-            "commit": commit(),
-            "versions": versions(),
-            "hardware": hardware(),
-            "seed": self.seed,
-            "rows": [
-                {
-                    "system": row.system,
-                    "params": {name: portable(value) for name, value in row.params.items()},
-                    "metrics": {name: _plain(value) for name, value in row.metrics.items()},
-                }
-                for row in self.rows
-            ],
-            "ratios": {
-                name: {"median": ratio.median, "min": ratio.min, "max": ratio.max}
-                for name, ratio in self.ratios.items()
-            },
+        rows = [
+            asdict(row) | {"params": {key: portable(value) for key, value in row.params.items()}}
+            for row in self.rows
+        ]
+        ratios = {
+            name: {"median": each.median, "min": each.min, "max": each.max}
+            for name, each in self.ratios.items()
         }
+        return {
+            "benchmark": self.benchmark, "commit": commit(), "versions": versions(), "hardware": hardware(),
+            "seed": self.seed, "rows": rows, "ratios": ratios,
+        }  # fmt: skip
 
 
 def portable(value: Parameter) -> Parameter:
@@ -107,32 +96,15 @@ def portable(value: Parameter) -> Parameter:
 
 
 def write(result: Result, out: Path | None) -> Path:
-    """Write a result as JSON, completely or not at all.
-
-    Args:
-        result: the measurements.
-        out: the file; None is results/NAME-<utc>.json in this folder.
-
-    Returns:
-        The file.
+    """Write a result as JSON, completely or not at all; without a path, under its name and the time in results/.
 
     Raises:
         ValueError: a metric or ratio is not finite, which JSON cannot hold.
     """
-    content = result.to_json()
-    if out is None:
-        out = RESULTS / f"{result.benchmark}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    content = json.dumps(result.to_json(), indent=2, ensure_ascii=False, allow_nan=False, default=float)
+    out = out or RESULTS / f"{result.benchmark}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(out.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
+    partial.write_text(content + "\n", encoding="utf-8")
     partial.replace(out)
     return out
-
-
-def _plain(value: float | Spread) -> float | dict[str, float]:
-    if isinstance(value, Spread):
-        return asdict(value)
-    if not math.isfinite(value):
-        raise ValueError(f"a metric is {value}: leave out what could not be measured")
-    return float(value)

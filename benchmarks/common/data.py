@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from argparse import Namespace
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +19,7 @@ from twotower.types import Item, Query, Where
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A corpus with judged queries.
-
-    Args:
-        folder: where it was read from.
-        items: the corpus, in the file's order.
-        queries: of the split, by id.
-        qrels: for each query's id the grade of each judged item.
-    """
+    """A corpus with judged queries: the items in the file's order, the split's queries and their grades by id."""
 
     folder: Path
     items: tuple[Item, ...]
@@ -55,6 +49,12 @@ class Dataset:
             for query in self.worded
         }
         return {query: grades for query, grades in judged.items() if len(grades) >= least}
+
+
+def dataset_of(options: Namespace) -> Dataset:
+    """The data that the command line names."""
+    limits = {"limit": options.queries, "corpus_limit": options.items}
+    return read_dataset(options.data, options.split, where=options.where, **limits)
 
 
 def read_dataset(
@@ -94,34 +94,16 @@ def read_dataset(
 
 
 def sample_folder(**size: int) -> Path:
-    """The shop of `twotower demo` as a BEIR folder of its own, with the splits train and dev.
-
-    Args:
-        size: `items` and `queries` of `make_shop`.
-    """
+    """The shop of `twotower demo` as a BEIR folder with the splits train and dev; `size` is that of `make_shop`."""
     from twotower.demo.shop import make_shop
 
-    folder = scratch_folder("sample")
+    folder = scratch_folder("data") / "sample shop"
+    (folder / "qrels").mkdir(parents=True)
     shop = make_shop(folder, **size)
-    write_json_lines(
-        folder / "corpus.jsonl",
-        (
-            {
-                "_id": item.id,
-                "title": item.title,
-                "text": item.text,
-                "metadata": {
-                    "image": None if item.image is None else f"photos/{Path(str(item.image)).name}",
-                    "time": None if item.time is None else item.time.isoformat(),
-                },
-            }
-            for item in shop.items
-        ),
-    )
+    write_json_lines(folder / "corpus.jsonl", map(_item_row, shop.items))
     write_json_lines(
         folder / "queries.jsonl", ({"_id": query.id, "text": query.text} for query in shop.queries)
     )
-    (folder / "qrels").mkdir()
     for split, name in (("train", "train"), ("test", "dev")):
         judged = [
             f"{query.id}\t{item}\t{grade}\n"
@@ -136,3 +118,11 @@ def sample_folder(**size: int) -> Path:
 def write_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write one JSON object a line."""
     path.write_text("".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows), encoding="utf-8")
+
+
+def _item_row(item: Item) -> dict[str, Any]:
+    metadata = {
+        "image": None if item.image is None else f"photos/{Path(str(item.image)).name}",
+        "time": None if item.time is None else item.time.isoformat(),
+    }
+    return {"_id": item.id, "title": item.title, "text": item.text, "metadata": metadata}

@@ -8,8 +8,10 @@ import platform
 import resource
 import shutil
 import subprocess
+import sys
 from contextlib import suppress
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -46,7 +48,7 @@ def hardware() -> dict[str, str | int]:
 
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     facts: dict[str, str | int] = {
-        "processor": _processor(),
+        "processor": _entry("/proc/cpuinfo", "model name") or platform.processor() or platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
         "threads": torch.get_num_threads(),
         "memory_gib": round(memory / 2**30),
@@ -59,8 +61,7 @@ def hardware() -> dict[str, str | int]:
 
 def pin_threads(threads: int) -> None:
     """Set the number of threads of every library, loaded already or loaded later."""
-    for variable in THREAD_VARIABLES:
-        os.environ[variable] = str(threads)
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     import faiss
     import torch
     from threadpoolctl import threadpool_limits
@@ -70,6 +71,14 @@ def pin_threads(threads: int) -> None:
     faiss.omp_set_num_threads(threads)
 
 
+def installed(system: str, *packages: str) -> bool:
+    """Whether all packages that a peer needs are there; if not, says on stderr that it is left out."""
+    missing = [package for package in packages if find_spec(package) is None]
+    if missing:
+        print(f"{system} is left out: pip install {' '.join(missing)}", file=sys.stderr)
+    return not missing
+
+
 def peak_rss_mb() -> float:
     """The most memory that this process has held, in MB (10**6 bytes)."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
@@ -77,10 +86,7 @@ def peak_rss_mb() -> float:
 
 def held_mb(entry: str = "VmRSS") -> float:
     """The memory that this process holds now, in MB (10**6 bytes); "RssAnon" leaves out mapped files. Linux only."""
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith(f"{entry}:"):
-            return int(line.split()[1]) * 1024 / 1e6
-    raise ValueError(f"/proc/self/status has no entry {entry}")
+    return int(_entry("/proc/self/status", entry).split()[0]) * 1024 / 1e6
 
 
 def scratch_folder(name: str) -> Path:
@@ -95,8 +101,10 @@ def _git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+def _entry(file: str, name: str) -> str:
+    """The first value of this name in a file of "name: value" lines; "" if there is none."""
+    for line in Path(file).read_text(encoding="utf-8").splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == name:
+            return value.strip()
+    return ""

@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
+from argparse import Namespace
 
 from benchmarks.common.contract import Parameter
 from benchmarks.common.data import Dataset
 from benchmarks.common.machine import scratch_folder
 from multimodal import ClipEncoder, TextEncoder
-from multimodal.hub import DEFAULT_TEXT_MODEL, locate
+from multimodal.hub import locate
 from rerank import Cascade, CrossEncoderReranker
-from twotower import DualEncoder, Retriever
+from twotower import Convex, DualEncoder, Retriever
 
 
-def text_name(options: argparse.Namespace) -> str:
-    """Folder or hub name of `--text-model`, for a result's parameters."""
-    return options.text_model or DEFAULT_TEXT_MODEL
-
-
-def text_model(options: argparse.Namespace) -> str:
-    """Folder or hub name of `--text-model`, as sentence-transformers takes it."""
-    return locate(text_name(options))
-
-
-def text_encoder(options: argparse.Namespace) -> TextEncoder:
+def text_encoder(options: Namespace) -> TextEncoder:
     """Our encoder over `--text-model`."""
-    return TextEncoder(text_name(options), device=options.device)
+    return TextEncoder(options.text_model, device=options.device)
 
 
-def image_encoder(options: argparse.Namespace) -> ClipEncoder:
+def image_encoder(options: Namespace) -> ClipEncoder:
     """Our encoder over `--image-model`: ARCHITECTURE/PRETRAINED, or an open_clip name with its own scheme."""
     name = options.image_model
-    if name is None:
+    if name == "compact":
         return ClipEncoder.compact(device=options.device)
     if ":" in name:  # local-dir: and hf-hub: name a whole model
         return ClipEncoder(name, device=options.device)
@@ -39,14 +29,14 @@ def image_encoder(options: argparse.Namespace) -> ClipEncoder:
     return ClipEncoder(architecture, pretrained or None, device=options.device)
 
 
-def reranker(options: argparse.Namespace) -> CrossEncoderReranker | None:
+def reranker(options: Namespace) -> CrossEncoderReranker | None:
     """Our reranker over `--reranker` by `--backend`; None without one."""
     if options.reranker is None:
         return None
     return CrossEncoderReranker(options.reranker, device=options.device, backend=options.backend or "torch")
 
 
-def cascade(options: argparse.Namespace) -> Cascade | None:
+def cascade(options: Namespace) -> Cascade | None:
     """The student reads many candidates and `--reranker` the best of them; None without a student."""
     large = reranker(options)
     if options.student is None or large is None:
@@ -56,13 +46,18 @@ def cascade(options: argparse.Namespace) -> Cascade | None:
     return Cascade((student, many), (large, few))
 
 
-def cascade_params(options: argparse.Namespace) -> dict[str, Parameter]:
+def cascade_params(options: Namespace) -> dict[str, Parameter]:
     """The parameters of `cascade`."""
     many, few = options.student_depth
     return {"student": options.student, "student_depth": many, "reranker_depth": few}
 
 
-def cross_encoder_folder(options: argparse.Namespace) -> str:
+def lexical_fusion(options: Namespace) -> Convex | None:
+    """The fusion of `--lexical-weight`; None without one."""
+    return Convex(options.lexical_weight) if options.lexical_weight else None
+
+
+def cross_encoder_folder(options: Namespace) -> str:
     """A cross-encoder whose speed can be measured: `--reranker`, or `--text-model` with an untrained head."""
     if options.reranker is not None:
         return locate(options.reranker)
@@ -72,12 +67,12 @@ def cross_encoder_folder(options: argparse.Namespace) -> str:
     folder = scratch_folder("cross-encoder")
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = CrossEncoder(text_model(options), num_labels=1, device="cpu")
+        network = CrossEncoder(locate(options.text_model), num_labels=1, device="cpu")
     network.save_pretrained(str(folder), create_model_card=False)
     return str(folder)
 
 
-def dense_retriever(data: Dataset, options: argparse.Namespace) -> Retriever:
+def dense_retriever(data: Dataset, options: Namespace) -> Retriever:
     """The items recalled by `--text-model` alone, encoded now or read from the store of `--store`.
 
     Raises:
@@ -85,12 +80,17 @@ def dense_retriever(data: Dataset, options: argparse.Namespace) -> Retriever:
     """
     encoder = DualEncoder(text_encoder(options))
     if options.store is None:
-        retriever = Retriever(encoder, hybrid=None)
-        retriever.upsert(data.items, on_error="skip")
-        return retriever
+        return indexed(data, encoder)
     retriever = Retriever.open(options.store, encoder=encoder, read_only=True)
     if len(retriever) != len(data.items):
         raise ValueError(
             f"store '{options.store}' holds {len(retriever)} items, but the data {len(data.items)}"
         )
     return retriever.using(hybrid=None, decay=None)
+
+
+def indexed(data: Dataset, encoder: DualEncoder) -> Retriever:
+    """The items recalled by an encoder alone; those that it cannot encode are left out."""
+    retriever = Retriever(encoder, hybrid=None)
+    retriever.upsert(data.items, on_error="skip")
+    return retriever

@@ -2,20 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from twotower.types import Item
+from benchmarks.common.data import Dataset
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-MIXES = ("short", "long", "mixed")
+MIXES = {"short": "title", "long": "text", "mixed": "words"}  # and what of an item is read for it
 Lengths = NDArray[np.int64]
 """Tokens of each text, shape (n,)."""
+
+
+def pools(
+    tokenizer: PreTrainedTokenizerBase, max_length: int, data: Dataset | None, size: int, seed: int
+) -> Iterator[tuple[str, list[str], list[str], np.random.Generator]]:
+    """For each mix: its name, different queries, different texts, and a source of randomness.
+
+    Args:
+        tokenizer: of the model.
+        max_length: tokens that the model reads.
+        data: whose queries and texts; None makes up queries of 2 to 6 words, and texts.
+        size: how many are made up.
+        seed: of what is made up.
+    """
+    words = words_of(tokenizer) if data is None else []
+    for number, (mix, attribute) in enumerate(MIXES.items()):
+        rng = np.random.default_rng([seed, number])
+        if data is None:
+            queries = draw_texts(words, rng.integers(2, 7, min(size, 500)), rng)
+            most = min(max_length, 512) - 10  # room for a query or prompt, and special tokens
+            texts = draw_texts(words, draw_lengths(mix, size, most, rng), rng)
+        else:
+            queries = _different(data.texts.values())
+            texts = _different(getattr(item, attribute) for item in data.items)
+        if texts:
+            yield mix, queries, texts, rng
+        else:
+            print(f"the mix of {mix} texts is left out: the data has none", file=sys.stderr)
 
 
 def words_of(tokenizer: PreTrainedTokenizerBase) -> list[str]:
@@ -31,13 +60,9 @@ def words_of(tokenizer: PreTrainedTokenizerBase) -> list[str]:
 
 
 def draw_lengths(mix: str, count: int, most: int, rng: np.random.Generator) -> Lengths:
-    """How many words each text has.
+    """How many words each text has, at most `most`.
 
-    Args:
-        mix: "short" is 3 to 12, "long" is 100 to 300, both uniform; "mixed" is log-normal about a median of 40.
-        count: n.
-        most: longer ones are cut to this, so that no model cuts them.
-        rng: source of randomness.
+    "short" is 3 to 12, "long" is 100 to 300, both uniform; "mixed" is log-normal about a median of 40.
     """
     drawn = {
         "short": lambda: rng.integers(3, 13, count),
@@ -48,12 +73,7 @@ def draw_lengths(mix: str, count: int, most: int, rng: np.random.Generator) -> L
 
 
 def draw_texts(words: Sequence[str], lengths: Iterable[int], rng: np.random.Generator) -> list[str]:
-    """Different texts of random words.
-
-    Args:
-        words: at least a few.
-        lengths: words of each text.
-        rng: source of randomness.
+    """Different texts of so many random words each.
 
     Raises:
         ValueError: the words are too few for so many different texts.
@@ -68,12 +88,6 @@ def draw_texts(words: Sequence[str], lengths: Iterable[int], rng: np.random.Gene
             raise ValueError(f"{len(words)} words make too few texts of {length} words: use another model")
         texts[text] = None
     return list(texts)
-
-
-def item_texts(items: Iterable[Item], mix: str) -> list[str]:
-    """The different titles ("short"), descriptions ("long") or both together ("mixed") of a corpus, none empty."""
-    attribute = {"short": "title", "long": "text", "mixed": "words"}[mix]
-    return [text for text in dict.fromkeys(getattr(item, attribute).strip() for item in items) if text]
 
 
 def choose(texts: Sequence[str], count: int, rng: np.random.Generator) -> list[str]:
@@ -92,13 +106,10 @@ def choose(texts: Sequence[str], count: int, rng: np.random.Generator) -> list[s
 def count_tokens(
     tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], seconds: Sequence[str] | None, max_length: int
 ) -> Lengths:
-    """Tokens that a model reads of each text or pair, including special tokens, without what is cut off.
-
-    Args:
-        tokenizer: of the model.
-        texts: n texts.
-        seconds: the other half of n pairs; None for texts alone.
-        max_length: most tokens that the model reads.
-    """
+    """Tokens that a model reads of each text or pair, including special tokens, without what is cut off."""
     rows = tokenizer(list(texts), None if seconds is None else list(seconds), verbose=False)["input_ids"]
     return np.minimum([len(row) for row in rows], max_length)
+
+
+def _different(texts: Iterable[str]) -> list[str]:
+    return [text for text in dict.fromkeys(map(str.strip, texts)) if text]

@@ -23,6 +23,11 @@ OURS = "twotower"  # the names of our systems start with this
 SENTENCE_TRANSFORMERS = "sentence-transformers"
 
 
+def repetitions_of(options: Any) -> int:
+    """How often everything is timed."""
+    return QUICK_REPETITIONS if options.quick else REPETITIONS
+
+
 def interleaved(
     systems: Mapping[str, Callable[[], object]],
     *,
@@ -30,13 +35,7 @@ def interleaved(
     warm_up: int = 1,
     clock: Clock = time.perf_counter,
 ) -> dict[str, Seconds]:
-    """Time whole calls in turns: A B C, B C A, C A B, ...
-
-    Args:
-        systems: what to time, by name.
-        repetitions: timed calls of each.
-        warm_up: calls of each beforehand, not counted.
-        clock: a monotonic clock, in seconds.
+    """Time whole calls in turns: A B C, B C A, C A B, ...; warm-up calls of each come first and are not counted.
 
     Returns:
         Seconds of each repetition, shape (repetitions,), by name.
@@ -64,14 +63,7 @@ def interleaved_calls(
     """Time every call on every input; for each input the systems run in another random order.
 
     If the order were only rotated, a system would nearly always follow the same other one, and where both read the
-    same memory it would find it in the caches.
-
-    Args:
-        systems: what to time, by name; each takes one input.
-        inputs: at least one.
-        repetitions: passes over all inputs.
-        warm_up: inputs that each system gets beforehand, not counted.
-        clock: a monotonic clock, in seconds.
+    same memory it would find it in the caches. The first inputs are called for warm-up and not counted.
 
     Returns:
         Seconds of each call, shape (repetitions, inputs), by name.
@@ -99,13 +91,13 @@ def rotated(names: list[Input], turn: int) -> list[Input]:
 
 def rate(seconds: Seconds, count: int) -> Spread:
     """Things per second, from the seconds of each repetition that handled `count` of them."""
-    return Spread.of([count / each for each in seconds])
+    return Spread.of(count / np.asarray(seconds))
 
 
-def percentiles(seconds: Seconds) -> dict[str, Spread]:
-    """p50_ms, p95_ms and p99_ms of calls, shape (repetitions, calls): their spread over the repetitions."""
+def percentiles(seconds: Sequence[Sequence[float]] | Seconds) -> dict[str, Spread]:
+    """p50_ms, p95_ms and p99_ms of the calls of each repetition: their spread over the repetitions."""
     return {
-        f"p{percent}_ms": Spread.of(1000 * np.percentile(seconds, percent, axis=1))
+        f"p{percent}_ms": Spread.of([1000 * np.percentile(calls, percent) for calls in seconds])
         for percent in (50, 95, 99)
     }
 
@@ -129,13 +121,15 @@ def rate_ratio(ours: Seconds, peer: Seconds) -> Spread:
 
 
 def ratios(
-    measure: str, seconds: Mapping[str, Seconds], compare: Callable[[Seconds, Seconds], Spread] = rate_ratio
+    measure: str, seconds: Mapping[str, Seconds], compare: Callable[..., Spread] = rate_ratio, **how: float
 ) -> dict[str, Spread]:
     """Each of our systems compared with every peer, by "OURS / PEER : MEASURE"."""
     ours = [name for name in seconds if name.startswith(OURS)]
-    peers = [name for name in seconds if not name.startswith(OURS)]
     return {
-        f"{own} / {peer} : {measure}": compare(seconds[own], seconds[peer]) for own in ours for peer in peers
+        f"{own} / {peer} : {measure}": compare(seconds[own], seconds[peer], **how)
+        for own in ours
+        for peer in seconds
+        if peer not in ours
     }
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.common.contract import Parameter
 from twotower.recall.selection import Mask, Rows
 from twotower.recall.vectors.graph import CONSTRUCTION_DEPTH, LINKS, SEARCH_DEPTH
 from twotower.types import Item, Vectors
@@ -22,19 +22,31 @@ LATENT = 32  # directions in which clusters and items differ; real embeddings ha
 BLOCK = 50_000  # rows made or indexed at a time
 BUCKETS = 1_000  # the attribute "bucket" of an item is in [0, BUCKETS), each value equally often
 SELECTIVITIES = (0.5, 0.1, 0.01, 0.001)
+GRAPH = {
+    "index": f"HNSW{LINKS}",
+    "ef_construction": CONSTRUCTION_DEPTH,
+    "ef_search": SEARCH_DEPTH,
+}  # the peers' too
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Points:
     """A corpus and queries from the same clusters.
 
     Args:
         table: float32 of shape (size + queries, dim), unit rows: the items, then the queries.
         size: number of items.
+        seed: of the attribute that filters read.
     """
 
     table: Vectors
     size: int
+    seed: int
+
+    @property
+    def dim(self) -> int:
+        """Length of every vector."""
+        return int(self.table.shape[1])
 
     @property
     def items(self) -> Vectors:
@@ -51,16 +63,28 @@ class Points:
         """The text that `LookupEncoder` turns into each query's vector."""
         return [str(row) for row in range(self.size, len(self.table))]
 
+    @cached_property
+    def buckets(self) -> NDArray[np.int64]:
+        """The attribute that filters read, shape (size,); it is independent of the vectors."""
+        return np.random.default_rng(self.seed + 1).permutation(self.size) % BUCKETS
+
+    def allowed(self, selectivity: float) -> Mask:
+        """Rows that the filter `bucket < cut(selectivity)` lets through, shape (size,)."""
+        return np.asarray(self.buckets < cut(selectivity), dtype=np.bool_)
+
+    def catalogue(self) -> Iterator[Item]:
+        """Small items: the row in the table as id, the same title for all, and the attribute that filters read."""
+        for row, value in enumerate(self.buckets.tolist()):
+            yield Item(str(row), "item", attributes={"bucket": value})
+
+
+def cut(selectivity: float) -> int:
+    """The bound of a filter on "bucket" that lets this share of the items through."""
+    return round(selectivity * BUCKETS)
+
 
 def clustered(size: int, queries: int, *, seed: int, dim: int = DIM) -> Points:
-    """Draw clusters of points in a space of few directions, with noise in all of them.
-
-    Args:
-        size: number of items.
-        queries: number of queries, held out from the same clusters.
-        seed: of all of it.
-        dim: length of the vectors.
-    """
+    """Draw clusters of points in a space of few directions, with noise in all of them; queries are held out."""
     rng = np.random.default_rng(seed)
     directions = rng.standard_normal((LATENT, dim), dtype=np.float32) / np.float32(np.sqrt(LATENT))
     centres = rng.standard_normal((max(1, size // CLUSTER), LATENT), dtype=np.float32)
@@ -72,28 +96,7 @@ def clustered(size: int, queries: int, *, seed: int, dim: int = DIM) -> Points:
         block[:] = inner @ directions
         block += np.float32(0.3) * rng.standard_normal(block.shape, dtype=np.float32)
         block /= np.linalg.norm(block, axis=1, keepdims=True)
-    return Points(table, size)
-
-
-def buckets(size: int, seed: int) -> NDArray[np.int64]:
-    """The attribute that filters read, shape (size,); it is independent of the vectors."""
-    return np.random.default_rng(seed + 1).permutation(size) % BUCKETS
-
-
-def cut(selectivity: float) -> int:
-    """The bound of a filter on "bucket" that lets this share of the items through."""
-    return round(selectivity * BUCKETS)
-
-
-def allowed_rows(bucket: NDArray[np.int64], selectivity: float) -> Mask:
-    """Rows that the filter `bucket < cut(selectivity)` lets through."""
-    return np.asarray(bucket < cut(selectivity), dtype=np.bool_)
-
-
-def make_items(bucket: NDArray[np.int64]) -> Iterator[Item]:
-    """Small items: the row in the table as id, the same title for all, and the attribute that filters read."""
-    for row, value in enumerate(bucket.tolist()):
-        yield Item(str(row), "item", attributes={"bucket": value})
+    return Points(table, size, seed)
 
 
 class LookupEncoder:
@@ -120,10 +123,10 @@ def exact(vectors: Vectors, queries: Vectors, k: int, allowed: Mask | None = Non
     """The k rows with the largest inner products, found by an exhaustive search in float32.
 
     Args:
-        vectors: float32 of shape (n, dim).
-        queries: float32 of shape (q, dim).
+        vectors: shape (n, dim).
+        queries: shape (q, dim).
         k: at least 1.
-        allowed: bool of shape (n,); None allows all rows.
+        allowed: shape (n,); None allows all rows.
 
     Returns:
         Rows, shape (q, k), best first; -1 where fewer than k rows are allowed.
@@ -165,11 +168,6 @@ def openmp_threads(threads: int) -> Iterator[None]:
         yield
     finally:
         faiss.omp_set_num_threads(before)
-
-
-def graph_depths() -> dict[str, Parameter]:
-    """The depths of our graphs, which the peers' graphs get too."""
-    return {"ef_construction": CONSTRUCTION_DEPTH, "ef_search": SEARCH_DEPTH}
 
 
 def hnswlib_index(dim: int, capacity: int, seed: int) -> Any:

@@ -9,13 +9,13 @@ A process dies, not the machine: what the operating system has received is still
 
 from __future__ import annotations
 
-import argparse
 import random
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from argparse import Namespace
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -24,10 +24,10 @@ from tempfile import mkdtemp
 
 from tqdm.auto import tqdm
 
-from benchmarks.common.contract import Result, ResultRow
+from benchmarks.common.contract import Result
 from benchmarks.common.machine import ROOT
-from benchmarks.crash.check import check
-from benchmarks.crash.contents import Contents, Faults
+from benchmarks.common.options import Option
+from benchmarks.crash.check import Contents, Faults, check
 from benchmarks.crash.journal import read_journal
 from benchmarks.crash.worker import DIGEST_DIM, EXACT_UP_TO, OPENED, OPERATIONS, open_store
 from twotower.store.folder import is_store
@@ -37,6 +37,7 @@ LONGEST_OPENING_S = 0.015
 OPENING = 0.2  # share of kills while the store is opened
 NEW = 0.05  # share of kills of a process whose store is new
 NOTHING = "nothing"  # interrupted by a kill between two operations
+OPTIONS = (Option("--kills", "number of processes to kill", 300, quick=30),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,34 +63,28 @@ class Kill:
 
 @dataclass(slots=True)
 class Tally:
-    """The outcome of all kills.
-
-    Args:
-        faults: in sum.
-        operations: acknowledged ones, by kind.
-        interrupted: kills during an operation, by its kind.
-    """
+    """The outcome of all kills: faults, acknowledged operations by kind, and kills by the kind that they hit."""
 
     faults: Faults = field(default_factory=Faults)
     operations: Counter[str] = field(default_factory=Counter)
     interrupted: Counter[str] = field(default_factory=Counter)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Only the number of kills."""
-    parser.add_argument("--kills", type=int, help="number of processes to kill (default: 300; quick: 30)")
-
-
-def run(options: argparse.Namespace) -> Result:
+def run(options: Namespace) -> Result:
     """Kill, open, compare; a store that cannot be opened again is an error, and its folder is kept."""
-    kills = options.kills or (30 if options.quick else 300)
     folder = Path(mkdtemp(prefix="twotower-crash-"))
-    tally = crash(planned(folder, kills, options.seed))
+    tally = crash(planned(folder, options.kills, options.seed))
     shutil.rmtree(folder)
-    metrics = {"kills": kills, "operations": tally.operations.total(), **asdict(tally.faults)}
+    faults, operations = tally.faults, tally.operations.total()
+    result = Result("crash", options.seed)
+    metrics = {"kills": options.kills, "operations": operations, **asdict(faults)}
     metrics |= {f"interrupted_{kind}": tally.interrupted[kind] for kind in (*OPERATIONS, NOTHING)}
-    row = ResultRow("twotower", {"dim": DIGEST_DIM, "exact_up_to": EXACT_UP_TO}, metrics)
-    return Result("crash", options.seed, [row], headline=_headline(kills, tally))
+    result.add("twotower", {"dim": DIGEST_DIM, "exact_up_to": EXACT_UP_TO}, metrics)
+    result.headline = (
+        f"{options.kills} kills, {operations:,} acknowledged operations: {faults.lost} lost, "
+        f"{faults.ghosts} ghosts, {faults.unfindable} unfindable, {faults.halves} halves."
+    )
+    return result
 
 
 def planned(folder: Path, kills: int, seed: int) -> list[Kill]:
@@ -99,16 +94,9 @@ def planned(folder: Path, kills: int, seed: int) -> list[Kill]:
     for number in range(kills):
         is_new = rng.random() < NEW
         opening = rng.random() < (0.5 if is_new else OPENING)
-        plan.append(
-            Kill(
-                folder / (f"new-{number}" if is_new else "store"),
-                folder / f"journal-{number}",
-                f"{seed}/{number}",
-                opening,
-                rng.uniform(0, LONGEST_OPENING_S if opening else LONGEST_S),
-                rng.random() < 0.5,
-            )
-        )
+        store, journal = folder / (f"new-{number}" if is_new else "store"), folder / f"journal-{number}"
+        delay = rng.uniform(0, LONGEST_OPENING_S if opening else LONGEST_S)
+        plan.append(Kill(store, journal, f"{seed}/{number}", opening, delay, rng.random() < 0.5))
     return plan
 
 
@@ -149,16 +137,19 @@ def _inspect(kill: Kill, known: Contents, tally: Tally) -> Contents:
 
 
 def _start(kill: Kill) -> subprocess.Popen[str]:
-    module = ["-m", "benchmarks.crash.worker"]
-    command = [sys.executable, *module, str(kill.folder), str(kill.journal), kill.name]
-    return subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
-    )
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.crash.worker",
+        str(kill.folder),
+        str(kill.journal),
+        kill.name,
+    ]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True, bufsize=1)
 
 
 def _strike(process: subprocess.Popen[str], kill: Kill) -> None:
-    assert process.stdin is not None
-    assert process.stdout is not None
     with process:
         process.stdin.write("begin\n")
         process.stdout.readline()
@@ -168,11 +159,3 @@ def _strike(process: subprocess.Popen[str], kill: Kill) -> None:
         process.kill()
     if process.returncode != -signal.SIGKILL:
         raise RuntimeError(f"the process ended by itself: its store is kept in '{kill.folder}'")
-
-
-def _headline(kills: int, tally: Tally) -> str:
-    faults = tally.faults
-    return (
-        f"{kills} kills, {tally.operations.total():,} acknowledged operations: {faults.lost} lost, "
-        f"{faults.ghosts} ghosts, {faults.unfindable} unfindable, {faults.halves} halves."
-    )

@@ -1,15 +1,61 @@
-"""The contents of an open store and what its searches find."""
+"""What a store must hold after the operations in a journal, and how an open one and its searches differ from it."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, field, replace
+from operator import add
 
-from benchmarks.crash.contents import Contents, Faults, differences
-from benchmarks.crash.journal import ItemRecord, Operation, event_record
+from benchmarks.crash.journal import EventRecord, ItemRecord, Operation, event_record
 from benchmarks.crash.worker import stored
 from twotower.presets import Retriever
 from twotower.types import Hit
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """Items and events, each with its number of copies."""
+
+    items: Counter[ItemRecord] = field(default_factory=Counter)
+    events: Counter[EventRecord] = field(default_factory=Counter)
+
+    @property
+    def records(self) -> Counter[ItemRecord | EventRecord]:
+        """All of them."""
+        return self.items + self.events
+
+    def after(self, operations: Iterable[Operation]) -> Contents:
+        """The contents after these operations."""
+        items, events = self.items.copy(), self.events.copy()
+        for operation in operations:
+            replaced = {item_id for item_id, _ in operation.items}.union(operation.deleted)
+            items = Counter({item: times for item, times in items.items() if item[0] not in replaced})
+            items.update(operation.items)
+            events.update(operation.events)
+        return Contents(items, events)
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """Numbers of things that must never happen.
+
+    Args:
+        lost: acknowledged writes that are missing or old.
+        ghosts: records that should not be there: deleted, replaced, or never written.
+        halves: batches that were not acknowledged and are there in part.
+        unfindable: items that are there and that a search does not find.
+        problems: found by the store's own verification.
+    """
+
+    lost: int = 0
+    ghosts: int = 0
+    halves: int = 0
+    unfindable: int = 0
+    problems: int = 0
+
+    def __add__(self, other: Faults) -> Faults:
+        return Faults(*map(add, astuple(self), astuple(other)))
 
 
 def check(retriever: Retriever, before: Contents, pending: Operation | None) -> tuple[Faults, Contents]:
@@ -20,19 +66,24 @@ def check(retriever: Retriever, before: Contents, pending: Operation | None) -> 
         before: the contents that it must have, after all acknowledged operations.
         pending: begun and not acknowledged.
     """
-    problems = retriever.maintenance.verify()
+    problems = len(retriever.maintenance.verify())
     found = contents(retriever)
     faults = differences(before, pending, found)
     hits, missed = searched(retriever, found)
-    return (
-        replace(
-            faults,
-            ghosts=faults.ghosts + len(hits - found.items.keys()),
-            unfindable=len(missed),
-            problems=len(problems),
-        ),
-        found,
-    )
+    ghosts = faults.ghosts + len(hits - found.items.keys())
+    return replace(faults, ghosts=ghosts, unfindable=len(missed), problems=problems), found
+
+
+def differences(before: Contents, pending: Operation | None, found: Contents) -> Faults:
+    """Compare contents with those that must be there; a pending operation may be there, but only as a whole."""
+    old, new = before.records, before.after([pending] if pending else []).records
+    removed, added = old - new, new - old
+    gone = removed - found.records
+    there = added & (found.records - old)
+    is_half = (gone, there) not in ((removed, added), (Counter(), Counter()))
+    expected = old - gone + there  # a half is one fault, not many
+    lost, ghosts = expected - found.records, found.records - expected
+    return Faults(lost=lost.total(), ghosts=ghosts.total(), halves=int(is_half))
 
 
 def contents(retriever: Retriever) -> Contents:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from twotower.types import Event
 
@@ -25,14 +25,7 @@ EventRecord: TypeAlias = tuple[str, str, str, str, float]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One call, or close and open together.
-
-    Args:
-        kind: such as "upsert" or "compact".
-        items: what it writes.
-        deleted: ids of items that it deletes, there or not.
-        events: what it records.
-    """
+    """One call, or close and open together: the items and events that it writes, the ids that it deletes."""
 
     kind: str
     items: Sequence[ItemRecord] = ()
@@ -46,11 +39,7 @@ def event_record(event: Event) -> EventRecord:
 
 
 class Journal:
-    """A file in which operations are noted beforehand and afterwards.
-
-    Args:
-        path: appended to.
-    """
+    """A file in which operations are noted beforehand and afterwards."""
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -71,14 +60,10 @@ def read_journal(path: Path) -> tuple[list[Operation], Operation | None]:
         if not line.endswith(b"\n"):
             break  # torn by the kill
         if line != DONE:
-            pending = _operation(json.loads(line))
+            noted = json.loads(line)
+            items, events = (tuple(map(tuple, noted[name])) for name in ("items", "events"))
+            pending = Operation(noted["kind"], items, tuple(noted["deleted"]), events)
         elif pending is not None:
             acknowledged.append(pending)
             pending = None
     return acknowledged, pending
-
-
-def _operation(content: Any) -> Operation:
-    items = [(item_id, title) for item_id, title in content["items"]]
-    events = [(user, item, kind, time, value) for user, item, kind, time, value in content["events"]]
-    return Operation(content["kind"], tuple(items), tuple(content["deleted"]), tuple(events))

@@ -39,27 +39,18 @@ class DigestEncoder:
 
     def encode_items(self, items: Sequence[Item], /) -> NDArray[np.float32]:
         """See `Encoder.encode_items`."""
-        return _digests([item.words for item in items])
+        return self.encode_queries([item.words for item in items])
 
-    def encode_queries(self, queries: Sequence[Query], /) -> NDArray[np.float32]:
+    def encode_queries(self, queries: Sequence[str | Query], /) -> NDArray[np.float32]:
         """See `Encoder.encode_queries`."""
-        return _digests(queries)
-
-
-def _digests(texts: Sequence[str]) -> NDArray[np.float32]:
-    whole = b"".join(sha256(text.encode()).digest() for text in texts)
-    return np.frombuffer(whole, dtype=np.uint8).reshape(-1, DIGEST_DIM).astype(np.float32) - 127.5
+        whole = b"".join(sha256(text.encode()).digest() for text in queries)
+        return np.frombuffer(whole, dtype=np.uint8).reshape(-1, DIGEST_DIM).astype(np.float32) - 127.5
 
 
 def open_store(folder: Path, *, read_only: bool = False) -> Retriever:
     """Open the store, or create it."""
-    return Retriever.open(
-        folder,
-        encoder=DigestEncoder(),
-        read_only=read_only,
-        index=IndexPolicy(exact_up_to=EXACT_UP_TO),
-        hybrid=None,
-    )
+    policy = IndexPolicy(exact_up_to=EXACT_UP_TO)
+    return Retriever.open(folder, encoder=DigestEncoder(), read_only=read_only, index=policy, hybrid=None)
 
 
 def stored(retriever: Retriever) -> PersistentCorpus:
@@ -114,8 +105,7 @@ class Worker:
     def _record(self) -> Plan:
         now = datetime.now(UTC)
         known = [item_id for item_id in self._ids() if item_id in self.retriever]
-        users = [f"user-{self._random.randrange(USERS)}" for _ in known]
-        events = [Event(user, item_id, "view", now) for user, item_id in zip(users, known, strict=True)]
+        events = [Event(f"user-{self._random.randrange(USERS)}", item_id, "view", now) for item_id in known]
         written = [event_record(event) for event in events]
         return Operation("record", events=written), partial(self.retriever.record, events)
 

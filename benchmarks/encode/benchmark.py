@@ -5,82 +5,45 @@
 
 from __future__ import annotations
 
-import argparse
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from argparse import Namespace
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmarks.common import models, timing
-from benchmarks.common.arguments import add_device, add_models
-from benchmarks.common.contract import Parameter, Result, ResultRow, Spread
+from benchmarks.common import models
+from benchmarks.common.contract import Result
 from benchmarks.common.data import Dataset, read_dataset
 from benchmarks.common.equal_work import cosines, require_equal_vectors
 from benchmarks.common.machine import peak_rss_mb
-from benchmarks.common.texts import (
-    MIXES,
-    Lengths,
-    choose,
-    count_tokens,
-    draw_lengths,
-    draw_texts,
-    item_texts,
-    words_of,
-)
-from benchmarks.common.timing import OURS, SENTENCE_TRANSFORMERS, Clock, synchronised
+from benchmarks.common.options import IMAGE_MODEL, INPUTS, TEXT_MODEL, Option
+from benchmarks.common.speed import Answers, System, measure_rate
+from benchmarks.common.texts import choose, count_tokens, pools
+from benchmarks.common.timing import OURS, SENTENCE_TRANSFORMERS, synchronised
 from benchmarks.encode.photos import photo_sets
+from multimodal import ClipEncoder
+from multimodal.hub import locate
 from multimodal.images import load_image
 
-if TYPE_CHECKING:
-    from multimodal import ClipEncoder
-
-Encode: TypeAlias = Callable[[], NDArray[np.float32]]
-TOKENS, QUICK_TOKENS = 15_000, 120
-PHOTOS, QUICK_PHOTOS = 128, 3
-
-
-@dataclass(frozen=True, slots=True)
-class EncodingSystem:
-    """An encoder to measure on inputs that it holds.
-
-    Args:
-        encode: all of them at once, to float32 of shape (n, dim) and unit length.
-        params: what it runs with.
-        exact: whether its vectors have to be those of the reference.
-    """
-
-    encode: Encode
-    params: Mapping[str, Parameter] = field(default_factory=dict)
-    exact: bool = True
+OPTIONS = (
+    *INPUTS,
+    TEXT_MODEL,
+    IMAGE_MODEL,
+    Option("--tokens", "about how many each mix has; a GPU needs a million", 15_000, quick=120),
+    Option("--photos", "of each size", 128, quick=3),
+)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that `run` reads."""
-    add_device(parser)
-    add_models(parser, "text", "image")
-    parser.add_argument(
-        "--data", type=Path, help="BEIR folder for texts and photos (default: seeded words, drawings)"
-    )
-    parser.add_argument("--split", default="dev", help="whose items, with --data (default: dev)")
-    parser.add_argument(
-        "--tokens", type=int, help="about how many each mix has (default: 15000; a GPU needs a million)"
-    )
-    parser.add_argument("--photos", type=int, help="of each size (default: 128)")
-
-
-def run(options: argparse.Namespace) -> Result:
+def run(options: Namespace) -> Result:
     """Measure texts of every mix of lengths, then photos of every size."""
     data = None if options.data is None else read_dataset(options.data, options.split)
     result = Result("encode", options.seed)
     measure_texts(result, options, data)
     measure_photos(result, options, data)
-    result.rows.append(ResultRow("whole run", {}, {"peak_rss_mb": peak_rss_mb()}))
+    result.add("whole run", {}, {"peak_rss_mb": peak_rss_mb()})
     start = f"{OURS} / open_clip : images_per_s "
     photos = " and ".join(
         f"{ratio} times as many photos ({name.removeprefix(start)})"
@@ -95,129 +58,70 @@ def run(options: argparse.Namespace) -> Result:
     return result
 
 
-def measure(
-    result: Result,
-    systems: Mapping[str, EncodingSystem],
-    reference: str,
-    count: int,
-    metric: str,
-    label: str,
-    params: Mapping[str, Parameter],
-    *,
-    clock: Clock = time.perf_counter,
-) -> None:
-    """Time systems on the same inputs, after a check that they give the same vectors.
-
-    Args:
-        result: gets the rows and the ratios of ours to every peer.
-        systems: by name; ours start with "twotower".
-        reference: the peer that the others' vectors are compared with.
-        count: inputs of one call.
-        metric: "texts_per_s" or "images_per_s".
-        label: names the inputs in a ratio.
-        params: of every row.
-        clock: a monotonic clock, in seconds.
-
-    Raises:
-        UnequalWorkError: a system that has to give the reference's vectors gives others.
-    """
-    vectors = {name: system.encode() for name, system in systems.items()}  # the warm-up too
-    for name, system in systems.items():
-        if system.exact:
-            require_equal_vectors(vectors[reference], vectors[name], name)
-    calls = {name: system.encode for name, system in systems.items()}
-    seconds = timing.interleaved(calls, warm_up=0, clock=clock)
-    for name, system in systems.items():
-        metrics: dict[str, float | Spread] = {metric: timing.rate(seconds[name], count)}
-        if name != reference:
-            metrics["min_cosine"] = float(cosines(vectors[reference], vectors[name]).min())
-        result.rows.append(ResultRow(name, {**system.params, **params}, metrics))
-    result.ratios |= timing.ratios(f"{metric} {label}", seconds)
+def min_cosine(reference: Answers, other: Answers) -> dict[str, float]:
+    """How far vectors are from the reference's: the cosine of the worst pair."""
+    return {"min_cosine": float(cosines(reference, other).min())}
 
 
-def measure_texts(result: Result, options: argparse.Namespace, data: Dataset | None) -> None:
+measure = partial(measure_rate, require_equal=require_equal_vectors, difference=min_cosine)
+
+
+def measure_texts(result: Result, options: Namespace, data: Dataset | None) -> None:
     """Texts of every mix of lengths."""
     from sentence_transformers import SentenceTransformer
 
-    ours = models.text_encoder(options)
-    peer: Any = SentenceTransformer(models.text_model(options), device=options.device, local_files_only=True)
-    max_length = int(peer.max_seq_length)
-    dtype = str(peer.dtype).removeprefix("torch.")
-    tokens = options.tokens or (QUICK_TOKENS if options.quick else TOKENS)
-    # With the document prompt if the model has one, as ours; ours also brings texts to Unicode form NFKC.
-    theirs = partial(peer.encode_document, normalize_embeddings=True, show_progress_bar=False)
-    words = words_of(peer.tokenizer) if data is None else []
-    for number, mix in enumerate(MIXES):
-        rng = np.random.default_rng([options.seed, number])
-        texts, lengths = _draw(mix, words, data, tokens, peer.tokenizer, max_length, rng)
-        calls = {
-            OURS: (ours.batch_size, partial(ours.encode_documents, texts)),
-            SENTENCE_TRANSFORMERS: (ours.batch_size, partial(theirs, texts, batch_size=ours.batch_size)),
-            f"{SENTENCE_TRANSFORMERS} batch_size=32": (
-                32,
-                partial(theirs, texts, batch_size=32),
-            ),  # its default
-        }
-        systems = {
-            name: EncodingSystem(synchronised(call, options.device), {"batch_size": size})
-            for name, (size, call) in calls.items()
-        }
-        params = {
-            "max_length": max_length, "dtype": dtype, "device": options.device, "mix": mix,
-            "texts": len(texts), "mean_tokens": round(float(lengths.mean()), 1),
-        }  # fmt: skip
-        measure(result, systems, SENTENCE_TRANSFORMERS, len(texts), "texts_per_s", mix, params)
+    ours, device = models.text_encoder(options), options.device
+    peer: Any = SentenceTransformer(locate(options.text_model), device=device, local_files_only=True)
+
+    def theirs(batch_size: int) -> System:
+        # With the document prompt if the model has one, as ours; ours also brings texts to Unicode form NFKC.
+        encode = partial(
+            peer.encode_document, normalize_embeddings=True, show_progress_bar=False, batch_size=batch_size
+        )
+        return System(synchronised(encode, device), {"batch_size": batch_size})
+
+    systems = {
+        OURS: System(synchronised(ours.encode_documents, device), {"batch_size": ours.batch_size}),
+        SENTENCE_TRANSFORMERS: theirs(ours.batch_size),
+        f"{SENTENCE_TRANSFORMERS} batch_size=32": theirs(32),  # its default
+    }
+    limit = int(peer.max_seq_length)
+    shared = {"max_length": limit, "dtype": str(peer.dtype).removeprefix("torch."), "device": device}
+    made_up = 5_000 if options.tokens > 15_000 else 500
+    for mix, _, pool, rng in pools(peer.tokenizer, limit, data, made_up, options.seed):
+        mean = count_tokens(peer.tokenizer, pool, None, limit).mean()
+        texts = choose(pool, min(len(pool), max(2, round(options.tokens / mean))), rng)
+        tokens = float(count_tokens(peer.tokenizer, texts, None, limit).mean())
+        params = {**shared, "mix": mix, "texts": len(texts), "mean_tokens": round(tokens, 1)}
+        measure(result, systems, texts, "texts_per_s", mix, params, reference=SENTENCE_TRANSFORMERS)
 
 
-def measure_photos(result: Result, options: argparse.Namespace, data: Dataset | None) -> None:
+def measure_photos(result: Result, options: Namespace, data: Dataset | None) -> None:
     """Photos of the data, or drawn ones of two sizes."""
     import open_clip
 
-    ours = models.image_encoder(options)
+    ours, device = models.image_encoder(options), options.device
     model, preprocess = open_clip.create_model_from_pretrained(
-        ours.architecture, ours.pretrained, device=options.device
+        ours.architecture, ours.pretrained, device=device
     )
     model.eval()
-    dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
-    side = int(np.max(model.visual.image_size))
-    count = options.photos or (QUICK_PHOTOS if options.quick else PHOTOS)
+    systems = photo_systems(ours, model, preprocess, device)
+    shared = {
+        "input_size": int(np.max(model.visual.image_size)), "batch_size": ours.batch_size,
+        "dtype": str(next(model.parameters()).dtype).removeprefix("torch."), "device": device,
+    }  # fmt: skip
     rng = np.random.default_rng(options.seed)
     with TemporaryDirectory(prefix="twotower-photos-") as folder:
-        items = None if data is None else data.items
-        for label, files in photo_sets(items, Path(folder), count, rng).items():
-            systems = _photo_systems(ours, model, preprocess, files, options.device)
+        sets = photo_sets(() if data is None else data.items, Path(folder), options.photos, rng)
+        for label, files in sets.items():
             kilobytes = float(np.mean([file.stat().st_size for file in files])) / 1000
-            params = {
-                "photos": label, "count": len(files), "input_size": side, "mean_kb": round(kilobytes, 1),
-                "batch_size": ours.batch_size, "dtype": dtype, "device": options.device,
-            }  # fmt: skip
-            measure(result, systems, "open_clip", len(files), "images_per_s", label, params)
+            params = {"photos": label, "count": len(files), "mean_kb": round(kilobytes, 1), **shared}
+            measure(result, systems, files, "images_per_s", label, params, reference="open_clip")
 
 
-def _draw(
-    mix: str,
-    words: list[str],
-    data: Dataset | None,
-    tokens: int,
-    tokenizer: Any,
-    max_length: int,
-    rng: np.random.Generator,
-) -> tuple[list[str], Lengths]:
-    """Different texts with about so many tokens in all, and the tokens of each."""
-    if data is None:
-        most = min(max_length, 512) - 8  # room for special tokens and a prompt
-        lengths = draw_lengths(mix, 5_000 if tokens > TOKENS else 500, most, rng)
-        pool = draw_texts(words, lengths.tolist(), rng)
-    else:
-        pool = item_texts(data.items, mix)
-    mean = count_tokens(tokenizer, pool, None, max_length).mean()
-    texts = choose(pool, min(len(pool), max(2, round(tokens / mean))), rng)
-    return texts, count_tokens(tokenizer, texts, None, max_length)
-
-
-def _photo_systems(
-    ours: ClipEncoder, model: Any, preprocess: Callable[[Any], Any], files: list[Path], device: str
-) -> dict[str, EncodingSystem]:
+def photo_systems(
+    ours: ClipEncoder, model: Any, preprocess: Callable[[Any], Any], device: str
+) -> dict[str, System]:
     """From files to vectors.
 
     Ours, `load` then `encode_images`, has the JPEG decoder skip detail and shrinks the photo to twice the model's
@@ -227,17 +131,17 @@ def _photo_systems(
     import torch
     from PIL import Image
 
-    def shrunk() -> NDArray[np.float32]:
+    def shrunk(files: list[Path]) -> Answers:
         return ours.encode_images(map(ours.load, files))
 
-    def all_pixels() -> NDArray[np.float32]:
-        return ours.encode_images(load_image(file) for file in files)
+    def all_pixels(files: list[Path]) -> Answers:
+        return ours.encode_images(map(load_image, files))
 
     def opened(file: Path) -> Any:
         with Image.open(file) as image:
             return preprocess(image.convert("RGB"))
 
-    def straight() -> NDArray[np.float32]:
+    def straight(files: list[Path]) -> Answers:
         rows = []
         with torch.inference_mode():
             for start in range(0, len(files), ours.batch_size):
@@ -246,7 +150,7 @@ def _photo_systems(
         return np.concatenate(rows)
 
     return {
-        OURS: EncodingSystem(synchronised(shrunk, device), {"pixels": "shrunk first"}, exact=False),
-        f"{OURS} all-pixels": EncodingSystem(synchronised(all_pixels, device), {"pixels": "all"}),
-        "open_clip": EncodingSystem(synchronised(straight, device), {"pixels": "all"}),
+        OURS: System(synchronised(shrunk, device), {"pixels": "shrunk first"}, exact=False),
+        f"{OURS} all-pixels": System(synchronised(all_pixels, device), {"pixels": "all"}),
+        "open_clip": System(synchronised(straight, device), {"pixels": "all"}),
     }

@@ -19,17 +19,10 @@ _ORIENTATION = 0x0112  # EXIF
 
 
 def photo_sets(
-    items: Iterable[Item] | None, folder: Path, count: int, rng: np.random.Generator
+    items: Iterable[Item], folder: Path, count: int, rng: np.random.Generator
 ) -> dict[str, list[Path]]:
-    """Photos by the name of their size.
-
-    Args:
-        items: a corpus; if it is None or has no photos, photos of two sizes are drawn.
-        folder: where to draw; it exists.
-        count: most photos of each size.
-        rng: source of randomness.
-    """
-    files = [] if items is None else plain_files(items)
+    """At most so many photos of a corpus, under the name "data"; if it has none, of two sizes, drawn in a folder."""
+    files = plain_files(items)
     if files:
         chosen = rng.choice(len(files), min(count, len(files)), replace=False)
         return {"data": [files[place] for place in chosen]}
@@ -37,13 +30,9 @@ def photo_sets(
 
 
 def draw_files(folder: Path, count: int, size: int, rng: np.random.Generator) -> list[Path]:
-    """Write drawn product photos with a little noise, as a sensor has it: smooth drawings would decode too fast.
+    """Draw product photos with a little noise, as a sensor has it: smooth drawings would decode too fast.
 
-    Args:
-        folder: where to; it exists.
-        count: n.
-        size: width and height, in pixels.
-        rng: source of randomness.
+    `size` is the width and height, in pixels; the folder exists.
     """
     files = []
     for number in range(count):

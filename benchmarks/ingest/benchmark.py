@@ -8,11 +8,9 @@ call.
 
 from __future__ import annotations
 
-import argparse
-import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from argparse import Namespace
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,19 +19,11 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from benchmarks.common import timing
-from benchmarks.common.contract import Parameter, Result, ResultRow, Spread
-from benchmarks.common.machine import peak_rss_mb
+from benchmarks.common.contract import Result, Spread
+from benchmarks.common.machine import installed, peak_rss_mb
+from benchmarks.common.options import Option
 from benchmarks.common.timing import Clock, Seconds
-from benchmarks.common.vectors import (
-    DIM,
-    K,
-    Points,
-    buckets,
-    clustered,
-    exact,
-    make_items,
-    recall_at_k,
-)
+from benchmarks.common.vectors import DIM, K, Points, clustered, exact, recall_at_k
 from benchmarks.ingest.stores import Kind, Store, faiss_store, hnswlib_store, retriever_store
 from benchmarks.ingest.write_while_searching import Mixed, Round, write_while_searching
 from twotower.recall.selection import Rows
@@ -41,51 +31,34 @@ from twotower.recall.vectors.policy import EXACT_UP_TO
 
 QUERY_COUNT = 200
 LOCKED = 64  # items that hnswlib adds while searches wait for it
+OPTIONS = (
+    Option("--size", "number of items", 100_000, quick=1_000),
+    Option("--chunk", "items a call", 1_000, quick=250),
+    Option("--durable-chunk", "items a call where each call is made durable", 10_000, quick=500),
+    Option("--rounds", "chunks of a repetition while another thread searches", 10, quick=1),
+    Option(
+        "--exact-up-to", "items up to which a segment of ours is flat", EXACT_UP_TO, quick=400
+    ),  # graphs too
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Workload:
-    """How much is written.
-
-    Args:
-        chunk: items a call.
-        durable_chunk: items a call where each call is made durable.
-        rounds: of the mixed part, in each repetition: one chunk upserted, half of it new, and half a chunk deleted.
-        exact_up_to: of the retriever's `IndexPolicy`.
-    """
-
-    chunk: int
-    durable_chunk: int
-    rounds: int
-    exact_up_to: int = EXACT_UP_TO
-
-
-FULL = Workload(chunk=1_000, durable_chunk=10_000, rounds=10)
-QUICK = Workload(chunk=250, durable_chunk=500, rounds=1, exact_up_to=400)  # so that it builds graphs too
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Only the size."""
-    parser.add_argument("--size", type=int, help="number of items (default: 100000; quick: 1000)")
-
-
-def run(options: argparse.Namespace) -> Result:
+def run(options: Namespace) -> Result:
     """Fill every store in memory, then durably, then write while searching."""
-    workload = QUICK if options.quick else FULL
-    size = options.size or (1_000 if options.quick else 100_000)
-    reserve = timing.REPETITIONS * workload.rounds * workload.chunk // 2  # new items of the mixed part
+    size = options.size
+    reserve = timing.REPETITIONS * options.rounds * options.chunk // 2  # new items of the mixed part
     points = clustered(size + reserve, QUERY_COUNT, seed=options.seed)
-    items = list(make_items(buckets(points.size, options.seed)))
-    ours = retriever_store(points.table, items, exact_up_to=workload.exact_up_to)
-    hnswlib = partial(hnswlib_store, points.table, items, threads=options.threads, seed=options.seed)
-    kinds = [ours, faiss_store(points.table, items), *_if_installed(hnswlib)]
+    ours = retriever_store(points, exact_up_to=options.exact_up_to)
+    kinds, beside = [ours, faiss_store(points)], [ours]  # raw FAISS cannot delete
+    if installed("hnswlib", "hnswlib"):
+        hnswlib = partial(hnswlib_store, points, threads=options.threads, seed=options.seed)
+        kinds.append(hnswlib())
+        beside.append(hnswlib(locked=LOCKED))
     result = Result("ingest", options.seed)
     with TemporaryDirectory(prefix="twotower-ingest-") as scratch:
         folder = Path(scratch)
-        plain = measure_fill(result, kinds, points, size, workload.chunk, folder)
-        durable = measure_fill(result, kinds, points, size, workload.durable_chunk, folder, durable=True)
-        beside = [ours, *_if_installed(partial(hnswlib, locked=LOCKED))]  # raw FAISS cannot delete
-        measure_mixed(result, beside, points, size, workload, folder)
+        plain = measure_fill(result, kinds, points, size, options.chunk, folder)
+        durable = measure_fill(result, kinds, points, size, options.durable_chunk, folder, durable=True)
+        measure_mixed(result, beside, points, options, folder)
     # The cost of our durability against a peer without any, each with its own chunks.
     result.ratios[f"twotower durable / faiss : items_per_s n={size}"] = timing.rate_ratio(
         durable["twotower"], plain["faiss"]
@@ -147,7 +120,7 @@ def measure_fill(
     searches = timing.interleaved_calls({name: store.search for name, store in filled.items()}, queries)
     mode = "durable" if durable else "in memory"
     for kind in kinds:
-        params: dict[str, Parameter] = {"n": size, "dim": DIM, **kind.params, "mode": mode, "chunk": chunk}
+        params = {"n": size, "dim": DIM, **kind.params, "mode": mode, "chunk": chunk}
         metrics = {
             "items_per_s": timing.rate(seconds[kind.name], size),
             "acknowledged_per_s": timing.rate(np.array(acknowledged[kind.name][1:]), size),
@@ -155,17 +128,16 @@ def measure_fill(
             **timing.percentiles(searches[kind.name]),
             "peak_rss_mb": peak_rss_mb(),  # of the process, with all systems in it
         }
-        result.rows.append(
-            ResultRow(kind.name, params | ({"durable": kind.durable} if durable else {}), metrics)
-        )
+        result.add(kind.name, params | ({"durable": kind.durable} if durable else {}), metrics)
     result.ratios |= timing.ratios(f"items_per_s n={size} {mode}", seconds)
     return seconds
 
 
 def measure_mixed(
-    result: Result, kinds: Sequence[Kind], points: Points, size: int, workload: Workload, folder: Path
+    result: Result, kinds: Sequence[Kind], points: Points, options: Namespace, folder: Path
 ) -> None:
     """Upsert and delete in one thread while a second one searches; the number of items stays the same."""
+    size = options.size
     stores = {kind.name: kind.open(folder / kind.name, False) for kind in kinds}
     for store in stores.values():
         store.upsert(range(size))
@@ -175,22 +147,17 @@ def measure_mixed(
         name: timing.interleaved_calls({name: store.search}, queries)[name] for name, store in stores.items()
     }
     done: dict[str, list[Mixed]] = {name: [] for name in stores}
-    repetitions = rounds_of(size, workload, seed=result.seed)
-    for turn, rounds in enumerate(
-        tqdm(repetitions, desc="mixed", unit="repetition", disable=None, leave=False)
-    ):
+    turns = list(enumerate(rounds_of(options)))
+    for turn, rounds in tqdm(turns, desc="mixed", unit="repetition", disable=None, leave=False):
         for name in timing.rotated(list(stores), turn):
             store = stores[name]
-            assert store.delete is not None
             done[name].append(
                 write_while_searching(store.upsert, store.delete, store.search, rounds, queries)
             )
     for kind in kinds:
-        metrics = _mixed_metrics(done[kind.name])
-        for percent in (50, 99):
-            metrics[f"idle_p{percent}_ms"] = 1000 * float(np.percentile(quiet[kind.name], percent))
-        params = {"n": size, "dim": DIM, **kind.params, "mode": "mixed", "chunk": workload.chunk}
-        result.rows.append(ResultRow(kind.name, params, metrics))
+        idle = {f"idle_p{part}_ms": 1000 * float(np.percentile(quiet[kind.name], part)) for part in (50, 99)}
+        params = {"n": size, "dim": DIM, **kind.params, "mode": "mixed", "chunk": options.chunk}
+        result.add(kind.name, params, _mixed_metrics(done[kind.name]) | idle)
     seconds = {name: np.array([each.write_s for each in mixed]) for name, mixed in done.items()}
     result.ratios |= timing.ratios(f"items_per_s n={size} mixed", seconds)
     for percent in (50, 99):
@@ -202,44 +169,33 @@ def measure_mixed(
         result.ratios |= timing.ratios(f"p{percent}_ms n={size} mixed", meanwhile, timing.time_ratio)
 
 
-def rounds_of(size: int, workload: Workload, *, seed: int) -> list[list[Round]]:
+def rounds_of(options: Namespace) -> list[list[Round]]:
     """The writes of each repetition: half of a chunk is new, half replaces items; then the oldest are deleted."""
-    rng = np.random.default_rng(seed + 2)
-    half = workload.chunk // 2
-    oldest, newest = 0, size
-    repetitions = []
-    for _ in range(timing.REPETITIONS):
-        rounds = []
-        for _ in range(workload.rounds):
-            replaced = rng.choice(np.arange(oldest, newest), half, replace=False).tolist()
-            rounds.append(Round([*range(newest, newest + half), *replaced], range(oldest, oldest + half)))
-            oldest, newest = oldest + half, newest + half
-        repetitions.append(rounds)
-    return repetitions
+    rng = np.random.default_rng(options.seed + 2)
+    half = options.chunk // 2
 
+    def one(number: int) -> Round:
+        oldest, newest = number * half, options.size + number * half
+        replaced = rng.choice(np.arange(oldest, newest), half, replace=False).tolist()
+        return Round([*range(newest, newest + half), *replaced], range(oldest, oldest + half))
 
-def _if_installed(hnswlib: Callable[[], Kind]) -> list[Kind]:
-    try:
-        return [hnswlib()]
-    except ImportError:
-        print("hnswlib is not installed and left out: pip install hnswlib", file=sys.stderr)
-        return []
+    return [
+        [one(repetition * options.rounds + number) for number in range(options.rounds)]
+        for repetition in range(timing.REPETITIONS)
+    ]
 
 
 def _mixed_metrics(mixed: Sequence[Mixed]) -> dict[str, float | Spread]:
-    metrics: dict[str, float | Spread] = {
+    answered = [each.search_s for each in mixed if each.search_s]
+    return {
         "items_per_s": Spread.of([each.written / each.write_s for each in mixed]),
         # Segments merge in few repetitions, so a median may miss it; this includes all of them.
         "overall_items_per_s": sum(each.written for each in mixed) / sum(each.write_s for each in mixed),
-        "searches": float(sum(len(each.search_s) for each in mixed)),
-        "failed_searches": float(sum(each.failed_searches for each in mixed)),
-        "stale_hits": float(sum(each.stale_hits for each in mixed)),
+        "searches": sum(len(each.search_s) for each in mixed),
+        "failed_searches": sum(each.failed_searches for each in mixed),
+        "stale_hits": sum(each.stale_hits for each in mixed),
+        **(timing.percentiles(answered) if answered else {}),
     }
-    answered = [each.search_s for each in mixed if each.search_s]
-    if answered:
-        for percent in (50, 95, 99):
-            metrics[f"p{percent}_ms"] = Spread.of([1000 * np.percentile(each, percent) for each in answered])
-    return metrics
 
 
 def _recall(store: Store, size: int, queries: Sequence[int], truth: Rows) -> float:
@@ -251,10 +207,12 @@ def _recall(store: Store, size: int, queries: Sequence[int], truth: Rows) -> flo
 def _headline(size: int, result: Result) -> str:
     durable = result.ratios[f"twotower durable / faiss : items_per_s n={size}"]
     in_memory = result.ratios[f"twotower / faiss : items_per_s n={size} in memory"]
-    (mixed,) = (
-        row.metrics for row in result.rows if row.system == "twotower" and row.params["mode"] == "mixed"
+    (stale,) = (
+        row.metrics["stale_hits"]
+        for row in result.rows
+        if (row.system, row.params["mode"]) == ("twotower", "mixed")
     )
     return (
         f"Durable ingest of {size:,} items runs at {durable} times the rate of raw FAISS in memory (ours in "
-        f"memory too: {in_memory} times), and concurrent searches returned {mixed['stale_hits']:.0f} deleted items."
+        f"memory too: {in_memory} times), and concurrent searches returned {stale} deleted items."
     )

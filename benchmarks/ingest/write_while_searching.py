@@ -51,15 +51,7 @@ def write_while_searching(
     """Write in this thread while a second one searches without a pause; then search again for deleted items.
 
     Every other search looks for the item that was deleted last, by its own vector: it would come first if it were
-    still there.
-
-    Args:
-        upsert: writes items, given their rows in the table; has acknowledged them when it returns.
-        delete: the same for deletes.
-        search: rows of the items nearest to a row of the table.
-        rounds: in order.
-        queries: rows of the table that are no items; at least one.
-        clock: a monotonic clock, in seconds.
+    still there. Items and queries are rows of the table; the queries, at least one, are no items.
     """
     result = Mixed()
     gone: dict[int, float] = {}  # when the delete of a row was acknowledged, the last one last
@@ -81,8 +73,7 @@ def write_while_searching(
         turn = 0
         while not done.is_set():
             row = latest[0] if turn % 2 and latest else queries[turn % len(queries)]
-            seconds = search_one(row)
-            if seconds is not None:
+            if (seconds := search_one(row)) is not None:
                 result.search_s.append(seconds)
             turn += 1
             searching.set()
@@ -95,8 +86,7 @@ def write_while_searching(
         for each in rounds:
             upsert(each.upsert)
             delete(each.delete)
-            acknowledged = clock()
-            gone.update(dict.fromkeys(each.delete, acknowledged))
+            gone.update(dict.fromkeys(each.delete, clock()))
             latest[:] = each.delete[-1:]
             result.written += len(each.upsert) + len(each.delete)
         result.write_s = clock() - start

@@ -2,99 +2,84 @@
 
 from __future__ import annotations
 
-import argparse
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
-from typing import TypeAlias
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from benchmarks.common import arguments, models
-from benchmarks.common.contract import Parameter, Result
-from benchmarks.common.data import read_dataset
-from benchmarks.common.quality import (
-    DEPTH,
-    NDCG,
-    counting_of,
-    quality_ratios,
-    quality_rows,
-    sentence,
-    shared_params,
-)
-from benchmarks.multimodal.cached_towers import CachedPhotos, CachedTexts
+from benchmarks.common import models, quality
+from benchmarks.common.cached_towers import cached_photos, cached_texts
+from benchmarks.common.contract import Params, Result
+from benchmarks.common.data import dataset_of
+from benchmarks.common.options import DEVICE, IMAGE_MODEL, JUDGED_DATA, TEXT_MODEL, Option
+from benchmarks.common.quality import NDCG
 from multimodal import WeightedConcat, WeightedSum
-from twotower import DualEncoder, Item, Retriever
-from twotower.evaluation import bm25_run, evaluate_item_slices, random_run, search_run
-from twotower.evaluation.metrics import Run
+from twotower import DualEncoder, Item
+from twotower.evaluation import evaluate_item_slices
 from twotower.evaluation.slices import has_image, has_text
 from twotower.presets import IMAGE_WEIGHT, TEXT_WEIGHT
 
-QUICK_LIMITS = {"limit": 30, "corpus_limit": 300}
 FUSIONS, RIVALS = ("text", "image", "concat"), ("mean", "bm25")
-Systems: TypeAlias = dict[str, tuple[DualEncoder, dict[str, Parameter]]]
+OPTIONS = (
+    *JUDGED_DATA,
+    Option("--queries", "only the first so many of the split", quick=30),
+    Option("--items", "only the judged items, and others up to so many in all", quick=300),
+    TEXT_MODEL,
+    IMAGE_MODEL,
+    DEVICE,
+)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Data, models and counting."""
-    arguments.add_data(parser)
-    arguments.add_models(parser, "text", "image")
-    arguments.add_device(parser)
-    arguments.add_counting(parser)
-
-
-def run(options: argparse.Namespace) -> Result:
+def run(options: Namespace) -> Result:
     """Search under three conditions with every system."""
-    limits = QUICK_LIMITS if options.quick else {}
-    data = read_dataset(options.data, options.split, where=options.where, **limits)
-    counting, seed = counting_of(options), options.seed
-    shared = shared_params(data, options) | {
-        "text_model": models.text_name(options),
-        "image_model": options.image_model or "compact",
-    }
+    whole = dataset_of(options)
+    names = {"text_model": options.text_model, "image_model": options.image_model}
+    shared = quality.shared_params(whole, options) | names
     systems = systems_of(options)
-    result = Result("multimodal", seed)
-    everything = conditions(data.items, seed)
+    counting = quality.counting_of(options)
+    result = Result("multimodal", options.seed)
+    everything = conditions(whole.items, options.seed)
     for condition, items in tqdm(everything.items(), unit="condition", disable=None, leave=False):
-        runs: dict[str, Run] = {
-            "random": random_run(data.queries, [item.id for item in items], DEPTH, seed=seed),
-            "bm25": bm25_run(data.texts, items, DEPTH),
-        }
-        for name, (encoder, _) in systems.items():
-            retriever = Retriever(encoder, hybrid=None)
-            retriever.upsert(items, on_error="skip")  # one modality alone cannot index what lacks it
-            runs[name] = search_run(retriever, data.worded if name == "text" else data.queries, DEPTH)
-        params = {
-            name: {**shared, "condition": condition, **(systems[name][1] if name in systems else {})}
-            for name in runs
-        }
-        for row in quality_rows(runs, params, data.qrels, counting, baseline=RIVALS[0], seed=seed):
+        data = replace(whole, items=tuple(items))
+        # One modality alone cannot index what lacks it.
+        retrievers = {name: models.indexed(data, encoder) for name, (encoder, _) in systems.items()}
+        runs = quality.baseline_runs(data, items, options.seed)
+        runs |= quality.search_runs(retrievers, data, words_only={"text"})
+        own = {name: systems[name][1] if name in systems else {} for name in runs}
+        params = {name: {**shared, "condition": condition, **own[name]} for name in runs}
+        for row in quality.quality_rows(runs, params, data.qrels, options, baseline=RIVALS[0]):
             metrics = dict(row.metrics)
             for label in (has_image, has_text):
                 slices = evaluate_item_slices(runs[row.system], data.qrels, items, label, [NDCG], **counting)
                 metrics |= {f"{NDCG} {part}": means[NDCG] for part, means in slices.items()}
-            result.rows.append(replace(row, metrics=metrics))
-        result.ratios |= quality_ratios(
-            runs, product(FUSIONS, RIVALS), data.qrels, counting, note=condition, seed=seed
-        )
+            result.add(row.system, row.params, metrics)
+        pairs = product(FUSIONS, RIVALS)
+        result.ratios |= quality.quality_ratios(runs, pairs, data.qrels, options, note=condition)
     # A CLIP that sees little makes the first of these ratios large, so BM25 stands beside it.
-    names = [name for name in result.ratios if name.startswith("concat") and "complete" in name]
-    result.headline = sentence({name: result.ratios[name] for name in names})
+    complete = [name for name in result.ratios if name.startswith("concat") and "complete" in name]
+    result.headline = quality.sentence({name: result.ratios[name] for name in complete})
     return result
 
 
-def systems_of(options: argparse.Namespace) -> Systems:
+def systems_of(options: Namespace) -> dict[str, tuple[DualEncoder, Params]]:
     """Encoders by row; the models are shared, so every text and photo is encoded once.
 
     "mean" is the peer, the mean of the CLIP model's own text and image vectors; "concat" has our default weights.
     """
-    text, image = CachedTexts(models.text_encoder(options)), CachedPhotos(models.image_encoder(options))
+    clip = models.image_encoder(options)
+    text, image, words = (
+        cached_texts(models.text_encoder(options)),
+        cached_photos(clip),
+        cached_texts(clip.words()),
+    )
     weights = {"text_weight": TEXT_WEIGHT, "image_weight": IMAGE_WEIGHT}
     return {
         "text": (DualEncoder(text), {}),
         "image": (DualEncoder(text, image, WeightedConcat(text=0, image=1)), {}),
-        "mean": (DualEncoder(image.words(), image, WeightedSum(text=0.5, image=0.5)), {}),
+        "mean": (DualEncoder(words, image, WeightedSum(text=0.5, image=0.5)), {}),
         "concat": (DualEncoder(text, image, WeightedConcat(text=TEXT_WEIGHT, image=IMAGE_WEIGHT)), weights),
     }
 
@@ -105,15 +90,14 @@ def conditions(items: Sequence[Item], seed: int) -> dict[str, list[Item]]:
     An item that has only one of the two keeps it: an item with neither is no item.
     """
     rng = np.random.default_rng(seed)
-    chosen = rng.permutation(len(items)) < len(items) // 2  # (n,)
+    drawn = list(zip(items, rng.permutation(len(items)) < len(items) // 2, strict=True))
     return {
         "complete": list(items),
         "half of images removed": [
-            replace(item, image=None) if drop and item.words else item
-            for item, drop in zip(items, chosen, strict=True)
+            replace(item, image=None) if drop and item.words else item for item, drop in drawn
         ],
         "half of texts removed": [
             replace(item, title="", text="") if drop and item.image is not None else item
-            for item, drop in zip(items, chosen, strict=True)
+            for item, drop in drawn
         ],
     }

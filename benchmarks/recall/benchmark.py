@@ -8,132 +8,104 @@ one query, ours and the peer's alike, and wait for each other on a busy machine.
 
 from __future__ import annotations
 
-import argparse
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from argparse import Namespace
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from benchmarks.common import timing
-from benchmarks.common.contract import Metrics, Parameter, Result, ResultRow, Spread
-from benchmarks.common.machine import held_mb, peak_rss_mb
+from benchmarks.common.contract import Metrics, Params, Result, Spread
+from benchmarks.common.machine import held_mb, installed, peak_rss_mb
+from benchmarks.common.options import Option
 from benchmarks.common.timing import Clock, Seconds
 from benchmarks.common.vectors import (
     DIM,
     SELECTIVITIES,
     K,
     Points,
-    allowed_rows,
-    buckets,
     clustered,
     exact,
     openmp_threads,
     recall_at_k,
 )
-from benchmarks.recall.ours import build_retriever, index_alone, index_of, whole_retriever
-from benchmarks.recall.peers import hnswlib_graph, usearch_graph
 from benchmarks.recall.raw_faiss import faiss_array, faiss_walk, raw_faiss
-from benchmarks.recall.system import ALL, Share, VectorSearch
-from benchmarks.recall.threads import answer_in_threads
+from benchmarks.recall.system import ALL, Share, VectorSearch, answer_in_threads
+from benchmarks.recall.systems import (
+    build_retriever,
+    hnswlib_graph,
+    index_alone,
+    index_of,
+    usearch_graph,
+    whole_retriever,
+)
 from twotower.recall.selection import Rows
 from twotower.recall.vectors.policy import EXACT_UP_TO
 
 QUERIES_A_CALL = 256
+PEERS = {"hnswlib": hnswlib_graph, "usearch": usearch_graph}
+OPTIONS = (
+    Option("--sizes", "numbers of vectors", [100_000, 1_000_000], quick=[2_000, 5_000], nargs="+", type=int),
+    Option("--queries", "asked in batches and by two threads", 1024, quick=128),
+    Option("--single", "of them, asked one by one", 500, quick=40),
+    Option("--filtered", "of them, asked one by one under each filter", 30, quick=5),
+    Option("--exact-up-to", "items up to which our index is flat", EXACT_UP_TO, quick=3_000),
+    Option("--without-peers", "raw FAISS alone: no other library builds graphs", False, action="store_true"),
+)
 
 
-@dataclass(frozen=True, slots=True)
-class RunSize:
-    """How much is measured.
-
-    Args:
-        queries: in batches and by two threads.
-        single: of them one by one.
-        filtered: of them one by one under each filter.
-        exact_up_to: up to so many items the retriever's index is flat.
-        peers: whether hnswlib and usearch build graphs too.
-    """
-
-    queries: int
-    single: int
-    filtered: int
-    exact_up_to: int = EXACT_UP_TO
-    peers: bool = True
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The sizes, and whether to leave out the slow half of building."""
-    parser.add_argument(
-        "--sizes", type=int, nargs="+", help="numbers of vectors (default: 100000 1000000; quick: 2000 5000)"
-    )
-    parser.add_argument(
-        "--without-peers", action="store_true", help="raw FAISS alone: hnswlib and usearch build no graphs"
-    )
-
-
-def run(options: argparse.Namespace) -> Result:
+def run(options: Namespace) -> Result:
     """Measure every size, the smallest first."""
-    peers = not options.without_peers
-    if options.quick:  # a graph of more rows takes too long
-        effort = RunSize(queries=128, single=40, filtered=5, exact_up_to=3_000, peers=peers)
-    else:
-        effort = RunSize(queries=1024, single=500, filtered=30, peers=peers)
-    sizes = options.sizes or ([2_000, 5_000] if options.quick else [100_000, 1_000_000])
     result = Result("recall", options.seed)
-    for size in sorted(set(sizes)):
-        measure_size(result, size, effort, threads=options.threads)
-    result.headline = _headline(max(sizes), result)
+    sizes = sorted(set(options.sizes))
+    for size in tqdm(sizes, desc="recall", unit="size", disable=None, leave=False):
+        measure_size(result, size, options)
+    result.headline = _headline(sizes[-1], result)
     return result
 
 
-def measure_size(result: Result, size: int, effort: RunSize, *, threads: int) -> None:
+def measure_size(result: Result, size: int, options: Namespace) -> None:
     """Build every system over the same vectors, then let them take turns at every kind of search."""
-    points = clustered(size, effort.queries, seed=result.seed)
-    bucket = buckets(size, result.seed)
-    systems = build_systems(result, points, bucket, effort, threads=threads)
+    points = clustered(size, options.queries, seed=result.seed)
+    systems = build_systems(result, points, options)
     truth = exact(points.items, points.queries, K)
-    measure_single(result, systems, truth[: effort.single], size, ALL)
-    measure_batch(result, systems, truth, size, threads)
+    measure_single(result, systems, truth[: options.single], size, ALL)
+    measure_batch(result, systems, truth, size, options.threads)
     measure_two_threads(result, systems, truth, size)
     for share in SELECTIVITIES:
-        filtered = exact(points.items, points.queries[: effort.filtered], K, allowed_rows(bucket, share))
-        measure_single(result, systems, filtered, size, share)
+        right = exact(points.items, points.queries[: options.filtered], K, points.allowed(share))
+        measure_single(result, systems, right, size, share)
 
 
-def build_systems(
-    result: Result, points: Points, bucket: NDArray[np.int64], effort: RunSize, *, threads: int
-) -> list[VectorSearch]:
+def build_systems(result: Result, points: Points, options: Namespace) -> list[VectorSearch]:
     """Every system; ours first, so that its peak of memory includes no peer, then what shares its index."""
-    params = {"mode": "build", "threads": threads}
-    bar = tqdm(desc=f"building, {points.size:,} vectors", unit="index", disable=None, leave=False)
+    params = {"mode": "build", "threads": options.threads}
+    peers = [] if options.without_peers else [name for name in PEERS if installed(name, name)]
+    bar = tqdm(
+        total=1 + len(peers),
+        desc=f"building, {points.size:,} vectors",
+        unit="index",
+        disable=None,
+        leave=False,
+    )
     before = held_mb(), time.perf_counter()
-    retriever = build_retriever(points, bucket, effort.exact_up_to)
-    metrics = _cost(*before)
+    retriever = build_retriever(points, options.exact_up_to)
+    cost = _cost(*before)
     bar.update()
     ours, index = whole_retriever(retriever, points), index_of(retriever)
-    metrics["first_filter_ms"] = _first_filter_ms(ours)
-    result.rows += _rows(
-        [ours], points.size, {**params, "exact_up_to": effort.exact_up_to}, {ours.name: metrics}
-    )
-    systems = [ours, index_alone(index, points, bucket), raw_faiss(index, points, bucket)]
-    systems.append(faiss_array(points, bucket))
-    systems += faiss_walk(index, points, bucket, effort.filtered)
-    if not effort.peers:
-        return systems
-    for build in (
-        partial(hnswlib_graph, points, bucket, threads=threads, seed=result.seed),
-        partial(usearch_graph, points, threads=threads),
-    ):
+    cost["first_filter_ms"] = _first_filter_ms(ours)
+    _add(result, [ours], points.size, {**params, "exact_up_to": options.exact_up_to}, {ours.name: cost})
+    systems = [ours, index_alone(index, points), raw_faiss(index, points), faiss_array(points)]
+    systems += faiss_walk(index, points, options.filtered)
+    for name in peers:
         before = held_mb(), time.perf_counter()
-        for system in build():  # none if the peer is not installed
-            systems.append(system)
-            result.rows += _rows([system], points.size, params, {system.name: _cost(*before)})
-            bar.update()
+        systems.append(PEERS[name](points, threads=options.threads, seed=result.seed))
+        _add(result, systems[-1:], points.size, params, {name: _cost(*before)})
+        bar.update()
+    bar.close()
     return systems
 
 
@@ -146,26 +118,20 @@ def measure_single(
     *,
     clock: Clock = time.perf_counter,
 ) -> None:
-    """One query a call, under a filter that lets `share` of the items through.
+    """One query a call, under a filter that lets `share` of the items through; `ALL` is no filter.
 
-    Args:
-        result: gets the rows and ratios.
-        systems: those that have such a search take part.
-        truth: shape (queries, k), the right answers to the first queries under that filter.
-        size: number of items.
-        share: in (0, 1]; `ALL` is no filter.
-        clock: a monotonic clock, in seconds.
+    Systems that have such a search take part; `truth` has the right answers to the first queries, shape (queries, k).
     """
-    able = {system.name: system for system in systems if share in system.searches}
-    calls = {name: system.searches[share] for name, system in able.items()}
+    able = [system for system in systems if share in system.searches]
+    calls = {system.name: system.searches[share] for system in able}
     with openmp_threads(1):
         seconds = timing.interleaved_calls(calls, range(len(truth)), clock=clock)
         metrics = {
-            name: {**timing.percentiles(seconds[name]), f"recall@{K}": _recall(able[name], call, truth)}
-            for name, call in calls.items()
+            system.name: {**timing.percentiles(seconds[system.name]), **_recall(system, share, truth)}
+            for system in able
         }
     mode = "single" if share == ALL else f"filtered {100 * share:g}%"
-    result.rows += _rows(able.values(), size, {"mode": mode, "threads": 1}, metrics)
+    _add(result, able, size, {"mode": mode, "threads": 1}, metrics)
     # A filter is measured with few queries, whose 99th percentile is their maximum.
     for percent in (50, 99) if share == ALL else (50,):
         compare = partial(timing.time_ratio, percent=percent)
@@ -182,21 +148,19 @@ def measure_batch(
     clock: Clock = time.perf_counter,
 ) -> None:
     """Many queries a call; every library may use all threads."""
-    able = {system.name: system for system in systems if system.batch is not None}
-    parts = [
-        slice(start, min(start + QUERIES_A_CALL, len(truth)))
-        for start in range(0, len(truth), QUERIES_A_CALL)
-    ]
+    able = [system for system in systems if system.batch is not None]
+    starts = range(0, len(truth), QUERIES_A_CALL)
+    parts = [slice(start, min(start + QUERIES_A_CALL, len(truth))) for start in starts]
 
     def all_parts(system: VectorSearch) -> list[Any]:
         return [system.batch(part) for part in parts]  # type: ignore[misc]  # able ones have it
 
-    calls = {name: partial(all_parts, system) for name, system in able.items()}
+    calls = {system.name: partial(all_parts, system) for system in able}
     with openmp_threads(threads):
         seconds = timing.interleaved(calls, clock=clock)
         found = {
-            name: [row for answer in call() for row in able[name].rows(answer)]
-            for name, call in calls.items()
+            system.name: [row for answer in calls[system.name]() for row in system.rows(answer)]
+            for system in able
         }
     metrics = {
         name: {
@@ -205,8 +169,7 @@ def measure_batch(
         }
         for name, rows in found.items()
     }
-    params = {"mode": "batch", "batch": QUERIES_A_CALL, "threads": threads}
-    result.rows += _rows(able.values(), size, params, metrics)
+    _add(result, able, size, {"mode": "batch", "batch": QUERIES_A_CALL, "threads": threads}, metrics)
     result.ratios |= _ratios(f"queries_per_s n={size} batch", seconds, timing.rate_ratio)
 
 
@@ -219,25 +182,25 @@ def measure_two_threads(
     clock: Clock = time.perf_counter,
 ) -> None:
     """Two Python threads that send single queries, and one that sends them all; one OpenMP thread in each."""
-    able = {system.name: system for system in systems if ALL in system.searches}
+    able = [system for system in systems if ALL in system.searches]
     inputs = range(len(truth))
     with ThreadPoolExecutor(2) as pool:
         calls = {
-            f"{name} in {count}": partial(answer_in_threads, system.searches[ALL], inputs, pool, count)
-            for name, system in able.items()
+            f"{system.name} in {count}": partial(answer_in_threads, system.searches[ALL], inputs, pool, count)
+            for system in able
             for count in (1, 2)
         }
         seconds = timing.interleaved(calls, clock=clock)
-    two = {name: seconds[f"{name} in 2"] for name in able}
+    one, two = ({system.name: seconds[f"{system.name} in {count}"] for system in able} for count in (1, 2))
     metrics = {
-        name: {
-            "queries_per_s": timing.rate(two[name], len(truth)),
-            "scaling": timing.rate_ratio(two[name], seconds[f"{name} in 1"]),
-            f"recall@{K}": _recall(system, system.searches[ALL], truth),
+        system.name: {
+            "queries_per_s": timing.rate(two[system.name], len(truth)),
+            "scaling": timing.rate_ratio(two[system.name], one[system.name]),
+            **_recall(system, ALL, truth),
         }
-        for name, system in able.items()
+        for system in able
     }
-    result.rows += _rows(able.values(), size, {"mode": "two threads", "threads": 2}, metrics)
+    _add(result, able, size, {"mode": "two threads", "threads": 2}, metrics)
     result.ratios |= _ratios(f"queries_per_s n={size} two threads", two, timing.rate_ratio)
 
 
@@ -257,9 +220,10 @@ def _first_filter_ms(system: VectorSearch) -> Spread:
     return Spread.of([1000 * (time.perf_counter() - start)])
 
 
-def _recall(system: VectorSearch, call: Callable[[int], Any], truth: Rows) -> float:
+def _recall(system: VectorSearch, share: Share, truth: Rows) -> dict[str, float]:
     """Recall of the calls that were timed, over the same inputs, after the clock has stopped."""
-    return recall_at_k([system.rows(call(row))[0] for row in range(len(truth))], truth)
+    call = system.searches[share]
+    return {f"recall@{K}": recall_at_k([system.rows(call(row))[0] for row in range(len(truth))], truth)}
 
 
 def _ratios(
@@ -267,33 +231,28 @@ def _ratios(
 ) -> dict[str, Spread]:
     """The retriever compared with all peers, and its index alone with raw FAISS."""
     found = timing.ratios(measure, seconds, compare)
-    return {
-        name: ratio
-        for name, ratio in found.items()
-        if name.startswith(("twotower / ", "twotower-index / faiss :"))
-    }
+    kept = ("twotower / ", "twotower-index / faiss :")
+    return {name: ratio for name, ratio in found.items() if name.startswith(kept)}
 
 
-def _rows(
-    systems: Iterable[VectorSearch],
-    size: int,
-    params: Mapping[str, Parameter],
-    metrics: Mapping[str, Metrics],
-) -> list[ResultRow]:
-    shared = {"n": size, "dim": DIM, "k": K}
-    return [
-        ResultRow(system.name, {**shared, **system.params, **params}, metrics[system.name])
-        for system in systems
-    ]
+def _add(
+    result: Result, systems: Sequence[VectorSearch], size: int, params: Params, metrics: Mapping[str, Metrics]
+) -> None:
+    for system in systems:
+        result.add(
+            system.name, {"n": size, "dim": DIM, "k": K, **system.params, **params}, metrics[system.name]
+        )
 
 
 def _headline(size: int, result: Result) -> str:
-    single = {
-        row.system: row.metrics
-        for row in result.rows
-        if row.params["n"] == size and row.params["mode"] == "single"
-    }
-    ours, raw = single["twotower"], single["faiss"]
+    ours, raw = (
+        next(
+            row.metrics
+            for row in result.rows
+            if (row.system, row.params["n"], row.params["mode"]) == (name, size, "single")
+        )
+        for name in ("twotower", "faiss")
+    )
     ratio = result.ratios[f"twotower / faiss : p50_ms n={size} single"]
     return (
         f"At {size:,} vectors and k={K} one search takes {ratio} times raw FAISS's median time on the same index "

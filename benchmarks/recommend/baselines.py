@@ -13,8 +13,8 @@ from scipy import sparse
 from sklearn.metrics.pairwise import cosine_similarity
 from threadpoolctl import threadpool_limits
 
-from benchmarks.recommend.memory import Memory, Scores
-from twotower.evaluation.recommendation import Past
+from benchmarks.recommend.memory import Memory, Scores, Vector
+from twotower.evaluation import Past
 
 
 def random(items: int, seed: int) -> Scores:
@@ -22,7 +22,7 @@ def random(items: int, seed: int) -> Scores:
     return lambda user, past: np.random.default_rng([seed, *user.encode()]).random(items)
 
 
-def popular(counts: NDArray[np.float64]) -> Scores:
+def popular(counts: Vector) -> Scores:
     """The same scores for everybody, counted once before the split."""
     return lambda user, past: counts
 
@@ -45,8 +45,8 @@ class RecentlyPopular:
     _read: list[int] = field(default_factory=list)
     _times: list[float] = field(default_factory=list)
 
-    def __call__(self, user: str, past: Past) -> NDArray[np.float64]:
-        """Scores of shape (items,)."""
+    def __call__(self, user: str, past: Past) -> Vector:
+        """Scores."""
         for event in past.since(len(self._read)):
             self._read.append(self.memory.rows[event.item])
             self._times.append(event.time.timestamp())
@@ -58,7 +58,7 @@ class RecentlyPopular:
 def from_weights(memory: Memory, weights: NDArray[np.float64]) -> Scores:
     """Scores x @ weights, of the user's vector x at the moment of prediction and weights of shape (items, items)."""
 
-    def scores(user: str, past: Past) -> NDArray[np.float64]:
+    def scores(user: str, past: Past) -> Vector:
         vector = memory.newest(past.of(user), past.moment)
         (bought,) = np.nonzero(vector)
         return vector[bought] @ weights[bought]
@@ -88,14 +88,8 @@ def item_knn(matrix: sparse.csr_matrix, neighbours: int) -> NDArray[np.float64]:
 def ease(matrix: sparse.csr_matrix, regularization: float) -> NDArray[np.float64]:
     """Item-to-item weights B that minimise |X - XB|^2 + regularization * |B|^2 with a diagonal of zeros.
 
-    Source: Steck 2019, "Embarrassingly Shallow Autoencoders for Sparse Data", equation 8.
-
-    Args:
-        matrix: X, shape (users, items).
-        regularization: above 0.
-
-    Returns:
-        Shape (items, items).
+    Source: Steck 2019, "Embarrassingly Shallow Autoencoders for Sparse Data", equation 8. X has shape (users, items),
+    B (items, items).
     """
     gram = (matrix.T @ matrix).toarray().astype(np.float64)
     gram[np.diag_indices_from(gram)] += regularization
@@ -110,23 +104,16 @@ def als(
 ) -> Scores:
     """Alternating least squares; a user's factors are solved anew from their past at the moment of prediction.
 
-    Args:
-        memory: how the past counts.
-        matrix: shape (users, items), what item factors are fitted on.
-        factors: length of the vectors.
-        confidence: implicit's alpha, of a weight of 1 against an unseen item.
-        seed: of the initial factors.
-        threads: of implicit.
+    `confidence` is implicit's alpha, of a weight of 1 against an unseen item.
     """
     from implicit.cpu.als import AlternatingLeastSquares
 
-    with threadpool_limits(1, "blas"):  # as implicit asks for: its own threads call BLAS
-        model = AlternatingLeastSquares(
-            factors, alpha=confidence, random_state=seed, num_threads=threads, dtype=np.float64
-        )
-        model.fit(matrix.astype(np.float32), show_progress=False)
+    model = AlternatingLeastSquares(
+        factors, alpha=confidence, random_state=seed, num_threads=threads, dtype=np.float64
+    )
+    _fit(model, matrix)
 
-    def scores(user: str, past: Past) -> NDArray[np.float64]:
+    def scores(user: str, past: Past) -> Vector:
         vector = memory.newest(past.of(user), past.moment)
         if not vector.any():
             return vector
@@ -139,27 +126,26 @@ def als(
 def bpr(users: list[str], matrix: sparse.csr_matrix, *, factors: int, seed: int) -> Scores:
     """Bayesian personalised ranking; factors of users stay as fitted, since implicit cannot update them.
 
-    A user without a past at that time scores 0 everywhere.
-
-    Args:
-        users: of the rows of `matrix`.
-        matrix: shape (users, items); only whether it is 0 counts.
-        factors: length of the vectors.
-        seed: of the initial factors and of the samples; with a single thread it determines the result.
+    A user without a past at that time scores 0 everywhere. Only whether an entry of the users' rows is 0 counts. With
+    a single thread the seed determines the result.
     """
     from implicit.cpu.bpr import BayesianPersonalizedRanking
 
-    with threadpool_limits(1, "blas"):
-        model = BayesianPersonalizedRanking(factors, random_state=seed, num_threads=1)
-        model.fit(matrix.astype(np.float32), show_progress=False)
+    model = BayesianPersonalizedRanking(factors, random_state=seed, num_threads=1)
+    _fit(model, matrix)
     rows = {user: row for row, user in enumerate(users)}
 
-    def scores(user: str, past: Past) -> NDArray[np.float64]:
+    def scores(user: str, past: Past) -> Vector:
         row = rows.get(user)
         return np.zeros(matrix.shape[1]) if row is None else _product(model, model.user_factors[row])
 
     return scores
 
 
-def _product(model: Any, own: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+def _fit(model: Any, matrix: sparse.csr_matrix) -> None:
+    with threadpool_limits(1, "blas"):  # as implicit asks for: its own threads call BLAS
+        model.fit(matrix.astype(np.float32), show_progress=False)
+
+
+def _product(model: Any, own: NDArray[np.floating[Any]]) -> Vector:
     return np.asarray(model.item_factors @ own, dtype=np.float64)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from twotower.errors import CatalogueError
-from twotower.evaluation.recommendation import Task, next_baskets
+from twotower.evaluation import Task, next_baskets
 from twotower.ingest import read_catalogue
 from twotower.types import Event, Item
 
@@ -36,14 +36,10 @@ class RecommendFolder:
 
 
 def read_shop(folder: Path, split: str) -> RecommendFolder:
-    """Read a folder.
+    """Read a folder with corpus.jsonl and interactions/, of which one split is to be predicted.
 
     The split begins with its first row. If no other file has an earlier row, it begins after 80 % of its own time
     span instead, and everything before serves as history.
-
-    Args:
-        folder: with corpus.jsonl and interactions/.
-        split: name of the interactions file to predict.
 
     Raises:
         CatalogueError: a file is missing or cannot be read.
@@ -56,13 +52,15 @@ def read_shop(folder: Path, split: str) -> RecommendFolder:
         )
     read = {name: _read_events(path) for name, path in files.items()}
     events = sorted((event for part in read.values() for event in part), key=lambda event: event.time)
-    asked = read[split]
-    if not asked:
+    times = [event.time for event in read[split]]
+    if not times:
         raise CatalogueError(f"file '{files[split]}' has no rows: there is nothing to predict")
-    start, last = min(event.time for event in asked), max(event.time for event in asked)
+    start = min(times)
     if events[0].time >= start:
-        start += CUT * (last - start)
-    return RecommendFolder(_items(folder, events), tuple(events), start, tuple(next_baskets(asked, start)))
+        start += CUT * (max(times) - start)
+    return RecommendFolder(
+        _items(folder, events), tuple(events), start, tuple(next_baskets(read[split], start))
+    )
 
 
 def _read_events(path: Path) -> list[Event]:

@@ -9,9 +9,7 @@ import numpy as np
 from benchmarks.common.data import write_json_lines
 from benchmarks.common.machine import scratch_folder
 
-GOODS = (
-    "lamp", "mug", "scarf", "lantern", "notebook", "clock", "basket", "cushion", "kettle", "ribbon",
-)  # fmt: skip
+GOODS = ("lamp", "mug", "scarf", "lantern", "notebook", "clock", "basket", "cushion", "kettle", "ribbon")
 TRAITS = ("red", "blue", "green", "white", "striped", "spotted", "wooden", "paper", "vintage", "tiny")
 HEADER = "user_id\titem_id\ttimestamp\tevent\tquantity\tprice\tinvoice"
 START = 1_700_000_000  # unix seconds
@@ -20,20 +18,12 @@ AGAIN, FAVOURITE, DRIFT = 0.35, 0.8, 0.1  # shares of a basket's lines, and chan
 
 
 def made_up_folder(seed: int, users: int = 300, per_kind: int = 30) -> Path:
-    """Write a folder with the splits train and dev, in the layout that `read_shop` reads.
+    """Write a temporary folder with the splits train and dev, in the layout that `read_shop` reads.
 
     Every user has a favourite kind, which changes with probability 0.1 before a basket. Each line of a basket repeats
     an earlier purchase with probability 0.35; otherwise it is of the favourite kind with probability 0.8, and of any
     kind with 0.2, the first articles of a kind more often than the last. So neighbours of bought items help, old
-    purchases mislead, and counting repeats misses new articles.
-
-    Args:
-        seed: of everything.
-        users: how many.
-        per_kind: articles of each of the ten kinds.
-
-    Returns:
-        A temporary folder.
+    purchases mislead, and counting repeats misses new articles. Each of the ten kinds has `per_kind` articles.
     """
     rng = np.random.default_rng(seed)
     folder = scratch_folder("planted")
@@ -48,14 +38,13 @@ def made_up_folder(seed: int, users: int = 300, per_kind: int = 30) -> Path:
     rows = sorted(row for user in range(users) for row in _purchases(rng, user, per_kind))
     cut = START + (DAYS - DEV_DAYS) * 86_400
     (folder / "interactions").mkdir()
-    for split, lines in (
-        ("train", [row for row in rows if row[0] < cut]),
-        ("dev", [row for row in rows if row[0] >= cut]),
-    ):
-        text = "".join(
-            f"{user}\t{item}\t{time}\tpurchase\t1\t1.0\t{user}-{time}\n" for time, user, item in lines
-        )
-        (folder / "interactions" / f"{split}.tsv").write_text(f"{HEADER}\n{text}", encoding="utf-8")
+    for split in ("train", "dev"):
+        lines = [
+            f"{user}\t{item}\t{time}\tpurchase\t1\t1.0\t{user}-{time}\n"
+            for time, user, item in rows
+            if (time >= cut) == (split == "dev")
+        ]
+        (folder / "interactions" / f"{split}.tsv").write_text(f"{HEADER}\n{''.join(lines)}", encoding="utf-8")
     return folder
 
 

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from twotower.evaluation.recommendation import Past
+from twotower.evaluation import Past
 from twotower.types import Event
 
-Scores: TypeAlias = Callable[[str, Past], NDArray[np.float64]]
-"""Score of every item of the catalogue, shape (items,), for a user at `past.moment`; higher is better."""
-SECONDS_A_DAY = 86_400.0
+Vector: TypeAlias = NDArray[np.float64]
+"""One number for each item of the catalogue, shape (items,)."""
+Scores: TypeAlias = Callable[[str, Past], Vector]
+"""Scores of all items for a user at `past.moment`; higher is better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +38,18 @@ class Memory:
 
     def weights(self, events: Sequence[Event], now: datetime) -> NDArray[np.float64]:
         """0.5 ** (age / half_life) of each event, shape (events,)."""
-        ages = np.array([(now - event.time).total_seconds() / SECONDS_A_DAY for event in events])
-        return np.ones(len(events)) if self.half_life is None else 0.5 ** (ages / self.half_life)
+        if self.half_life is None:
+            return np.ones(len(events))
+        return 0.5 ** np.array([(now - event.time) / timedelta(days=self.half_life) for event in events])
 
-    def counts(self, events: Sequence[Event], now: datetime) -> NDArray[np.float64]:
-        """Baskets with each item, weighted, shape (items,); several lines in one basket are one."""
-        lines = list({(event.time, event.item): event for event in events}.values())
+    def counts(self, events: Sequence[Event], now: datetime) -> Vector:
+        """Baskets with each item, weighted; several lines in one basket are one."""
+        lines = list({(event.user, event.time, event.item): event for event in events}.values())
         places = [self.rows[event.item] for event in lines]
-        return _sums(places, self.weights(lines, now), len(self.rows))
+        return np.bincount(places, self.weights(lines, now), minlength=len(self.rows)).astype(np.float64)
 
-    def newest(self, events: Sequence[Event], now: datetime) -> NDArray[np.float64]:
-        """Weight of the last basket with each item, shape (items,): 0 or 1 without decay."""
+    def newest(self, events: Sequence[Event], now: datetime) -> Vector:
+        """Weight of the last basket with each item: 0 or 1 without decay."""
         vector = np.zeros(len(self.rows))
         np.maximum.at(vector, [self.rows[event.item] for event in events], self.weights(events, now))
         return vector
@@ -65,12 +67,12 @@ class RankedItems:
 
     Args:
         items: ids, in the order of `Memory.rows`.
-        popularity: what breaks ties, shape (items,); then the catalogue's order does.
+        popularity: what breaks ties; then the catalogue's order does.
         scores: of all items for a user.
     """
 
     items: Sequence[str]
-    popularity: NDArray[np.float64]
+    popularity: Vector
     scores: Scores
 
     def __call__(self, user: str, past: Past, k: int, exclude: frozenset[str], /) -> list[str]:
@@ -78,14 +80,3 @@ class RankedItems:
         order = np.lexsort((-self.popularity, -self.scores(user, past)))
         best = (self.items[row] for row in order[: k + len(exclude)])
         return [item for item in best if item not in exclude][:k]
-
-
-def popularity(memory: Memory, past: Past) -> NDArray[np.float64]:
-    """Baskets with each item in all of a past, weighted, shape (items,)."""
-    lines = list({(event.user, event.time, event.item): event for event in past.since()}.values())
-    places = [memory.rows[event.item] for event in lines]
-    return _sums(places, memory.weights(lines, past.moment), len(memory.rows))
-
-
-def _sums(places: Sequence[int], weights: NDArray[np.float64], length: int) -> NDArray[np.float64]:
-    return np.asarray(np.bincount(places, weights, minlength=length), dtype=np.float64)

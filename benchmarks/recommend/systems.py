@@ -1,21 +1,26 @@
-"""The rows of the table: every recommender, fitted once on everything before the split."""
+"""The rows of the table: every recommender, fitted once on everything before the split, and the library's own."""
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
+from datetime import timedelta
+
+import numpy as np
 
 from benchmarks.common import models
+from benchmarks.common.cached_towers import cached_texts
 from benchmarks.common.contract import Parameter
-from benchmarks.recommend import baselines, ours
+from benchmarks.common.machine import installed
+from benchmarks.recommend import baselines
 from benchmarks.recommend.folder import RecommendFolder
-from benchmarks.recommend.memory import Memory, RankedItems, Scores, popularity
-from twotower import DualEncoder
-from twotower.evaluation.recommendation import Past, Recommend
+from benchmarks.recommend.memory import Memory, RankedItems, Scores
+from twotower import DualEncoder, Item, Retriever, UserTower
+from twotower.evaluation import Past
+from twotower.evaluation.recommendation import Recommend
+from twotower.types import Encoder
 
 # Neighbours, regularization and --half-life's 90 days: the best few of September from what was before, on
 # online_retail's train split alone. The rest are usual values, not tuned.
@@ -28,13 +33,7 @@ BPR_FACTORS = 64
 
 @dataclass(frozen=True, slots=True)
 class FittedSystem:
-    """A recommender with what names its row.
-
-    Args:
-        name: of the system.
-        params: what it was made with.
-        recommend: what is evaluated.
-    """
+    """A recommender with the name and the parameters of its row."""
 
     name: str
     params: dict[str, Parameter]
@@ -47,16 +46,10 @@ class FittedSystem:
 
 
 def fit_baselines(shop: RecommendFolder, past: Past, options: Namespace) -> Iterator[FittedSystem]:
-    """Everything but our own.
-
-    Args:
-        shop: its catalogue.
-        past: what is before the split.
-        options: half_life, seed and threads.
-    """
+    """Everything but our own, fitted on the past before the split."""
     items = tuple(item.id for item in shop.items)
     rows = {item: row for row, item in enumerate(items)}
-    sold = popularity(Memory(rows), past)
+    sold = Memory(rows).counts(past.since(), past.moment)
 
     def system(name: str, scores: Scores, **params: Parameter) -> FittedSystem:
         return FittedSystem(name, params, RankedItems(items, sold, scores))
@@ -65,6 +58,7 @@ def fit_baselines(shop: RecommendFolder, past: Past, options: Namespace) -> Iter
     yield system("popularity", baselines.popular(sold))
     recent = baselines.RecentlyPopular(Memory(rows), RECENT_DAYS)
     yield system("recent-popularity", recent, days=RECENT_DAYS)
+    factorised = installed("als and bpr", "implicit")
     for half_life in (None, options.half_life):
         memory, history = Memory(rows, half_life), history_params(half_life)
         users, matrix = memory.matrix(past)
@@ -73,8 +67,7 @@ def fit_baselines(shop: RecommendFolder, past: Past, options: Namespace) -> Iter
         yield system("item-knn", neighbours, **history, neighbours=NEIGHBOURS)
         weights = baselines.from_weights(memory, baselines.ease(matrix, REGULARIZATION))
         yield system("ease", weights, **history, regularization=REGULARIZATION)
-        if find_spec("implicit") is None:
-            print("als and bpr are left out: implicit is not installed", file=sys.stderr)
+        if not factorised:
             continue
         solver = {"seed": options.seed, "threads": options.threads}
         scores = baselines.als(memory, matrix, factors=ALS_FACTORS, confidence=ALS_CONFIDENCE, **solver)
@@ -86,13 +79,48 @@ def fit_baselines(shop: RecommendFolder, past: Past, options: Namespace) -> Iter
 
 def index_ours(shop: RecommendFolder, options: Namespace) -> Iterator[FittedSystem]:
     """Our retriever over titles, without decay by the items' own dates: a first sale's date tells of the future."""
-    vectors = DualEncoder(models.text_encoder(options)).encode_items(shop.items)
-    encoder = ours.Encoded(dict(zip((item.id for item in shop.items), vectors, strict=True)))
+    encoder = DualEncoder(cached_texts(models.text_encoder(options)))
     # By default 500 events of a user are read, and items of older ones are recommended as if they were new.
     newest = max(500, *Counter(event.user for event in shop.events).values())
     for half_life in (None, options.half_life):
-        recommend = ours.TwoTower.over(shop.items, encoder, half_life, newest)
+        recommend = TwoTower.over(shop.items, encoder, half_life, newest)
         yield FittedSystem("twotower", history_params(half_life), recommend)
+
+
+@dataclass
+class TwoTower:
+    """`Retriever.recommend` over an index of the whole catalogue, with every event of the past recorded.
+
+    Events are recorded when the past first holds them, and `now` is just before the moment of prediction, because
+    the retriever sees events up to and including `now`. Someone without a past gets the retriever's own fallback:
+    everybody's newest events as one history.
+    """
+
+    retriever: Retriever
+    _recorded: int = 0
+
+    @classmethod
+    def over(cls, items: Sequence[Item], encoder: Encoder, half_life: float | None, newest: int) -> TwoTower:
+        """Index the catalogue.
+
+        Args:
+            items: all of them.
+            encoder: of items.
+            half_life: of events, in days; None is never.
+            newest: events of a user that are read; `exclude_seen` forgets items of older ones.
+        """
+        tower = UserTower(half_life=np.inf if half_life is None else half_life, newest=newest)
+        retriever = Retriever(encoder, user_tower=tower)
+        retriever.upsert(items, progress=False)
+        return cls(retriever)
+
+    def __call__(self, user: str, past: Past, k: int, exclude: frozenset[str], /) -> list[str]:
+        """What the retriever recommends."""
+        if new := past.since(self._recorded):
+            self.retriever.record(new)
+            self._recorded = len(past)
+        before = past.moment - timedelta(microseconds=1)
+        return [hit.id for hit in self.retriever.recommend(user, k, now=before, exclude_seen=bool(exclude))]
 
 
 def history_params(half_life: float | None) -> dict[str, Parameter]:

@@ -11,50 +11,42 @@ that changes the order of judged items.
 
 from __future__ import annotations
 
-import argparse
 import time
+from argparse import Namespace
 from collections.abc import Mapping
-from functools import partial
-from pathlib import Path
+from itertools import product
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from tqdm.auto import tqdm
 
-from benchmarks.common import timing
-from benchmarks.common.arguments import add_counting, add_device, add_models
-from benchmarks.common.contract import Parameter, Result, ResultRow, Spread
-from benchmarks.common.data import read_dataset
+from benchmarks.common import quality, timing
+from benchmarks.common.contract import Params, Result
+from benchmarks.common.data import Dataset, read_dataset
 from benchmarks.common.equal_work import require_equal_scores
 from benchmarks.common.machine import peak_rss_mb
 from benchmarks.common.models import cross_encoder_folder
+from benchmarks.common.options import COUNTING, INPUTS, RERANKER, TEXT_MODEL, Option
+from benchmarks.common.speed import Answers, System, measure_rate
+from benchmarks.common.texts import MIXES, Lengths
 from benchmarks.common.timing import OURS, SENTENCE_TRANSFORMERS, Clock
-from benchmarks.rerank.judged_only import add_judged_quality
 from benchmarks.rerank.pairs import Work, make_works
-from benchmarks.rerank.systems import ScoringSystem, all_systems, sentence_transformers
+from benchmarks.rerank.systems import all_systems, sentence_transformers
+from twotower.evaluation.metrics import Qrels, Run
+
+FIRST_JUDGED = 300  # queries with enough judged items, whose order is measured
+OPTIONS = (
+    *INPUTS,
+    TEXT_MODEL,
+    RERANKER,
+    Option("--student", "folder that `distil` made of --reranker; may be repeated", [], action="append"),
+    Option("--tokens", "about how many each mix has; a GPU needs a million", 8_000, quick=200),
+    Option("--candidates", "of a query", 100, quick=2),
+    *COUNTING,
+)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that `run` reads."""
-    add_device(parser)
-    add_models(parser, "text", "reranker")
-    parser.add_argument(
-        "--student",
-        action="append",
-        default=[],
-        help="folder that `distil` made of --reranker; may be repeated",
-    )
-    add_counting(parser)
-    parser.add_argument(
-        "--data", type=Path, help="BEIR folder for queries, titles and descriptions (default: seeded words)"
-    )
-    parser.add_argument("--split", default="dev", help="whose queries, with --data (default: dev)")
-    parser.add_argument(
-        "--tokens", type=int, help="about how many each mix has (default: 8000; a GPU needs a million)"
-    )
-
-
-def run(options: argparse.Namespace) -> Result:
+def run(options: Namespace) -> Result:
     """Measure every mix of lengths with both kinds of calls."""
     folder = cross_encoder_folder(options)
     peer: Any = sentence_transformers(folder, options.device)
@@ -62,14 +54,15 @@ def run(options: argparse.Namespace) -> Result:
     systems = all_systems(folder, peer, max_length, options)
     dtype = str(peer.dtype).removeprefix("torch.")
     shared = {"max_length": max_length, "dtype": dtype, "device": options.device}
+    data = None if options.data is None else read_dataset(options.data, options.split)
     result = Result("rerank", options.seed)
-    repetitions = timing.QUICK_REPETITIONS if options.quick else timing.REPETITIONS
-    for work in make_works(peer.tokenizer, max_length, options):
-        measure(result, systems, work, shared, repetitions=repetitions)
-    if options.data is not None:
-        ours = {name: system.score for name, system in systems.items() if name.startswith(OURS)}
-        add_judged_quality(result, ours, read_dataset(options.data, options.split), options, shared)
-    result.rows.append(ResultRow("whole run", {"systems": len(systems)}, {"peak_rss_mb": peak_rss_mb()}))
+    works = make_works(peer.tokenizer, max_length, data, options)
+    for work in tqdm(works, total=len(MIXES), desc="rerank", unit="mix", disable=None, leave=False):
+        measure(result, systems, work, shared, repetitions=timing.repetitions_of(options))
+    if data is not None:
+        ours = {name: system for name, system in systems.items() if name.startswith(OURS)}
+        add_judged_quality(result, ours, data, options, shared)
+    result.add("whole run", {"systems": len(systems)}, {"peak_rss_mb": peak_rss_mb()})
     mixed = [
         f"{ratio} times {'in float32' if name == OURS else f'by {name.removeprefix(OURS).strip()}'}"
         for name in systems
@@ -84,52 +77,59 @@ def run(options: argparse.Namespace) -> Result:
 
 def measure(
     result: Result,
-    systems: Mapping[str, ScoringSystem],
+    systems: Mapping[str, System],
     work: Work,
-    shared: Mapping[str, Parameter],
+    shared: Params,
     *,
     repetitions: int = timing.REPETITIONS,
     clock: Clock = time.perf_counter,
 ) -> None:
     """Time one mix with both kinds of calls, after a check that all systems give its pairs the same scores.
 
-    Args:
-        result: gets the rows and the ratios of ours to every peer.
-        systems: by name; ours start with "twotower".
-        work: the pairs.
-        shared: parameters of every row.
-        repetitions: timed turns of each system.
-        clock: a monotonic clock, in seconds.
-
     Raises:
         UnequalWorkError: a system scores differently.
     """
-    first = {name: system.score(work.batch) for name, system in systems.items()}  # the warm-up too
-    for name, scores in first.items():
-        if systems[name].exact:
-            require_equal_scores(first[OURS], scores, name)
-    many = {name: partial(system.score, work.batch) for name, system in systems.items() if system.many}
-    timed = {"repetitions": repetitions, "warm_up": 0}
-    batch = timing.interleaved(many, clock=clock, **timed)
-    single = timing.interleaved_calls(
-        {name: system.score for name, system in systems.items()}, work.queries, clock=clock, **timed
-    )
-    mix = {**shared, "mix": work.mix}
+    mix, timed = {**shared, "mix": work.mix}, {"repetitions": repetitions, "clock": clock}
     in_batch = {**mix, "way": "batch", **_sizes(work.batch_lengths)}
+    measure_rate(
+        result, systems, work.batch, "pairs_per_s", work.mix, in_batch,
+        reference=OURS, require_equal=require_equal_scores, difference=_score_error, **timed,
+    )  # fmt: skip
+    calls = {name: system.call for name, system in systems.items()}
+    seconds = timing.interleaved_calls(calls, work.queries, warm_up=0, **timed)
     by_query = {**mix, "way": "per-query", **_sizes(work.query_lengths), "queries": len(work.queries)}
     for name, system in systems.items():
-        metrics: dict[str, float | Spread]
-        if name in batch:
-            metrics = {"pairs_per_s": timing.rate(batch[name], len(work.batch))}
-            if not system.exact:
-                metrics["score_error"] = float(np.abs(first[name] - first[OURS]).mean())
-            result.rows.append(ResultRow(name, {**system.params, **in_batch}, metrics))
-        speed = timing.rate(single[name].sum(axis=1), len(work.query_lengths))
-        metrics = {"pairs_per_s": speed, **timing.percentiles(single[name])}
-        result.rows.append(ResultRow(name, {**system.params, **by_query}, metrics))
-    result.ratios |= timing.ratios(f"pairs_per_s {work.mix}", batch)
-    result.ratios |= timing.ratios(f"p50_ms {work.mix} per-query", single, timing.time_ratio)
+        speed = timing.rate(seconds[name].sum(axis=1), len(work.query_lengths))
+        metrics = {"pairs_per_s": speed, **timing.percentiles(seconds[name])}
+        result.add(name, {**system.params, **by_query}, metrics)
+    result.ratios |= timing.ratios(f"p50_ms {work.mix} per-query", seconds, timing.time_ratio)
 
 
-def _sizes(lengths: NDArray[np.int64]) -> dict[str, Parameter]:
+def add_judged_quality(
+    result: Result, systems: Mapping[str, System], data: Dataset, options: Namespace, shared: Params
+) -> None:
+    """Rank only the judged items of each query with every system; ratios compare the others with the first."""
+    qrels = dict(list(data.judged_only(quality.LEAST_JUDGED).items())[:FIRST_JUDGED])
+    runs = {name: _judged_run(system, data, qrels) for name, system in systems.items()}
+    params = {**shared, "way": "judged", "queries": len(qrels), "pairs": sum(map(len, qrels.values()))}
+    result.rows += quality.quality_rows(
+        runs, dict.fromkeys(runs, params), qrels, options, metrics=quality.JUDGED_METRICS
+    )
+    reference, *others = runs
+    pairs = product(others, [reference])
+    result.ratios |= quality.quality_ratios(runs, pairs, qrels, options, note="judged")
+
+
+def _judged_run(system: System, data: Dataset, qrels: Qrels) -> Run:
+    words = {item.id: item.words for item in data.items}
+    asked = [(query, item) for query, grades in qrels.items() for item in grades]
+    scores = iter(system.call([(data.queries[query].text, words[item]) for query, item in asked]).tolist())
+    return {query: {item: next(scores) for item in grades} for query, grades in qrels.items()}
+
+
+def _score_error(ours: Answers, other: Answers) -> dict[str, float]:
+    return {"score_error": float(np.abs(ours - other).mean())}
+
+
+def _sizes(lengths: Lengths) -> Params:
     return {"pairs": len(lengths), "mean_tokens": round(float(lengths.mean()), 1)}

@@ -2,45 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from argparse import Namespace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from benchmarks.common.contract import Parameter
+from benchmarks.common.machine import installed
+from benchmarks.common.speed import System
 from benchmarks.common.timing import OURS, SENTENCE_TRANSFORMERS, synchronised
-from benchmarks.rerank.flashrank import flashrank
-from benchmarks.rerank.pairs import Pair
+from benchmarks.rerank import flashrank
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
 
     from rerank.serving.backend import BackendName
-
-Score: TypeAlias = Callable[[list[Pair]], NDArray[np.float32]]
-
-
-@dataclass(frozen=True, slots=True)
-class ScoringSystem:
-    """A cross-encoder to measure.
-
-    Args:
-        score: in [0, 1], of pairs whose queries come one after the other.
-        params: what it runs with.
-        many: whether it takes the pairs of several queries in one call.
-        exact: whether it computes in float32, so that its scores must be equal.
-    """
-
-    score: Score
-    params: Mapping[str, Parameter]
-    many: bool = True
-    exact: bool = True
 
 
 def sentence_transformers(folder: str, device: str) -> CrossEncoder:
@@ -55,10 +31,8 @@ def sentence_transformers(folder: str, device: str) -> CrossEncoder:
     return network
 
 
-def all_systems(
-    folder: str, peer: CrossEncoder, max_length: int, options: argparse.Namespace
-) -> dict[str, ScoringSystem]:
-    """Every system with its defaults; on a GPU the peer also with a batch that suits one."""
+def all_systems(folder: str, peer: CrossEncoder, max_length: int, options: Namespace) -> dict[str, System]:
+    """Every system with its defaults, scores in [0, 1]; on a GPU the peer also with a batch that suits one."""
     import torch
 
     from multimodal.precision import native_bf16
@@ -68,36 +42,35 @@ def all_systems(
     device = options.device
     cuda = device.startswith("cuda")
 
-    def ours(backend: BackendName = "torch") -> ScoringSystem:
+    def ours(backend: BackendName = "torch") -> System:
         reranker = CrossEncoderReranker(folder, device=device, backend=backend)
-        params: dict[str, Parameter] = {"batch_tokens": default_batch_tokens(device), "backend": backend}
-        exact = backend in ("torch", "onnx")
-        return ScoringSystem(synchronised(reranker.score, device), params, exact=exact)
+        params = {"batch_tokens": default_batch_tokens(device), "backend": backend}
+        return System(synchronised(reranker.score, device), params, exact=backend in ("torch", "onnx"))
 
-    def theirs(batch_size: int) -> ScoringSystem:
+    def theirs(batch_size: int) -> System:
         # Ours also brings texts to Unicode form NFKC; the seeded ones are in it already.
         predict = partial(
             peer.predict, batch_size=batch_size, activation_fn=torch.nn.Sigmoid(), show_progress_bar=False
         )
-        return ScoringSystem(synchronised(predict, device), {"batch_size": batch_size})
+        return System(synchronised(predict, device), {"batch_size": batch_size})
 
     systems = {OURS: ours(), SENTENCE_TRANSFORMERS: theirs(32)}
     if native_bf16(device):
-        systems[f"{OURS} torch-bf16"] = ours(backend="torch-bf16")
+        systems[f"{OURS} torch-bf16"] = ours("torch-bf16")
     if cuda:
         systems[f"{SENTENCE_TRANSFORMERS} batch_size=256"] = theirs(256)
     if cuda or options.quick:
         reason = "it runs on CPUs only" if cuda else "exporting its model takes too long for --quick"
         print(f"flashrank is left out: {reason}", file=sys.stderr)
         return systems
-    systems |= {f"{OURS} {backend}": ours(backend=backend) for backend in ("onnx", "onnx-int8")}
+    systems |= {f"{OURS} {backend}": ours(backend) for backend in ("onnx", "onnx-int8")}
     for student in options.student:
         reranker = CrossEncoderReranker(student, device=device, backend="onnx-int8", max_length=max_length)
-        name = f"{OURS} student {Path(student).name} onnx-int8"
-        systems[name] = ScoringSystem(
-            reranker.score, {"student": student, "backend": "onnx-int8"}, exact=False
+        params = {"student": student, "backend": "onnx-int8"}
+        systems[f"{OURS} student {Path(student).name} onnx-int8"] = System(
+            reranker.score, params, exact=False
         )
-    onnx = flashrank(folder, max_length=max_length, threads=options.threads)
-    if onnx is not None:
-        systems["flashrank"] = ScoringSystem(onnx, {"runtime": "onnxruntime"}, many=False)
+    if installed("flashrank", *flashrank.NEEDS):
+        score = flashrank.flashrank(folder, max_length=max_length, threads=options.threads)
+        systems["flashrank"] = System(score, {"runtime": "onnxruntime"}, many=False)
     return systems

@@ -13,12 +13,7 @@ from twotower.types import Item
 
 
 def training_pairs(train: Dataset, held_out: Iterable[str], relevant: int) -> Pairs:
-    """The relevant judgements as texts, without queries that are evaluated on, whatever their ids.
-
-    Args:
-        train: the split to train on.
-        held_out: texts of the evaluated queries.
-        relevant: least grade of a pair.
+    """The judgements of at least this grade as texts, without the queries that are evaluated, whatever their ids.
 
     Raises:
         ValueError: there is none.
@@ -39,12 +34,10 @@ def training_pairs(train: Dataset, held_out: Iterable[str], relevant: int) -> Pa
 def sampled_corpus(data: Dataset, size: int, seed: int) -> list[Item]:
     """The judged products and a random sample of the others, `size` in all where there are so many."""
     judged = {item for grades in data.qrels.values() for item in grades}
-    others = [row for row, item in enumerate(data.items) if item.id not in judged]
-    there = len(data.items) - len(others)
-    count = min(len(others), max(size - there, 0))
-    chosen = set(np.random.default_rng(seed).choice(len(others), count, replace=False).tolist())
-    left_out = {others[place] for place in range(len(others)) if place not in chosen}
-    return [item for row, item in enumerate(data.items) if row not in left_out]
+    kept = np.array([item.id in judged for item in data.items])
+    others = np.random.default_rng(seed).permutation(np.flatnonzero(~kept))
+    kept[others[: max(size - int(kept.sum()), 0)]] = True
+    return [data.items[row] for row in np.flatnonzero(kept)]
 
 
 def _folded(query: str) -> str:

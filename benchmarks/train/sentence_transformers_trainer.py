@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
+from argparse import Namespace
 from collections.abc import Callable
-from dataclasses import dataclass
-from importlib.util import find_spec
 from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
+from benchmarks.common.timing import synchronised
 from multimodal.optimizer import MAX_GRADIENT_NORM
 from multimodal.text.training import WEIGHT_DECAY, schedule
 
@@ -19,68 +18,33 @@ TEMPERATURE = 0.05
 NEEDS = ("datasets", "accelerate")
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What both systems train with.
-
-    Args:
-        batch_size: pairs of a step.
-        steps: of one repetition of the speed measurement.
-        seconds: of training before quality is measured.
-        corpus_size: products searched; the judged ones are always there.
-        queries: most queries evaluated; None is all.
-        learning_rate: the highest.
-        max_length: most tokens of a text while training.
-        device: where.
-        seed: of batches and dropout.
-    """
-
-    batch_size: int
-    steps: int
-    seconds: float
-    corpus_size: int
-    queries: int | None
-    learning_rate: float
-    max_length: int
-    device: str
-    seed: int
-
-
-def peer_is_there() -> bool:
-    """Whether their trainer can run; says on stderr what is missing."""
-    missing = [name for name in NEEDS if find_spec(name) is None]
-    if missing:
-        print(f"sentence-transformers' trainer is left out: install {', '.join(missing)}", file=sys.stderr)
-    return not missing
-
-
 def peer_trainer(
     network: Any,
     pairs: Pairs,
-    setting: Setting,
+    options: Namespace,
     *,
     bf16: bool,
     epochs: int,
     sampler: str,
-    seconds: float = float("inf"),
+    seconds: float | None = None,
 ) -> Callable[[], tuple[float, list[int]]]:
     """Their trainer with our batch size, optimizer, weight decay, clipping and schedule; AdamW is fused in both.
 
     Args:
         network: a SentenceTransformer, trained in place.
         pairs: to train on.
-        setting: what both train with.
+        options: what both train with.
         bf16: whether it runs under autocast.
         epochs: how often each pair comes.
         sampler: of batches, by their name for it.
-        seconds: stop after the step in which so many have passed.
+        seconds: stop after the step in which so many have passed; None never stops.
 
     Returns:
         What trains, once, and returns the seconds from its first batch on and the number of examples of every
         step. What `Trainer.train` does before (collecting garbage takes most of it) is not counted, because it
         would weigh much in a short run and nothing in a long one.
     """
-    import datasets  # type: ignore[import-untyped]
+    import datasets
     from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
     from torch.optim.lr_scheduler import LambdaLR
@@ -95,7 +59,7 @@ def peer_trainer(
             self.begun = time.monotonic()
 
         def passed(self) -> float:
-            return (time.monotonic() - self.begun) / seconds
+            return 0.0 if seconds is None else (time.monotonic() - self.begun) / seconds
 
         def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
             control.should_training_stop |= self.passed() >= 1
@@ -107,7 +71,7 @@ def peer_trainer(
 
         def train(self, *given: Any, **named: Any) -> Any:
             limit = network.max_seq_length
-            network.max_seq_length = setting.max_length
+            network.max_seq_length = options.max_length
             stop.begun = time.monotonic()  # for the scheduler, which is made before the training begins
             try:
                 return super().train(*given, **named)
@@ -126,16 +90,16 @@ def peer_trainer(
         settings = SentenceTransformerTrainingArguments(
             output_dir=unused,
             num_train_epochs=epochs,
-            per_device_train_batch_size=setting.batch_size,
-            learning_rate=setting.learning_rate,
+            per_device_train_batch_size=options.batch_size,
+            learning_rate=options.learning_rate,
             weight_decay=WEIGHT_DECAY,
             max_grad_norm=MAX_GRADIENT_NORM,
             prompts=_prompts(network),
             batch_sampler=sampler,
             bf16=bf16,
-            use_cpu=setting.device == "cpu",
-            dataloader_pin_memory=setting.device != "cpu",
-            seed=setting.seed,
+            use_cpu=options.device == "cpu",
+            dataloader_pin_memory=options.device != "cpu",
+            seed=options.seed,
             save_strategy="no",
             eval_strategy="no",
             logging_strategy="no",
@@ -146,24 +110,15 @@ def peer_trainer(
     examples: list[int] = []
     loss.register_forward_hook(lambda module, given, out: examples.append(len(given[0][0]["input_ids"])))
     datasets.disable_progress_bars()
-    columns = {"anchor": [query for query, _ in pairs], "positive": [document for _, document in pairs]}
+    columns = dict(zip(("anchor", "positive"), map(list, zip(*pairs, strict=True)), strict=True))
     trainer = Trainer(network, settings, datasets.Dataset.from_dict(columns), loss=loss, callbacks=[stop])
     trainer.remove_callback(PrinterCallback)
 
     def train() -> tuple[float, list[int]]:
-        trainer.train()
-        synchronize(setting.device)
+        synchronised(trainer.train, options.device)()
         return time.monotonic() - stop.begun, examples
 
     return train
-
-
-def synchronize(device: str) -> None:
-    """Wait for what was given to a GPU."""
-    if device.startswith("cuda"):
-        import torch
-
-        torch.cuda.synchronize()
 
 
 def _prompts(network: Any) -> dict[str, str]:

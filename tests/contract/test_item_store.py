@@ -166,19 +166,42 @@ def last(events, newest):
 
 @given(events_strategy, events_strategy, users, moments, st.integers(0, 8))
 def test_histories_are_the_ends_of_sorted_lists(first, second, user, until, newest):
-    chronological = sorted(first + second, key=key)
+    chronological = sorted({key(event): event for event in reversed(first + second)}.values(), key=key)
     seen = [event for event in chronological if event.time - EPOCH <= until - EPOCH]
     own = [event for event in seen if event.user == user]
     for make in (memory, stored):
         with make() as catalog:
-            catalog.record(first)
-            catalog.record(second)
+            recorded = catalog.record(first) + catalog.record(second)
+            assert recorded == catalog.count_events() == len(chronological)
+            assert catalog.seen_by(user, until=until) == {event.item for event in own}
             found = catalog.events_of(user, until=until, newest=newest)
             assert list(map(key, found)) == list(map(key, last(own, newest)))
             found = catalog.events_of_all(until=until, newest=newest)
             assert list(map(key, found)) == list(map(key, last(seen, newest)))
             kept = sorted((*key(event), event.time.utcoffset()) for event in catalog.events())
             assert kept == sorted((*key(event), event.time.utcoffset()) for event in chronological)
+
+
+def test_an_event_with_an_id_is_known_by_it_alone(catalog):
+    here, there = NOW, NOW.astimezone(BERLIN)
+    first, other = Event("u", "a", "view", here, id="1"), Event("u", "a", "view", here, id="2")
+    nameless, changed = Event("u", "a", "view", here), Event("v", "b", "cart", there, 2.0, id="1")
+    assert catalog.record([first, other, nameless, changed]) == 3
+    assert catalog.record([Event("u", "a", "view", there, 1), first]) == 0
+    assert catalog.record([Event("u", "a", "view", here, 2)]) == 1
+    assert sorted(event.id for event in catalog.events()) == ["", "", "1", "2"]
+    assert first in catalog.events()
+
+
+def test_only_events_on_stored_items_on_request(catalog):
+    upsert(catalog, "a", "b", "c")
+    catalog.record([Event("u", item, "view", NOW - timedelta(days=age)) for age, item in enumerate("abcab")])
+    delete(catalog, "a", "c")
+    for ask in (lambda **given: catalog.events_of("u", **given), catalog.events_of_all):
+        assert [event.item for event in ask(until=NOW, newest=9)] == list("bacba")
+        assert [event.item for event in ask(until=NOW, newest=9, stored_items=True)] == ["b", "b"]
+        assert [event.item for event in ask(until=NOW, newest=1, stored_items=True)] == ["b"]
+    assert catalog.seen_by("u", until=NOW - timedelta(days=2)) == {"a", "b", "c"}
 
 
 names = st.lists(st.sampled_from(["a", "b", "c", "d", "é", "e\u0301"]), max_size=5)

@@ -42,10 +42,11 @@ def store(tmp_path: Path) -> Path:
 
 def test_stats_say_how_large_a_store_is(store, capsys):
     assert main(["stats", "--store", str(store)]) == 0
-    first, part, achieved, catalog, sqlite, writes = capsys.readouterr().out.splitlines()
+    first, part, achieved, events, catalog, sqlite, writes = capsys.readouterr().out.splitlines()
     assert first == "45 items, vectors of 32 dimensions"
     assert part.startswith("  graph: 50 rows, 5 deleted, ")
     assert achieved == "    recall@10 1.000 for 50 made-up queries"
+    assert events == "0 events"
     assert catalog.startswith("item store: ")
     assert catalog.endswith(str(store))
     assert sqlite.endswith("every page has a checksum")

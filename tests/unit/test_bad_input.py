@@ -180,7 +180,10 @@ class Scripted(HashEncoder):
         (np.ones((1, 32)), "shape"),
         (np.ones((2, 31)), "shape"),
         (np.full((2, 32), np.nan), "NaN"),
-        (np.vstack([np.ones(32), np.zeros(32)]), "row 1"),
+        (
+            np.vstack([np.ones(32), np.zeros(32)]),
+            "item 'b' cannot be indexed: encode_items returned a zero vector",
+        ),
     ],
 )
 def test_an_encoder_that_gives_something_else_is_told(vectors, word):

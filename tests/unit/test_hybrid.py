@@ -15,7 +15,7 @@ from twotower import IndexPolicy, Item, Retriever
 from twotower.corpus.item_text import ItemText
 from twotower.evaluation.baselines import BM25
 from twotower.recall.bm25 import K1, B, CollectionStatistics, LivePostings, Postings
-from twotower.recall.hybrid import Convex, ReciprocalRank
+from twotower.recall.fusion import Convex, ReciprocalRank
 from twotower.recall.tokenizer import words_of
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from twotower.corpus.write_checks import RESERVED_NAMES, check_event, check_item
@@ -23,16 +25,30 @@ EVENT = Event("u", "i1", "click", NOON)
     [
         GOOD,
         Item("i1", text="words only"),
-        Item("i1", image="photo.jpg"),
-        Item("i1", image=Path("photo.jpg"), time=NOON),
+        Item("i1", image="/photo.jpg"),
+        Item("i1", image=Path("/photo.jpg"), time=NOON),
+        Item("i1", image="https://shop.example/photo.jpg"),
         Item(
             "鞋", "鞋", attributes={"价格": 5, "price": -0.5, "used": False, "tags": ["a", ""], "seen": NOON}
         ),
-        Item("i1", "t", attributes={"gone": None, "tags": ("a",), "none": [], "big": 2**70, "a.b": ""}),
+        Item("i1", "t", attributes={"sizes": [36, 37.5], "none": [], "big": 2**70, "a.b": ""}),
     ],
 )
-def test_an_item_that_can_be_indexed_passes(item):
-    assert check_item(item) is None
+def test_an_item_that_can_be_indexed_passes_as_it_is(item):
+    assert check_item(item) == item
+
+
+def test_an_attribute_without_a_value_is_left_out():
+    assert check_item(replace(GOOD, attributes={"gone": None, "price": 5})).attributes == {"price": 5}
+
+
+def test_a_later_change_of_the_attributes_given_does_not_reach_the_copy():
+    tags, attributes = ["a"], {}
+    attributes["tags"] = tags
+    item = check_item(replace(GOOD, attributes=attributes))
+    tags.append("b")
+    attributes["price"] = 5
+    assert item.attributes == {"tags": ["a"]}
 
 
 @pytest.mark.parametrize(
@@ -53,17 +69,27 @@ def test_an_item_that_can_be_indexed_passes(item):
         ({"attributes": {"price": float("nan")}}, "price", "nan is not a finite number"),
         ({"attributes": {"price": float("-inf")}}, "price", "-inf is not a finite number"),
         ({"attributes": {"price": 10**400}}, "price", "not a finite number"),
-        ({"attributes": {"price": np.float32(1)}}, "price", "not float32"),
+        ({"attributes": {"price": np.float32("nan")}}, "price", "nan is not a finite number"),
+        ({"attributes": {"price": Decimal("Infinity")}}, "price", "inf is not a finite number"),
+        ({"attributes": {"price": 1j}}, "price", "not complex"),
+        ({"attributes": {"seen": np.datetime64("2026-01-01T12:00")}}, "seen", "no time zone"),
+        ({"attributes": {"seen": np.datetime64("NaT")}}, "seen", "not datetime64"),
+        ({"attributes": {"seen": pd.NaT}}, "seen", "NaT is no time: leave it out"),
+        ({"time": pd.NaT}, "time", "NaT is no time: leave it out"),
+        ({"attributes": {"seen": pd.NA}}, "seen", "not NAType"),
         ({"attributes": {"attrs": {"a": 1}}}, "attrs", "not dict"),
         ({"attributes": {"raw": b"x"}}, "raw", "not bytes"),
-        ({"attributes": {"tags": ["a", 5]}}, "tags", "in its list, use str, not int"),
+        ({"attributes": {"tags": ["a", b"b"]}}, "tags", "in its list, use text, a number"),
+        ({"attributes": {"tags": [["a"]]}}, "tags", "not list"),
+        ({"attributes": {"sizes": [36, float("nan")]}}, "sizes", "in its list, nan is not a finite number"),
+        ({"attributes": {"grid": np.zeros((2, 2))}}, "grid", "not ndarray"),
         ({"attributes": {"tags": {"a"}}}, "tags", "not set"),
         ({"attributes": {"seen": NAIVE}}, "seen", "no time zone"),
         ({"attributes": {"": 1}}, "", "non-empty str"),
         ({"attributes": {5: 1}}, 5, "non-empty str"),
         ({"attributes": {"$gt": 1}}, "$gt", "operator"),
         ({"attributes": {"id": "x"}}, "id", "rename"),
-        ({"attributes": {"time": None}}, "time", "rename"),
+        ({"attributes": {"time": NOON}}, "time", "rename"),
     ],
 )
 def test_an_item_that_cannot_be_indexed_is_named_with_its_field(change, field, problem):
@@ -76,7 +102,7 @@ def test_an_item_that_cannot_be_indexed_is_named_with_its_field(change, field, p
 
 @pytest.mark.parametrize("value", [0, 0.0, 1, 2.5])
 def test_an_event_that_can_be_recorded_passes(value):
-    assert check_event(replace(EVENT, value=value), 0) is None
+    assert check_event(replace(EVENT, value=value, id="e1"), 0) == replace(EVENT, value=value, id="e1")
 
 
 @pytest.mark.parametrize(
@@ -88,6 +114,9 @@ def test_an_event_that_can_be_recorded_passes(value):
         ({"user": 17}, "user", "use str, not int"),
         ({"time": NAIVE}, "time", "no time zone"),
         ({"time": None}, "time", "not NoneType"),
+        ({"time": pd.NaT}, "time", "NaT is no time"),
+        ({"id": 7}, "id", "use str, not int"),
+        ({"id": "\udfff"}, "id", "surrogate"),
         ({"value": float("nan")}, "value", "nan is not a finite number"),
         ({"value": float("inf")}, "value", "inf is not a finite number"),
         ({"value": -0.1}, "value", "-0.1 is negative"),

@@ -33,5 +33,6 @@ def run(given: Namespace) -> None:
     """Run the command."""
     events = list(read_events(given.events))
     with open_existing(given.store, given.wait) as retriever:
-        retriever.record(events)
-    print(f"{len(events):,} events recorded")
+        report = retriever.record(events)
+    repeated = f", {report.repeated:,} were there before" if report.repeated else ""
+    print(f"{report.recorded:,} events recorded{repeated}")

@@ -135,7 +135,7 @@ class Corpus:
         return vector
 
     def history(self, user: str | None, *, until: datetime, newest: int) -> UserHistory:
-        """The events of a user up to and including a moment, with the vectors of items that are still indexed.
+        """The events of a user on indexed items, up to and including a moment, with the items' vectors.
 
         Args:
             user: known or not; None is all users together.
@@ -143,21 +143,44 @@ class Corpus:
             newest: the maximum number of events; the newest are kept.
         """
         if user is None:
-            events = self.item_store.events_of_all(until=until, newest=newest)
+            events = self.item_store.events_of_all(until=until, newest=newest, stored_items=True)
         else:
-            events = self.item_store.events_of(user, until=until, newest=newest)
-        snapshot, labels, ordinals = self._locate([event.item for event in events])
+            events = self.item_store.events_of(user, until=until, newest=newest, stored_items=True)
+        snapshot, _, ordinals = self._locate([event.item for event in events])
         known = np.flatnonzero(ordinals >= 0)
         return UserHistory(
-            [events[position] for position in known.tolist()],
-            snapshot.vectors_at(ordinals[known]),
-            np.unique(labels[known]),
+            [events[position] for position in known.tolist()], snapshot.vectors_at(ordinals[known])
         )
+
+    def labels_seen(self, user: str, *, until: datetime) -> Labels:
+        """The labels of all items that a user has events on, up to and including a moment, and that are indexed."""
+        return self.labels_of(self.item_store.seen_by(user, until=until))
 
     def labels_of(self, item_ids: Iterable[str]) -> Labels:
         """The labels of those of these ids that are indexed."""
         labels = self.item_store.labels_of(list(item_ids))
         return labels[labels >= 0]
+
+    def find(self, item_ids: Sequence[str]) -> dict[str, StoredItem]:
+        """Those of these items that are indexed, by id."""
+
+        def found(_: Snapshot) -> dict[str, StoredItem]:
+            snapshot, labels, ordinals = self._locate(item_ids)
+            here = np.flatnonzero(ordinals >= 0)
+            known = labels[here].tolist()
+            items = snapshot.items_at(ordinals[here])
+            photos = self.item_store.photos_at(known)
+            stored = map(StoredItem, known, items, self._vectors_of(snapshot, known), photos)
+            return {each.item.id: each for each in stored}
+
+        return self.answer(found)
+
+    def photos(self, item_ids: Sequence[str]) -> Digests:
+        """The content of the photos that the vectors of these items were made from."""
+        digests = self.item_store.photos_at(self.item_store.labels_of(item_ids).tolist())
+        return {
+            item_id: digest for item_id, digest in zip(item_ids, digests, strict=True) if digest is not None
+        }
 
     def unchanged(self, items: Sequence[Item]) -> NDArray[np.bool_]:
         """Which of n items are indexed exactly as they are, photos compared by content; bool of shape (n,)."""
@@ -197,10 +220,10 @@ class Corpus:
                 self.index.update(deleted)
         return known
 
-    def record(self, events: Sequence[Event]) -> None:
-        """Store events."""
+    def record(self, events: Sequence[Event]) -> int:
+        """Store events; returns how many of them were new."""
         with self._in_step():
-            self.item_store.record(events)
+            return self.item_store.record(events)
 
     def compact(self) -> None:
         """Drop deleted and replaced rows."""
@@ -219,7 +242,7 @@ class Corpus:
 
     def stats(self) -> Stats:
         """The sizes of the corpus and its index."""
-        return Stats.of(self.snapshot)
+        return Stats.of(self.snapshot, self.item_store.count_events())
 
     def close(self, *, settle: bool = True) -> None:
         """See `Retriever.close`."""
@@ -231,6 +254,10 @@ class Corpus:
         """Wrap a write: the index matches the item store both before it and after it."""
         with self._committing:
             yield
+
+    def _vectors_of(self, snapshot: Snapshot, labels: Sequence[int]) -> Sequence[Vectors]:
+        """The vectors of live labels."""
+        return list(snapshot.vectors_at(snapshot.ordinals_of(np.array(labels, dtype=np.int64))))
 
     def _found(self, item_id: str, read: Callable[[Snapshot, Rows], T]) -> T:
         snapshot, _, ordinals = self._locate([item_id])

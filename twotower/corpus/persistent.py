@@ -173,7 +173,7 @@ class PersistentCorpus(Corpus):
             apsw.sqlite_lib_version(),
             self.store.read_only,
         )
-        return Stats.of(self.snapshot, store)
+        return Stats.of(self.snapshot, self.store.item_store.count_events(), store)
 
     def close(self, *, settle: bool = True) -> None:
         """See `Retriever.close`."""
@@ -194,6 +194,9 @@ class PersistentCorpus(Corpus):
                 self._catch_up(connection)
                 snapshot = self.snapshot
             yield connection, snapshot
+
+    def _vectors_of(self, snapshot: Snapshot, labels: Sequence[int]) -> Sequence[Vectors]:
+        return self.store.item_store.vectors_at(labels)  # exact, while an index may round them
 
     def _check_writable(self) -> None:
         if self.store.read_only is not None:

@@ -27,6 +27,8 @@ def photo_digest(photo: str | Path | None) -> bytes | None:
     if not photo:
         return None
     try:
+        if not Path(photo).is_file():  # a pipe would never end
+            return None
         with Path(photo).open("rb") as file:
             return hashlib.file_digest(file, "sha256").digest()
     except (OSError, ValueError):  # the encoder says what is wrong with it, if it reads photos at all

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from twotower.corpus.description import OWN, Description, identity
-from twotower.corpus.item_encoding import encode_items
+from twotower.corpus.item_encoding import ItemEncoding
 from twotower.corpus.item_text import ItemText
 from twotower.corpus.photo_content import photo_digests
 from twotower.errors import ItemError
@@ -39,13 +39,14 @@ def reindex_items(
     item_store, text_of = store.item_store, ItemText.of(settings["searchable"])
     item_store.begin_encoding(_target(settings["encoder"]))
     bad: list[BadItem] = []
+    encoding = ItemEncoding(encoder, text_of, bad, progress=progress)
     encoded = last = 0
     while found := item_store.not_encoded(after=last, count=ITEMS_PER_WRITE):
         last = found[-1][0]
         labels = {item.id: label for label, item in found}
         items = [item for _, item in found]
         photos = photo_digests(items)
-        good, vectors = encode_items(encoder, items, bad, text_of=text_of, progress=progress)
+        good, vectors = encoding.encode(items)
         item_store.add_encoded(
             [
                 StoredItem(labels[item.id], item, vector, photos.get(item.id))

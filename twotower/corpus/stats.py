@@ -53,25 +53,27 @@ class Stats:
 
     Args:
         items: how many are indexed.
+        events: how many are recorded.
         dim: length of their vectors.
         parts: the segments of the index, oldest first.
         store: None for a corpus in memory.
     """
 
     items: int
+    events: int
     dim: int
     parts: tuple[PartStats, ...]
     store: StoreStats | None = None
 
     @classmethod
-    def of(cls, snapshot: Snapshot, store: StoreStats | None = None) -> Stats:
+    def of(cls, snapshot: Snapshot, events: int, store: StoreStats | None = None) -> Stats:
         """The statistics of one snapshot of an index."""
         parts = (
             PartStats(index.kind, len(index), part.size, index.size_bytes, index.calibration)
             for part in snapshot.parts
             for index in [part.segment.index]
         )
-        return cls(snapshot.size, snapshot.dim, tuple(parts), store)
+        return cls(snapshot.size, events, snapshot.dim, tuple(parts), store)
 
     def lines(self) -> Iterator[str]:
         """A readable summary, line by line."""
@@ -81,6 +83,7 @@ class Stats:
             yield f"  {part.index}: {part.rows:,} rows{deleted}, {part.index_bytes / 1e6:,.1f} MB"
             if part.calibration is not None:
                 yield from part.calibration.lines()
+        yield f"{self.events:,} events"
         if self.store is not None:
             yield f"item store: {self.store.item_store_bytes / 1e6:,.1f} MB in {self.store.folder}"
             checked = "every page has a checksum" if self.store.page_checksums else "pages have no checksums"

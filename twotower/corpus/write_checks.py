@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 
-import numpy as np
-
 from twotower.corpus.base import Corpus
 from twotower.errors import EventError, ItemError
-from twotower.types import BadItem, Event, Item
+from twotower.types import BadEvent, BadItem, Event, Item
+from twotower.values import is_no_time, plain
 
 RESERVED_NAMES = frozenset({"id", "time"})
 """Attribute names that a filter reads from the item itself."""
 
 
 def check_items(items: Iterable[Item], bad: list[BadItem] | None) -> list[Item]:
-    """Validate items and copy the good ones, so that the caller may change a mapping of attributes afterwards.
+    """Validate items and copy the good ones, so that the caller may change their attributes afterwards.
 
     Args:
         items: to validate.
@@ -33,72 +32,109 @@ def check_items(items: Iterable[Item], bad: list[BadItem] | None) -> list[Item]:
         if not isinstance(item, Item):
             raise ItemError(f"item {number} must be an Item, got {type(item).__name__}")
         try:
-            check_item(item)
-            if item.id in good:
+            checked = check_item(item)
+            if checked.id in good:
                 raise ItemError(f"item '{item.id}' comes twice in one call: keep one of the two")
         except ItemError as error:
             if bad is None:
                 raise
             bad.append(BadItem(str(item.id), str(error)))
         else:
-            good[item.id] = replace(item, attributes=dict(item.attributes))
+            good[checked.id] = checked
     return list(good.values())
 
 
-def check_events(events: Iterable[Event], corpus: Corpus) -> list[Event]:
+def check_events(events: Iterable[Event], corpus: Corpus, bad: list[BadEvent] | None) -> list[Event]:
     """Validate events.
 
+    Args:
+        events: to validate.
+        corpus: of the items that they may name.
+        bad: collects each bad event with the reason; None raises at the first.
+
     Raises:
-        EventError: an event cannot be recorded.
+        EventError: an event cannot be recorded, and `bad` is None.
     """
-    if isinstance(events, Event):
-        raise EventError("record takes a list of events: pass [event]")
-    checked = list(events)
-    for position, event in enumerate(checked):
-        if not isinstance(event, Event):
-            raise EventError(f"event {position} must be an Event, got {type(event).__name__}")
-        check_event(event, position)
-    labels = corpus.item_store.labels_of([event.item for event in checked])
-    if (labels < 0).any():
-        position = int(np.argmin(labels))
-        raise EventError(
-            f"event {position} names item '{checked[position].item}', which is not indexed: upsert it first"
-        )
-    return checked
+    good: dict[int, Event] = {}
+    for position, event in enumerate(events):
+        try:
+            good[position] = check_event(event, position)
+        except EventError as error:
+            if bad is None:
+                raise
+            bad.append(BadEvent(position, str(error)))
+    labels = corpus.item_store.labels_of([event.item for event in good.values()])
+    for position, label in zip(list(good), labels.tolist(), strict=True):
+        if label < 0:
+            item = good.pop(position).item
+            problem = f"event {position} names item {item!r}, which is not indexed: upsert it first"
+            if bad is None:
+                raise EventError(problem)
+            bad.append(BadEvent(position, problem))
+    if bad is not None:
+        bad.sort(key=lambda each: each.position)
+    return list(good.values())
 
 
-def check_item(item: Item) -> None:
+def check_item(item: Item) -> Item:
     """Refuse an item that cannot be indexed, filtered or written to disk.
 
     Args:
         item: any item; it is not changed.
 
+    Returns:
+        A copy with values as `plain` gives them and without attributes that are None.
+
     Raises:
         ItemError: names the item, the field, and what to do.
     """
+    item = _plain_item(item)
     if problem := _text_problem(item.id) or _empty_problem(item.id):
         raise ItemError(f"item {item.id!r}, field 'id': {problem}")
     for field, problem in _field_problems(item):
         if problem:
             raise ItemError(f"item {item.id!r}, field {field!r}: {problem}")
+    return item
 
 
-def check_event(event: Event, position: int) -> None:
+def check_event(event: Event, position: int) -> Event:
     """Refuse an event that cannot be recorded.
 
     Args:
         event: any event; it is not changed.
         position: its position in the batch, from 0, for the message.
 
+    Returns:
+        A copy with values as `plain` gives them.
+
     Raises:
         EventError: names the event's position, the field, and what to do.
     """
+    if not isinstance(event, Event):
+        raise EventError(f"event {position} must be an Event, got {type(event).__name__}")
+    event = Event(*(plain(getattr(event, each.name)) for each in fields(Event)))
     problems = {name: _text_problem(text) or _empty_problem(text) for name, text in _names(event)}
     problems["time"] = _time_problem(event.time)
     problems["value"] = _number_problem(event.value) or _sign_problem(event.value)
+    problems["id"] = _text_problem(event.id)
     for field, problem in problems.items():
         if problem:
             raise EventError(f"event {position}, field {field!r}: {problem}")
+    return event
+
+
+def _plain_item(item: Item) -> Item:
+    attributes = item.attributes
+    if isinstance(attributes, Mapping):
+        attributes = {plain(name): plain(value) for name, value in attributes.items() if value is not None}
+    return Item(
+        plain(item.id),
+        plain(item.title),
+        plain(item.text),
+        item.image,
+        plain(item.time),
+        attributes,
+    )
 
 
 def _names(event: Event) -> tuple[tuple[str, str], ...]:
@@ -136,17 +172,19 @@ def _name_problem(name: object) -> str:
 
 def _value_problem(value: object) -> str:
     """The first problem of an attribute's value, "" if there is none."""
-    if value is None:
-        return ""
+    if isinstance(value, list):
+        return next((f"in its list, {problem}" for part in value if (problem := _scalar_problem(part))), "")
+    return _scalar_problem(value)
+
+
+def _scalar_problem(value: object) -> str:
     if isinstance(value, str):
         return _text_problem(value)
     if isinstance(value, bool | int | float):
         return _number_problem(value)
     if isinstance(value, datetime):
         return _time_problem(value)
-    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
-        return next((f"in its list, {problem}" for part in value if (problem := _text_problem(part))), "")
-    return f"use str, int, float, bool, an aware datetime or a list of str, not {type(value).__name__}"
+    return f"use text, a number, a boolean, an aware datetime or a list of these, not {type(value).__name__}"
 
 
 def _text_problem(value: object) -> str:
@@ -166,6 +204,8 @@ def _empty_problem(value: str) -> str:
 def _time_problem(value: object) -> str:
     if not isinstance(value, datetime):
         return f"use an aware datetime, not {type(value).__name__}"
+    if is_no_time(value):
+        return "NaT is no time: leave it out"
     if value.utcoffset() is None:
         return f"{value.isoformat()} has no time zone: give an aware datetime"
     return ""

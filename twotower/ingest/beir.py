@@ -14,15 +14,15 @@ from twotower.ingest.fields import image_path, required_text, text
 from twotower.ingest.formats import check_readable
 from twotower.ingest.jsonl import read_jsonl
 from twotower.ingest.lines import read_lines
-from twotower.ingest.row import Row
+from twotower.ingest.row import OnBad, Row, stop
 from twotower.types import Query
 
 _QRELS_HEADER = ["query-id", "corpus-id", "score"]
 
 
-def corpus_rows(folder: Path) -> Iterator[Row]:
+def corpus_rows(folder: Path, on_bad: OnBad = stop) -> Iterator[Row]:
     """The rows of corpus.jsonl, with the keys of `metadata` beside the others."""
-    return _rows(folder / "corpus.jsonl")
+    return _rows(folder / "corpus.jsonl", on_bad)
 
 
 def read_queries(folder: Path) -> dict[str, Query]:
@@ -43,7 +43,7 @@ def read_queries(folder: Path) -> dict[str, Query]:
         query_id = required_text(row, "_id")
         if query_id in queries:
             raise row.error("_id", f"the query {query_id!r} occurs twice: keep one of them")
-        query = Query(text(row, "text"), image_path(row, home))
+        query = Query(text(row, "text"), image_path(row, "image", home))
         if query.kind == "nothing":
             raise row.error("text", "the query has neither text nor an image: give one")
         queries[query_id] = query
@@ -67,7 +67,7 @@ def read_qrels(folder: Path, split: str) -> dict[str, dict[str, int]]:
     if not path.is_file():
         splits = ", ".join(sorted(file.stem for file in path.parent.glob("*.tsv"))) or "none"
         raise CatalogueError(f"{path} is not a file: the splits there are {splits}")
-    lines = read_lines(path)
+    lines = _text_lines(path)
     if _cells(next(lines, (1, ""))[1]) != _QRELS_HEADER:
         raise CatalogueError(
             f"{path}, line 1 must be the header {', '.join(_QRELS_HEADER)}, separated by tabs"
@@ -86,9 +86,26 @@ def read_qrels(folder: Path, split: str) -> dict[str, dict[str, int]]:
     return qrels
 
 
-def _rows(path: Path) -> Iterator[Row]:
+def _rows(path: Path, on_bad: OnBad = stop) -> Iterator[Row]:
     check_readable(path)
-    return map(_lift_metadata, read_jsonl(path))
+    return _lifted(read_jsonl(path, on_bad=on_bad), on_bad)
+
+
+def _lifted(rows: Iterator[Row], on_bad: OnBad) -> Iterator[Row]:
+    for row in rows:
+        try:
+            lifted = _lift_metadata(row)
+        except CatalogueError as error:
+            on_bad(error)
+        else:
+            yield lifted
+
+
+def _text_lines(path: Path) -> Iterator[tuple[int, str]]:
+    for number, line in read_lines(path):
+        if isinstance(line, CatalogueError):
+            raise line
+        yield number, line
 
 
 def _cells(line: str) -> list[str]:

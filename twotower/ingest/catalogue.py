@@ -1,4 +1,4 @@
-"""Read a catalogue: items from a .jsonl, .csv or .parquet file, or from a BEIR folder."""
+"""Read a catalogue: items from a shop's file, from a BEIR folder, or from mappings and DataFrames."""
 
 from __future__ import annotations
 
@@ -8,106 +8,162 @@ from pathlib import Path
 from typing import Any
 
 from twotower.errors import CatalogueError
-from twotower.ingest.beir import corpus_rows
-from twotower.ingest.csv import read_typed_csv
-from twotower.ingest.fields import describe, image_path, is_finite, required_text, text, time
-from twotower.ingest.formats import check_readable, read_rows
-from twotower.ingest.row import Row
+from twotower.ingest.fields import image_path, required_text, text, time
+from twotower.ingest.names import ITEM_NAMES
+from twotower.ingest.options import ColumnType, ReadOptions
+from twotower.ingest.row import OnBad, Row, stop
+from twotower.ingest.table import Source, Table, file_source, record_source
+from twotower.ingest.values import describe, is_finite
 from twotower.types import AttributeValue, Item
 
-FIELDS = ("id", "_id", "title", "text", "image", "time")
-"""Columns with a meaning of their own; every other column is an attribute."""
 
-MAX_DEPTH = 20
-
-
-def read_catalogue(path: Path, *, bad: list[CatalogueError] | None = None) -> Iterator[Item]:
-    """Read the items of a catalogue one by one.
-
-    The fields are id (or "_id"), title, text, image and time; every other column or key is an attribute. In a BEIR
-    folder the keys of `metadata` count as if they stood beside the id. An object inside an object becomes
-    "outer.inner", a list of text stays a list, and null means that the item lacks the attribute. In CSV an empty cell
-    is missing, and an attribute's column holds numbers if every filled cell is a finite number, booleans if every one
-    is true or false, and text otherwise; for this a CSV file is read twice.
+class Catalogue(Table):
+    """The items of a file, which is read once to see what its columns are, and again for each call of `items`.
 
     Args:
-        path: a .jsonl, .csv or .parquet file, or a BEIR folder with a corpus.jsonl. Text is UTF-8. Times are
-            ISO-8601 with an offset or Z; Parquet timestamps have a time zone. Images are paths relative to
-            the catalogue's folder and must not leave it; `Item.image` is absolute.
-        bad: collects the error of each row with a field that cannot be used; None raises the first. A file that is
-            not JSON Lines, CSV or Parquet at all is an error either way.
-
-    Returns:
-        The items, in the order of the file. Ids may repeat; the caller applies `check_item`.
+        place: the file, for errors.
+        source: reads the rows.
+        folder: that the paths of photos are relative to, absolute and without links.
+        options: how to read them.
+        known: the attributes that the store has and their types, None for several: a value of another type is an
+            error, and a column that differs from one only in case is that attribute.
 
     Raises:
-        CatalogueError: at once if there is no such catalogue; while reading, if a row cannot be read, naming the
-            file, the line and the field.
+        CatalogueError: something is declared about a column that does not exist, or two columns are the same field.
+    """
+
+    def __init__(
+        self,
+        place: str,
+        source: Source,
+        folder: Path,
+        options: ReadOptions | None = None,
+        known: Mapping[str, ColumnType | None] | None = None,
+    ) -> None:
+        super().__init__(place, source, ITEM_NAMES, options or ReadOptions(), known or {})
+        self._folder = folder
+
+    @classmethod
+    def of_file(
+        cls,
+        path: Path,
+        options: ReadOptions | None = None,
+        known: Mapping[str, ColumnType | None] | None = None,
+    ) -> Catalogue:
+        """The catalogue in a file or a BEIR folder; see `read_catalogue`."""
+        options = options or ReadOptions()
+        source, folder = file_source(Path(path), options)
+        return cls(str(path), source, folder, options, known)
+
+    def items(self, on_bad: OnBad = stop) -> Iterator[Item]:
+        """The items, in order; ids may repeat.
+
+        Args:
+            on_bad: receives the error of each row that cannot be used; `stop` raises the first.
+        """
+        for row in self.rows(on_bad):
+            try:
+                item = self._item(row)
+            except CatalogueError as error:
+                on_bad(error)
+            else:
+                yield item
+
+    def _item(self, row: Row) -> Item:
+        fields = self.columns.fields
+        return Item(
+            id=required_text(row, self.columns.required(("id",), row.place)),
+            title=text(row, fields.get("title")),
+            text=text(row, fields.get("text")),
+            image=image_path(row, fields.get("image"), self._folder),
+            time=time(row, fields.get("time"), self.options.zone),
+            attributes=dict(self._attributes(row)),
+        )
+
+    def _attributes(self, row: Row) -> Iterator[tuple[str, AttributeValue]]:
+        seen: set[str] = set()
+        for column, raw in row.values.items():
+            attribute = self.columns.attribute(column)
+            if attribute is None:
+                continue
+            value = attribute.value(row, raw, self.options)
+            if value is None:
+                continue
+            if attribute.name in seen:
+                raise row.error(column, "two values would get this name: rename one of them")
+            seen.add(attribute.name)
+            _check(row, column, value)
+            yield attribute.name, value
+
+
+def read_catalogue(
+    path: Path, options: ReadOptions | None = None, *, bad: list[CatalogueError] | None = None
+) -> Iterator[Item]:
+    """Read the items of a catalogue one by one.
+
+    The fields are id, title, text, image and time. Where a file has no column of such a name, one of the usual names
+    is taken, such as sku, name, description, photo or release_date, whatever their case; every other column is an
+    attribute. `Catalogue.of_file(path).columns` shows what each became.
+
+    - An object inside an object becomes "outer.inner", a list stays a list. null, NaN, NaT and in CSV an empty cell
+      mean that the value is missing; in a list it is left out.
+    - JSON and Parquet say which values are text, numbers, booleans and times. In CSV the whole column decides: it
+      holds numbers or booleans if at least four fifths of its cells do, and words such as "N/A" are missing values
+      there. Codes stay text: whole numbers with leading zeros, a leading +, an exponent or more than 15 digits.
+    - A value that does not fit the type of its column is an error of its row.
+    - Ids may be whole numbers. A decimal is a number, single precision its shortest decimal. Times are aware
+      datetimes, ISO-8601 text, or numbers since 1970; a date is its midnight. See `ReadOptions.timezone`.
+    - Attributes inside an object `attributes` keep their names and values, whatever they are.
+    - Images are paths relative to the catalogue's folder and must not leave it; `Item.image` is absolute. URLs are
+      not fetched.
+
+    Args:
+        path: a .jsonl, .json, .csv, .tsv or .parquet file, all but the last also packed as .gz, or a BEIR folder with
+            a corpus.jsonl, whose `metadata` count as if they stood beside the id. It is read twice.
+        options: what the file itself does not say, such as the types of its columns.
+        bad: collects the error of each row that cannot be used; None raises the first.
+
+    Returns:
+        The items, in the order of the file. Ids may repeat.
+
+    Raises:
+        CatalogueError: at once if there is no such catalogue, or its columns cannot be used; while reading, if a row
+            cannot be used, naming the file, the line and the column.
         MissingExtraError: a Parquet file needs pyarrow, which is not installed.
     """
-    path = Path(path)
-    if path.is_dir():
-        rows, folder = corpus_rows(path), path.resolve()
-    elif path.suffix == ".csv":
-        check_readable(path)
-        rows, folder = read_typed_csv(path, keep_text=FIELDS), path.parent.resolve()
-    else:
-        rows, folder = read_rows(path), path.parent.resolve()
-    return _items(rows, folder, bad)
+    return Catalogue.of_file(path, options).items(stop if bad is None else bad.append)
 
 
-def _items(rows: Iterable[Row], folder: Path, bad: list[CatalogueError] | None) -> Iterator[Item]:
-    for row in rows:
-        try:
-            item = _item(row, folder)
-        except CatalogueError as error:
-            if bad is None:
-                raise
-            bad.append(error)
-        else:
-            yield item
+def items_from(
+    records: Iterable[Mapping[str, Any]],
+    options: ReadOptions | None = None,
+    *,
+    bad: list[CatalogueError] | None = None,
+) -> Iterator[Item]:
+    """Make items of mappings, or of a DataFrame of pandas or polars, by the rules of `read_catalogue`.
+
+    Args:
+        records: mappings with a key for each column, or a DataFrame.
+        options: as in `read_catalogue`.
+        bad: as in `read_catalogue`.
+
+    Returns:
+        The items, in order; photos are relative to the current folder and must not leave it.
+
+    Raises:
+        CatalogueError: as in `read_catalogue`, naming the row, from 0.
+    """
+    catalogue = Catalogue("the catalogue", record_source(records), Path.cwd().resolve(), options)
+    return catalogue.items(stop if bad is None else bad.append)
 
 
-def _item(row: Row, folder: Path) -> Item:
-    if "id" in row.values and "_id" in row.values:
-        raise row.error("id", "the row also has '_id': keep one of them")
-    return Item(
-        id=required_text(row, "_id" if "_id" in row.values else "id"),
-        title=text(row, "title"),
-        text=text(row, "text"),
-        image=image_path(row, folder),
-        time=time(row),
-        attributes=dict(_attributes(row)),
-    )
-
-
-def _attributes(row: Row) -> Iterator[tuple[str, AttributeValue]]:
-    seen: set[str] = set()
-    for name, value in _flat(row, row.values):
-        if name in FIELDS or value is None:
-            continue
-        if name in seen:
-            raise row.error(name, "two values would get this name: rename one of them")
-        seen.add(name)
-        yield name, _attribute(row, name, value)
-
-
-def _flat(row: Row, values: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
-    if depth > MAX_DEPTH:
-        raise row.error(prefix[:40], f"objects are nested more than {MAX_DEPTH} deep: flatten them")
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(row, value, f"{prefix}{key}.", depth + 1)
-        else:
-            yield prefix + key, value
-
-
-def _attribute(row: Row, name: str, value: object) -> AttributeValue:
-    if isinstance(value, list):
-        for part in value:
-            if not isinstance(part, str):
-                raise row.error(name, f"a list may hold only text, not {describe(part)}")
-        return value
-    if isinstance(value, str | datetime) or (isinstance(value, int | float) and is_finite(value)):
-        return value
-    raise row.error(name, f"{describe(value)} cannot be an attribute: use text, a finite number or a boolean")
+def _check(row: Row, column: str, value: object) -> None:
+    for part in value if isinstance(value, list) else [value]:
+        if isinstance(part, int | float) and not is_finite(part):
+            raise row.error(column, f"{describe(part)} cannot be an attribute: use a finite number")
+        if not isinstance(part, str | int | float | datetime):
+            where = "in a list, " if isinstance(value, list) else ""
+            raise row.error(
+                column,
+                f"{where}{describe(part)} cannot be an attribute: use text, a finite number, a boolean or a time",
+            )

@@ -1,57 +1,132 @@
-"""Read behaviour events from a .jsonl, .csv or .parquet file."""
+"""Read behaviour: events from a shop's file, or from mappings and DataFrames."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from twotower.ingest.fields import as_number, describe, is_finite, required_text, time
-from twotower.ingest.formats import read_rows
-from twotower.ingest.row import Row
+from twotower.errors import CatalogueError
+from twotower.ingest.fields import required_text, time
+from twotower.ingest.names import EVENT_NAMES
+from twotower.ingest.options import ReadOptions
+from twotower.ingest.row import OnBad, Row, stop
+from twotower.ingest.table import Source, Table, file_source, record_source
+from twotower.ingest.values import describe, is_finite, number, plain
 from twotower.types import Event
 
+DEFAULT_KIND = "interaction"
+"""The kind of the events of a file that does not say what happened."""
 
-def read_events(path: Path) -> Iterator[Event]:
-    """Read events one by one.
 
-    The fields are user, item, kind, time (ISO-8601 with an offset or Z; Parquet timestamps have a time zone)
-    and value (a number, 1 if missing). Other columns are ignored.
+class EventLog(Table):
+    """The events of a file, which is read once to see what its columns are, and again for each call of `events`.
 
     Args:
-        path: the file; .jsonl, .csv or .parquet.
-
-    Returns:
-        The events, in the order of the file; the caller applies `check_event`.
+        place: the file, for errors.
+        source: reads the rows.
+        options: how to read them.
 
     Raises:
-        CatalogueError: at once if there is no such file; while reading, if a row cannot be read, naming the
-            file, the line and the field.
+        CatalogueError: something is declared about a column that does not exist, or two columns are the same field.
     """
-    path = Path(path)
-    cells = path.suffix == ".csv"
-    return (_event(row, cells) for row in read_rows(path))
 
+    def __init__(self, place: str, source: Source, options: ReadOptions | None = None) -> None:
+        super().__init__(place, source, EVENT_NAMES, options or ReadOptions(), {})
 
-def _event(row: Row, cells: bool) -> Event:
-    when = time(row)
-    if when is None:
-        raise row.error("time", "it is missing: say when the event happened")
-    return Event(
-        user=required_text(row, "user"),
-        item=required_text(row, "item"),
-        kind=required_text(row, "kind"),
-        time=when,
-        value=_value(row, cells),
-    )
+    @classmethod
+    def of_file(cls, path: Path, options: ReadOptions | None = None) -> EventLog:
+        """The events of a file; see `read_events`."""
+        options = options or ReadOptions()
+        source, _ = file_source(Path(path), options)
+        return cls(str(path), source, options)
 
+    def events(self, on_bad: OnBad = stop) -> Iterator[Event]:
+        """The events, in order.
 
-def _value(row: Row, cells: bool) -> float:
-    value = row.values.get("value")
-    if value is None:
-        return 1.0
-    number = as_number(value) if cells else value
-    if isinstance(number, bool) or not isinstance(number, int | float) or not is_finite(number):
-        raise row.error(
-            "value", f"{repr(value) if cells else describe(value)} is not a finite number: give one"
+        Args:
+            on_bad: receives the error of each row that cannot be used; `stop` raises the first.
+        """
+        for row in self.rows(on_bad):
+            try:
+                event = self._event(row)
+            except CatalogueError as error:
+                on_bad(error)
+            else:
+                yield event
+
+    def lines(self) -> Iterator[str]:
+        """What the columns became, as text."""
+        fields = self.columns.fields
+        parts = [f"{column}: {name}" for name, column in fields.items()]
+        if self.columns.attributes:
+            parts.append(f"not used: {', '.join(self.columns.attributes)}")
+        yield f"columns: {'; '.join(parts)}"
+        if "kind" not in fields:
+            yield f"  no column says what happened: the kind of every event is '{DEFAULT_KIND}'"
+
+    def _event(self, row: Row) -> Event:
+        fields = self.columns.fields
+        column = self.columns.required(("time",), row.place)
+        when = time(row, column, self.options.zone)
+        if when is None:
+            raise row.error(column, "it is missing: say when the event happened")
+        return Event(
+            user=required_text(row, self.columns.required(("user",), row.place)),
+            item=required_text(row, self.columns.required(("item",), row.place)),
+            kind=required_text(row, fields["kind"]) if "kind" in fields else DEFAULT_KIND,
+            time=when,
+            value=self._value(row, fields.get("value")),
         )
-    return float(number)
+
+    def _value(self, row: Row, column: str | None) -> float:
+        value = None if column is None else plain(row.values.get(column))
+        if column is None or value is None:
+            return 1.0
+        found = number(value, self.options.decimal) if isinstance(value, str) and not row.typed else value
+        if isinstance(found, bool) or not isinstance(found, int | float) or not is_finite(found):
+            raise row.error(column, f"{describe(value)} is not a finite number: give one")
+        return float(found)
+
+
+def read_events(
+    path: Path, options: ReadOptions | None = None, *, bad: list[CatalogueError] | None = None
+) -> Iterator[Event]:
+    """Read events one by one.
+
+    The fields are user, item, kind, time and value (1 if missing), or columns with one of their usual names, such as
+    user_id, product_id, event_type and timestamp; other columns are not used. Without a column for the kind, it is
+    `DEFAULT_KIND`. Values mean the same as in `read_catalogue`.
+
+    Args:
+        path: a .jsonl, .json, .csv, .tsv or .parquet file, all but the last also packed as .gz. It is read twice.
+        options: what the file itself does not say.
+        bad: collects the error of each row that cannot be used; None raises the first.
+
+    Returns:
+        The events, in the order of the file.
+
+    Raises:
+        CatalogueError: at once if there is no such file, or its columns cannot be used; while reading, if a row
+            cannot be used, naming the file, the line and the column.
+    """
+    return EventLog.of_file(path, options).events(stop if bad is None else bad.append)
+
+
+def events_from(
+    records: Iterable[Mapping[str, Any]],
+    options: ReadOptions | None = None,
+    *,
+    bad: list[CatalogueError] | None = None,
+) -> Iterator[Event]:
+    """Make events of mappings, or of a DataFrame of pandas or polars, by the rules of `read_events`.
+
+    Args:
+        records: mappings with a key for each column, or a DataFrame.
+        options: as in `read_events`.
+        bad: as in `read_events`.
+
+    Raises:
+        CatalogueError: as in `read_events`, naming the row, from 0.
+    """
+    return EventLog("the events", record_source(records), options).events(stop if bad is None else bad.append)

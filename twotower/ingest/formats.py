@@ -1,4 +1,4 @@
-"""Read a file of rows in the format that its suffix names."""
+"""Read a file of rows in the format that its name says."""
 
 from __future__ import annotations
 
@@ -7,15 +7,21 @@ from pathlib import Path
 
 from twotower.errors import CatalogueError
 from twotower.ingest.csv import read_csv
+from twotower.ingest.json_array import read_json
 from twotower.ingest.jsonl import read_jsonl
+from twotower.ingest.options import ReadOptions
 from twotower.ingest.parquet import read_parquet
-from twotower.ingest.row import Row
+from twotower.ingest.row import OnBad, Row, stop
 
-READERS: Mapping[str, Callable[[Path], Iterator[Row]]] = {
+READERS: Mapping[str, Callable[[Path, ReadOptions, OnBad], Iterator[Row]]] = {
     ".jsonl": read_jsonl,
+    ".ndjson": read_jsonl,
+    ".json": read_json,
     ".csv": read_csv,
+    ".tsv": read_csv,
     ".parquet": read_parquet,
 }
+KNOWN = "a .jsonl, .json, .csv, .tsv or .parquet file; all but the last may be packed as .gz"
 
 
 def check_readable(path: Path) -> None:
@@ -25,19 +31,27 @@ def check_readable(path: Path) -> None:
         CatalogueError: it is.
     """
     if not path.is_file():
-        raise CatalogueError(f"{path} is not a file: give a .jsonl, .csv or .parquet file that exists")
-    if path.suffix not in READERS:
-        raise CatalogueError(f"{path} ends in '{path.suffix}': give a .jsonl, .csv or .parquet file")
+        raise CatalogueError(f"{path} is not a file: give {KNOWN}")
+    if _format(path) not in READERS:
+        raise CatalogueError(f"{path} ends in '{''.join(path.suffixes[-2:])}': give {KNOWN}")
 
 
-def read_rows(path: Path) -> Iterator[Row]:
+def read_rows(path: Path, options: ReadOptions | None = None, on_bad: OnBad = stop) -> Iterator[Row]:
     """Read a file row by row.
 
     Args:
-        path: a .jsonl or .csv file in UTF-8, with or without a byte order mark, or a .parquet file.
+        path: see `KNOWN`.
+        options: the separator and encoding of text.
+        on_bad: receives the error of each row that is damaged.
 
     Raises:
-        CatalogueError: at once if the file is missing or in another format; while reading, if a row is damaged.
+        CatalogueError: at once if the file is missing or in another format; while reading, if what follows cannot be
+            read.
     """
     check_readable(path)
-    return READERS[path.suffix](path)
+    return READERS[_format(path)](path, options or ReadOptions(), on_bad)
+
+
+def _format(path: Path) -> str:
+    first, last = ["", "", *(suffix.lower() for suffix in path.suffixes)][-2:]
+    return last if last != ".gz" else first if first != ".parquet" else last

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twotower.errors import CatalogueError, needs_extra
-from twotower.ingest.row import Row
+from twotower.ingest.options import ReadOptions
+from twotower.ingest.row import OnBad, Row, stop
 
 if TYPE_CHECKING:
-    from pyarrow import Schema
+    from pyarrow import DataType, RecordBatch
 
 _BATCH_ROWS = 1000
 
 
-def read_parquet(path: Path) -> Iterator[Row]:
-    """Read a file row by row; nulls are absent and times are aware, in UTC.
+def read_parquet(path: Path, options: ReadOptions | None = None, on_bad: OnBad = stop) -> Iterator[Row]:
+    """Read a file row by row; nulls are absent, and times with a zone are in UTC.
+
+    A number in single precision is the shortest decimal that gives it, 19.99 and not 19.989999771; a map is an
+    object.
 
     Args:
         path: of an existing file.
+        options: nothing that Parquet needs.
+        on_bad: receives the error of a row with a value that Python cannot hold, such as a date in the year 20000.
 
     Raises:
         MissingExtraError: while reading, if pyarrow is not installed.
-        CatalogueError: while reading, if the file is not Parquet, repeats a column's name or has timestamps without
-            a time zone.
+        CatalogueError: while reading, if the file is not Parquet or repeats a column's name.
     """
     with needs_extra("parquet", "reading Parquet"):
         import pyarrow as pa
@@ -33,31 +38,79 @@ def read_parquet(path: Path) -> Iterator[Row]:
     number = 0
     try:
         with pq.ParquetFile(path) as file:
-            schema = _schema(path, file.schema_arrow)
+            names = file.schema_arrow.names
+            for position, name in enumerate(names):
+                if name in names[:position]:
+                    raise CatalogueError(f"{path} names the column {name!r} twice: rename one of them")
             for batch in file.iter_batches(batch_size=_BATCH_ROWS):
-                # A datetime holds microseconds; anything finer is dropped.
-                for values in pa.table(batch).cast(schema, safe=False).to_pylist():
-                    number += 1
-                    present = {name: value for name, value in values.items() if value is not None}
-                    yield Row(f"{path}, row {number}", present)
+                yield from _rows(path, _plain(batch), number, on_bad)
+                number += len(batch)
     except CatalogueError:
         raise
     except (pa.ArrowException, OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split())[:200]
         raise CatalogueError(f"{path} cannot be read as Parquet after row {number} ({reason})") from None
 
 
-def _schema(path: Path, schema: Schema) -> Schema:
+def _rows(path: Path, batch: RecordBatch, before: int, on_bad: OnBad) -> Iterator[Row]:
     import pyarrow as pa
 
-    for position, field in enumerate(schema):
-        if field.name in schema.names[:position]:
-            raise CatalogueError(f"{path} names the column {field.name!r} twice: rename one of them")
-        if not pa.types.is_timestamp(field.type):
-            continue
-        if field.type.tz is None:
-            raise CatalogueError(
-                f"{path}, field {field.name!r}: its timestamps have no time zone: write timestamps in UTC"
+    maps = [field.name for field in batch.schema if pa.types.is_map(field.type)]
+    for offset in range(len(batch)):
+        place = f"{path}, row {before + offset + 1}"
+        values: dict[str, Any] = {}
+        name = ""
+        try:
+            for name, column in zip(batch.schema.names, batch.columns, strict=True):
+                if (value := column[offset].as_py()) is not None:
+                    values[name] = dict(value) if name in maps else value
+        except (ValueError, OverflowError) as error:
+            on_bad(
+                CatalogueError(
+                    f"{place}, field {name!r}: Python cannot hold it ({str(error)[:100]}): repair it"
+                )
             )
-        schema = schema.set(position, field.with_type(pa.timestamp("us", tz="UTC")))
-    return schema
+        else:
+            yield Row(place, values)
+
+
+def _plain(batch: RecordBatch) -> RecordBatch:
+    """The same values in types whose Python values need no explaining."""
+    import pyarrow as pa
+
+    table = pa.table(batch)
+    for change in (_as_text, _as_plain):
+        schema = pa.schema([field.with_type(change(field.type)) for field in batch.schema])
+        table = table.cast(schema, safe=False)  # a datetime holds microseconds; anything finer is dropped
+    return table.combine_chunks().to_batches()[0]
+
+
+def _as_text(kind: DataType) -> DataType:
+    """The type with text in place of numbers in single precision: their shortest decimals."""
+    import pyarrow as pa
+
+    return pa.string() if pa.types.is_float32(kind) else _inside(kind, _as_text)
+
+
+def _as_plain(kind: DataType) -> DataType:
+    """The type with double precision, times in microseconds and UTC, and no dictionaries."""
+    import pyarrow as pa
+
+    if pa.types.is_floating(kind):
+        return pa.float64()
+    if pa.types.is_timestamp(kind):
+        return pa.timestamp("us", tz=None if kind.tz is None else "UTC")
+    return _inside(kind, _as_plain)
+
+
+def _inside(kind: DataType, change: Callable[[DataType], DataType]) -> DataType:
+    """A list, an object or a dictionary with its inner types changed; any other type as it is."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        return change(kind.value_type)
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(change(field.type)) for field in kind])
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return pa.list_(kind.value_field.with_type(change(kind.value_type)))
+    return kind

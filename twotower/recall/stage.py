@@ -11,7 +11,8 @@ import numpy as np
 from twotower.recall.candidates import Candidates
 from twotower.recall.dense import OVERFETCH, dense_candidates
 from twotower.recall.freshness import Freshness
-from twotower.recall.hybrid import HybridFusion, hybrid_candidates
+from twotower.recall.fusion import HybridFusion
+from twotower.recall.hybrid import hybrid_candidates
 from twotower.recall.plan import Plan
 from twotower.recall.queries import EncodedQueries
 from twotower.recall.segment import Labels
@@ -67,10 +68,11 @@ def recall_plans(
     snapshot: Snapshot, k: int, where: Where | None, decay: TimeDecay | None, fusion: HybridFusion | None
 ) -> list[Plan]:
     """How `recall_candidates` would search each segment for one query."""
-    depth = k if fusion is None else max(k, fusion.depth)
-    if decay is not None:
-        depth += OVERFETCH
-    return snapshot.plans(depth, snapshot.allowed(where))
+    if fusion is not None:
+        k = max(k, fusion.depth)
+    elif decay is not None:
+        k += OVERFETCH
+    return snapshot.plans(k, snapshot.allowed(where))
 
 
 def _with_items(snapshot: Snapshot, found: Sequence[Candidates]) -> list[Candidates]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from twotower.recall.candidates import Candidates
 from twotower.recall.freshness import decayed
-from twotower.recall.hybrid import HybridFusion
+from twotower.recall.fusion import HybridFusion
 from twotower.recall.plan import Plan
 from twotower.recall.queries import EncodedQueries
 from twotower.recall.snapshot import Snapshot

@@ -60,8 +60,8 @@ class ItemStore(Protocol):
         """
         ...
 
-    def record(self, events: Sequence[Event]) -> None:
-        """Store events."""
+    def record(self, events: Sequence[Event]) -> int:
+        """Store the events whose keys (see `event_key`) are new; returns how many those are."""
         ...
 
     def labels_of(self, item_ids: Sequence[str]) -> Labels:
@@ -72,22 +72,33 @@ class ItemStore(Protocol):
         """The digests of the photos that the items with these labels were made from; None without a photo."""
         ...
 
-    def events_of(self, user: str, *, until: datetime, newest: int) -> Sequence[Event]:
+    def events_of(
+        self, user: str, *, until: datetime, newest: int, stored_items: bool = False
+    ) -> Sequence[Event]:
         """A user's last events up to and including a moment, oldest first.
 
         Args:
             user: anyone, known or not.
             until: aware.
             newest: how many at most.
+            stored_items: only events on items that are stored now.
         """
         ...
 
-    def events_of_all(self, *, until: datetime, newest: int) -> Sequence[Event]:
-        """Everybody's last events up to and including a moment, oldest first."""
+    def seen_by(self, user: str, *, until: datetime) -> set[str]:
+        """The ids of all items that a user has events on, up to and including a moment."""
+        ...
+
+    def events_of_all(self, *, until: datetime, newest: int, stored_items: bool = False) -> Sequence[Event]:
+        """Everybody's last events up to and including a moment, oldest first; see `events_of`."""
         ...
 
     def events(self) -> Iterator[Event]:
         """All events."""
+        ...
+
+    def count_events(self) -> int:
+        """How many events there are."""
         ...
 
     def close(self) -> None:

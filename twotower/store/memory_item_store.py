@@ -41,9 +41,9 @@ class MemoryItemStore:
         self._forget(labels)
         return known, np.array(labels, dtype=np.int64)
 
-    def record(self, events: Sequence[Event]) -> None:
+    def record(self, events: Sequence[Event]) -> int:
         """See `ItemStore.record`."""
-        self._history.record(events)
+        return self._history.record(events)
 
     def labels_of(self, item_ids: Sequence[str]) -> Labels:
         """See `ItemStore.labels_of`."""
@@ -53,17 +53,28 @@ class MemoryItemStore:
         """See `ItemStore.photos_at`."""
         return [self._photos.get(label) for label in labels]
 
-    def events_of(self, user: str, *, until: datetime, newest: int) -> Sequence[Event]:
+    def events_of(
+        self, user: str, *, until: datetime, newest: int, stored_items: bool = False
+    ) -> Sequence[Event]:
         """See `ItemStore.events_of`."""
-        return self._history.of(user, until=until, newest=newest)
+        items = self._labels if stored_items else None
+        return self._history.of(user, until=until, newest=newest, items=items)
 
-    def events_of_all(self, *, until: datetime, newest: int) -> Sequence[Event]:
+    def events_of_all(self, *, until: datetime, newest: int, stored_items: bool = False) -> Sequence[Event]:
         """See `ItemStore.events_of_all`."""
-        return self._history.of_all(until=until, newest=newest)
+        return self._history.of_all(until=until, newest=newest, items=self._labels if stored_items else None)
+
+    def seen_by(self, user: str, *, until: datetime) -> set[str]:
+        """See `ItemStore.seen_by`."""
+        return self._history.seen_by(user, until=until)
 
     def events(self) -> Iterator[Event]:
         """See `ItemStore.events`."""
         return iter(self._history)
+
+    def count_events(self) -> int:
+        """See `ItemStore.count_events`."""
+        return len(self._history)
 
     def close(self) -> None:
         """See `ItemStore.close`."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from twotower.types import AttributeValue, Event, Item
 
 TIME = "$time"
 PATH = "$path"
+GIVEN = "id:"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
 FIELDS = frozenset({"title", "text", "image"})
 
 
@@ -68,9 +72,23 @@ def item_from_json(record: dict[str, Any]) -> Item:
 
 
 def event_from_row(record: Sequence[Any]) -> Event:
-    """An event from its user, item, kind, time and value."""
-    user, item, kind, time, value = record
-    return Event(user, item, kind, datetime.fromisoformat(time), value)
+    """An event from its user, item, kind, time, value and key."""
+    user, item, kind, time, value, key = record
+    given = key.removeprefix(GIVEN) if key.startswith(GIVEN) else ""
+    return Event(user, item, kind, datetime.fromisoformat(time), value, given)
+
+
+def event_key(event: Event) -> str:
+    """What tells an event from others: its id, or a digest of its other fields, the moment in any zone."""
+    if event.id:
+        return f"{GIVEN}{event.id}"
+    fields = event.user, event.item, event.kind, moment(event.time), float(event.value)
+    return blake2b(json.dumps(fields).encode(), digest_size=16).hexdigest()
+
+
+def moment(time: datetime) -> int:
+    """Whole microseconds since 1970, exactly."""
+    return (time - EPOCH) // MICROSECOND
 
 
 def _to_json(value: AttributeValue) -> Any:

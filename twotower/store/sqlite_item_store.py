@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -16,17 +16,15 @@ import numpy as np
 
 from twotower.errors import StaleError, StoreDamagedError, StoreError, StoreVersionError
 from twotower.store.database import Database
-from twotower.store.history import EPOCH
 from twotower.store.item_cache import ItemCache
 from twotower.store.item_store import Digests, Labels, StoredItem
 from twotower.store.receipt import Receipt
-from twotower.store.records import event_from_row, item_from_bytes, item_to_bytes
+from twotower.store.records import event_from_row, event_key, item_from_bytes, item_to_bytes, moment
 from twotower.store.schema import FORMAT, TABLES
 from twotower.types import Event, Item, Vectors
 
-EVENT = "user, item, kind, time, value"
+EVENT = "user, item, kind, time, value, key"
 LATEST = "moment DESC, user DESC, item DESC, kind DESC, value DESC"
-MICROSECOND = timedelta(microseconds=1)
 PARAMETERS_PER_STATEMENT = 1_000  # labels or ids
 T = TypeVar("T")
 
@@ -141,11 +139,12 @@ class SqliteItemStore:
             connection.executemany("DELETE FROM ids WHERE id = ?", ((item_id,) for item_id in known))
         return known, deleted
 
-    def record(self, events: Sequence[Event]) -> None:
+    def record(self, events: Sequence[Event]) -> int:
         """See `ItemStore.record`."""
-        if events:
-            with self._writing() as connection:
-                self._insert_events(connection, events)
+        if not events:
+            return 0
+        with self._writing() as connection:
+            return self._insert_events(connection, events)
 
     def replace_all(
         self, settings: Mapping[str, Any], rows: Iterable[StoredItem], events: Iterable[Event]
@@ -274,13 +273,13 @@ class SqliteItemStore:
 
     def photos_at(self, labels: Sequence[int]) -> list[bytes | None]:
         """See `ItemStore.photos_at`."""
-        found: dict[int, bytes | None] = {}
-        for chunk in _chunks(labels):
-            marks = ", ".join("?" * len(chunk))
-            found.update(
-                self._database.rows(f"SELECT label, photo FROM items WHERE label IN ({marks})", *chunk)
-            )
+        found = self._by_label("SELECT label, photo FROM items", labels)
         return [found.get(label) for label in labels]
+
+    def vectors_at(self, labels: Sequence[int]) -> list[Vectors]:
+        """The vectors of these labels, which are stored, float32 of shape (dim,) each."""
+        found = self._by_label("SELECT label, vector FROM vectors", labels)
+        return [np.frombuffer(found[label], dtype="<f4") for label in labels]
 
     def rows(self, connection: apsw.Connection, *, after: int = 0) -> Iterator[StoredItem]:
         """The items in order of their labels.
@@ -306,18 +305,31 @@ class SqliteItemStore:
         found = connection.execute("SELECT label FROM tombstones WHERE number > ? ORDER BY number", (after,))
         return np.array([label for (label,) in found], dtype=np.int64)
 
-    def events_of(self, user: str, *, until: datetime, newest: int) -> Sequence[Event]:
+    def events_of(
+        self, user: str, *, until: datetime, newest: int, stored_items: bool = False
+    ) -> Sequence[Event]:
         """See `ItemStore.events_of`."""
-        return self._latest("user = ? AND moment <= ?", user, _moment(until), newest=newest)
+        condition = "user = ? AND moment <= ?"
+        return self._latest(condition, user, moment(until), newest=newest, stored_items=stored_items)
 
-    def events_of_all(self, *, until: datetime, newest: int) -> Sequence[Event]:
+    def events_of_all(self, *, until: datetime, newest: int, stored_items: bool = False) -> Sequence[Event]:
         """See `ItemStore.events_of_all`."""
-        return self._latest("moment <= ?", _moment(until), newest=newest)
+        return self._latest("moment <= ?", moment(until), newest=newest, stored_items=stored_items)
+
+    def seen_by(self, user: str, *, until: datetime) -> set[str]:
+        """See `ItemStore.seen_by`."""
+        statement = "SELECT DISTINCT item FROM events WHERE user = ? AND moment <= ?"
+        return {item for (item,) in self._database.rows(statement, user, moment(until))}
 
     def events(self) -> Iterator[Event]:
         """See `ItemStore.events`; a snapshot taken when the first event is read."""
         with self._database.view() as connection:
             yield from map(event_from_row, connection.execute(f"SELECT {EVENT} FROM events ORDER BY number"))
+
+    def count_events(self) -> int:
+        """See `ItemStore.count_events`."""
+        ((count,),) = self._database.rows("SELECT count(*) FROM events")
+        return int(count)
 
     def close(self) -> None:
         """See `ItemStore.close`."""
@@ -388,9 +400,11 @@ class SqliteItemStore:
         if stored:
             _set(connection, "label", stored[-1].label)
 
-    def _insert_events(self, connection: apsw.Connection, events: Iterable[Event]) -> None:
+    def _insert_events(self, connection: apsw.Connection, events: Iterable[Event]) -> int:
+        """Add the events whose keys are new; returns how many those are."""
+        before = connection.total_changes()
         connection.executemany(
-            f"INSERT INTO events ({EVENT}, moment) VALUES (?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO events ({EVENT}, moment) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
             (
                 (
                     each.user,
@@ -398,13 +412,25 @@ class SqliteItemStore:
                     each.kind,
                     each.time.isoformat(),
                     float(each.value),
-                    _moment(each.time),
+                    event_key(each),
+                    moment(each.time),
                 )
                 for each in events
             ),
         )
+        return connection.total_changes() - before
 
-    def _latest(self, condition: str, *values: object, newest: int) -> list[Event]:
+    def _by_label(self, select: str, labels: Sequence[int]) -> dict[int, Any]:
+        """One column of these labels, by label."""
+        found: dict[int, Any] = {}
+        for chunk in _chunks(labels):
+            marks = ", ".join("?" * len(chunk))
+            found.update(self._database.rows(f"{select} WHERE label IN ({marks})", *chunk))
+        return found
+
+    def _latest(self, condition: str, *values: object, newest: int, stored_items: bool) -> list[Event]:
+        if stored_items:
+            condition += " AND item IN (SELECT id FROM ids)"
         statement = f"SELECT {EVENT} FROM events WHERE {condition} ORDER BY {LATEST} LIMIT ?"
         found = self._database.rows(statement, *values, newest)
         return [event_from_row(row) for row in reversed(found)]
@@ -416,11 +442,6 @@ def _set(connection: apsw.Connection, name: str, value: str | int) -> None:
 
 def _to_blob(vector: Vectors) -> bytes:
     return np.ascontiguousarray(vector, dtype="<f4").tobytes()
-
-
-def _moment(time: datetime) -> int:
-    """Whole microseconds since 1970, exactly."""
-    return (time - EPOCH) // MICROSECOND
 
 
 def _chunks(values: Iterable[T]) -> Iterator[tuple[T, ...]]:

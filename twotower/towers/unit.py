@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,13 +32,24 @@ def unit_rows(vectors: NDArray[np.float32], *, rows: int, dim: int, source: str)
         raise EncoderError(
             f"{source} must return one row per input, an array of shape ({rows}, {dim}), got {array.shape}"
         )
-    array = array.astype(np.float64)
-    lengths = [math.sqrt(square) for square in np.vecdot(array, array).tolist()]
-    for row, length in enumerate(lengths):
-        if length == 0:
-            raise EncoderError(f"{source} returned a zero vector in row {row}: it has no direction")
-        if not length < math.inf:  # NaN, too
-            raise EncoderError(f"{source} returned NaN or infinity in row {row}: check that input")
-    array /= np.array(lengths).reshape(-1, 1)
-    unit: Vectors = array.astype(np.float32)
+    doubles: NDArray[np.float64] = array.astype(np.float64)
+    lengths = _lengths(doubles)
+    for row, problem in _problems(lengths).items():
+        raise EncoderError(f"{source} returned {problem} in row {row}: check that input")
+    doubles /= np.array(lengths, dtype=np.float64).reshape(-1, 1)
+    unit: Vectors = doubles.astype(np.float32)
     return unit
+
+
+def unusable_rows(vectors: NDArray[np.float32]) -> dict[int, str]:
+    """The rows of an array of shape (n, dim) that cannot be scaled to length 1, with what each of them is."""
+    return _problems(_lengths(vectors.astype(np.float64)))
+
+
+def _lengths(vectors: NDArray[np.float64]) -> list[float]:
+    return [math.sqrt(square) for square in np.vecdot(vectors, vectors).tolist()]
+
+
+def _problems(lengths: Sequence[float]) -> dict[int, str]:
+    problems = {row: "NaN or infinity" for row, length in enumerate(lengths) if not length < math.inf}
+    return problems | {row: "a zero vector" for row, length in enumerate(lengths) if length == 0}

@@ -20,12 +20,10 @@ class UserHistory(NamedTuple):
     Args:
         events: n events, oldest first.
         vectors: float32 of shape (n, dim), the vector of each event's item.
-        labels: int64, the distinct labels of these items.
     """
 
     events: Sequence[Event]
     vectors: Vectors
-    labels: NDArray[np.int64]
 
 
 def _default_kinds() -> dict[str, float]:

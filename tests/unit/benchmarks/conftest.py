@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import json
+from argparse import Namespace
 from itertools import product
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from benchmarks.__main__ import read_options
 from benchmarks.common import models
 from multimodal import ClipEncoder, TextEncoder, WeightedConcat
 from twotower import DualEncoder, ReciprocalRank, Retriever
@@ -49,9 +50,7 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_cross_encoder(tiny_text_folder) -> str:
     """Folder of a cross-encoder with an untrained head."""
-    return models.cross_encoder_folder(
-        argparse.Namespace(reranker=None, text_model=str(tiny_text_folder), device="cpu")
-    )
+    return models.cross_encoder_folder(Namespace(reranker=None, text_model=str(tiny_text_folder)))
 
 
 @pytest.fixture
@@ -64,9 +63,7 @@ def options(folder, tiny_text_folder, tiny_clip_folder, monkeypatch):
         return Retriever(DualEncoder(text, image, WeightedConcat(0.9, 0.1)), hybrid=ReciprocalRank())
 
     monkeypatch.setattr(Retriever, "default", default)
-    return argparse.Namespace(
-        data=folder, split="dev", where=None, quick=False, seed=0, device="cpu", relevant=1, gain="linear",
-        text_model=str(tiny_text_folder), image_model=f"local-dir:{tiny_clip_folder}", reranker=None, runs=None,
-        queries=4, backend=None, student=None, student_depth=(6, 3), relevance_weight=0.7,
-        store=None, without_peers=False, lexical_weight=None,
-    )  # fmt: skip
+    given = ["--data", str(folder), "--text-model", str(tiny_text_folder)]
+    options = read_options("search", [*given, "--image-model", f"local-dir:{tiny_clip_folder}"])
+    options.student_depth, options.depth = (6, 3), 12
+    return options

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import argparse
 import shutil
 from dataclasses import fields, replace
 from datetime import UTC, datetime
@@ -8,9 +7,9 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from benchmarks.__main__ import read_options
 from benchmarks.crash import benchmark as crash
-from benchmarks.crash.check import check
-from benchmarks.crash.contents import Contents, Faults, differences
+from benchmarks.crash.check import Contents, Faults, check, differences
 from benchmarks.crash.journal import Journal, Operation, event_record, read_journal
 from benchmarks.crash.worker import Worker, open_store, stored
 from twotower import Event, Item
@@ -158,7 +157,7 @@ def test_a_journal_that_is_cut_anywhere_tells_what_was_acknowledged(tmp_path):
 
 
 def test_kills_are_survived():
-    result = crash.run(argparse.Namespace(kills=5, quick=True, seed=5))
+    result = crash.run(read_options("crash", ["--kills", "5", "--seed", "5"]))
     (row,) = result.rows
     assert {row.metrics[name] for name in FAULTS} == {0}
     assert row.metrics["kills"] == 5

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-import argparse
-
 import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.__main__ import read_options
 from benchmarks.common.contract import Result
 from benchmarks.common.equal_work import UnequalWorkError
+from benchmarks.common.speed import System
 from benchmarks.encode import benchmark as encode
 from benchmarks.encode.photos import draw_files, photo_sets
 from twotower import Item
@@ -24,16 +24,20 @@ class Bench:
     def system(self, name, seconds, *, turn=0.0, exact=True):
         vectors = self.vectors * np.cos(turn) + np.roll(self.vectors, 1, axis=1) * np.sin(turn)
 
-        def run():
+        def run(inputs):
+            assert inputs == list("abc")
             self.calls.append(name)
             self.now += seconds
             return vectors.astype(np.float32)
 
-        return encode.EncodingSystem(run, {}, exact)
+        return System(run, exact=exact)
 
     def measure(self, systems):
         result = Result("encode", 0)
-        encode.measure(result, systems, "peer", 3, "texts_per_s", "short", {}, clock=lambda: self.now)
+        texts = list("abc")
+        encode.measure(
+            result, systems, texts, "texts_per_s", "short", {}, reference="peer", clock=lambda: self.now
+        )
         return result.rows, result.ratios
 
 
@@ -72,7 +76,7 @@ def test_other_vectors_are_refused_unless_they_are_declared_and_then_reported():
 
 def test_vectors_that_are_not_of_unit_length_are_refused():
     bench = Bench()
-    long = encode.EncodingSystem(lambda: 2 * bench.vectors, {})
+    long = System(lambda inputs: 2 * bench.vectors)
     with pytest.raises(UnequalWorkError):
         bench.measure({"twotower": long, "peer": bench.system("peer", 1)})
 
@@ -105,10 +109,9 @@ def test_only_photos_that_all_readers_see_alike_are_taken(tmp_path):
 def test_the_real_encoders_agree_with_the_libraries_under_them(
     one_thread, tiny_text_folder, tiny_clip_folder
 ):
-    options = argparse.Namespace(
-        seed=0, quick=True, tokens=None, photos=None, data=None, split="dev", device="cpu",
-        text_model=str(tiny_text_folder), image_model=f"local-dir:{tiny_clip_folder}",
-    )  # fmt: skip
+    clip = f"local-dir:{tiny_clip_folder}"
+    given = ["--quick", "--text-model", str(tiny_text_folder), "--image-model", clip]
+    options = read_options("encode", given)
     result = encode.run(options)
     assert len(result.ratios) == 3 * 2 + 2 * 2
     exact = [row.metrics["min_cosine"] for row in result.rows if row.system == "twotower all-pixels"]

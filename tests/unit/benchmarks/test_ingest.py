@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmarks.__main__ import read_options
 from benchmarks.common.contract import Result
-from benchmarks.common.vectors import LookupEncoder, buckets, clustered, make_items
+from benchmarks.common.vectors import LookupEncoder, clustered
 from benchmarks.ingest import benchmark as ingest
 from benchmarks.ingest.stores import Kind, Store, faiss_store, hnswlib_store, retriever_store
 from benchmarks.ingest.write_while_searching import Round, write_while_searching
@@ -15,7 +16,6 @@ from twotower import Retriever
 
 SIZE = 300
 POINTS = clustered(SIZE + 100, 40, seed=1, dim=16)
-ITEMS = list(make_items(buckets(POINTS.size, 1)))
 ROUNDS = [Round([300, 301], [0, 1]), Round([302, 303], [2, 3]), Round([], [300])]
 QUERIES = range(POINTS.size, len(POINTS.table))
 
@@ -103,9 +103,9 @@ def test_a_failing_write_ends_the_searches_and_is_raised():
 
 def kinds():
     return [
-        retriever_store(POINTS.table, ITEMS, exact_up_to=100),
-        faiss_store(POINTS.table, ITEMS),
-        hnswlib_store(POINTS.table, ITEMS, threads=1, seed=0),
+        retriever_store(POINTS, exact_up_to=100),
+        faiss_store(POINTS),
+        hnswlib_store(POINTS, threads=1, seed=0),
     ]
 
 
@@ -145,7 +145,7 @@ def test_a_rate_is_items_over_seconds_of_the_whole_fill(tmp_path):
             def save():
                 now[0] += 0.5
 
-            return Store(upsert, None, save, lambda: None, lambda row: [], lambda: len(held))
+            return Store(upsert, lambda row: [], lambda: len(held), save=save)
 
         return store
 
@@ -159,8 +159,8 @@ def test_a_rate_is_items_over_seconds_of_the_whole_fill(tmp_path):
 
 
 def test_no_row_is_written_after_it_was_deleted():
-    effort = ingest.Workload(chunk=20, durable_chunk=20, rounds=3)
-    rounds = [each for repetition in ingest.rounds_of(100, effort, seed=0) for each in repetition]
+    options = read_options("ingest", ["--size", "100", "--chunk", "20", "--rounds", "3"])
+    rounds = [each for repetition in ingest.rounds_of(options) for each in repetition]
     live, gone = set(range(100)), set()
     for each in rounds:
         assert not gone & set(each.upsert)
@@ -171,17 +171,15 @@ def test_no_row_is_written_after_it_was_deleted():
 
 
 def test_the_mixed_part_finds_a_stale_store_and_clears_ours(tmp_path):
-    effort = ingest.Workload(chunk=10, durable_chunk=10, rounds=2)
+    options = read_options("ingest", ["--size", str(SIZE), "--chunk", "10", "--rounds", "2"])
 
     def open_stale(folder, durable):
         store = Exhaustive(broken=True)
-        return Store(
-            store.upsert, store.delete, lambda: None, lambda: None, store.search, lambda: len(store.rows)
-        )
+        return Store(store.upsert, store.search, lambda: len(store.rows), delete=store.delete)
 
     stale = Kind("faiss", {}, "", open_stale)
     measured = Result("ingest", 0)
-    ingest.measure_mixed(measured, [kinds()[0], stale], POINTS, SIZE, effort, tmp_path)
+    ingest.measure_mixed(measured, [kinds()[0], stale], POINTS, options, tmp_path)
     found = {row.system: row.metrics["stale_hits"] for row in measured.rows}
     assert found["twotower"] == 0
     assert found["faiss"] > 0

@@ -7,9 +7,9 @@ import shutil
 
 import pytest
 
+from benchmarks.common.cached_towers import cached_texts
 from benchmarks.common.data import read_dataset
 from benchmarks.multimodal import benchmark as multimodal
-from benchmarks.multimodal.cached_towers import CachedTexts
 from benchmarks.pipeline import benchmark as pipeline
 from benchmarks.search import benchmark as search
 
@@ -76,7 +76,7 @@ def test_each_text_is_encoded_once_and_everything_else_is_the_towers_own(text_en
     monkeypatch.setattr(
         text_encoder, "encode_documents", lambda texts: (encoded.append(list(texts)), encode(texts))[1]
     )
-    cached = CachedTexts(text_encoder)
+    cached = cached_texts(text_encoder)
     first, again = (
         cached.encode_documents(["red mug", "lamp", "red mug"]),
         cached.encode_documents(["lamp", "wood"]),

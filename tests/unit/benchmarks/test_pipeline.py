@@ -9,8 +9,7 @@ from benchmarks.pipeline import benchmark as pipeline
 
 
 def test_pipeline_compares_only_equal_quality(options, monkeypatch, tiny_cross_encoder):
-    monkeypatch.setattr(pipeline, "QUICK_DEPTH", 5)
-    options.quick = True
+    options.quick, options.depth, options.queries = True, 5, 3
     options.reranker = options.student = tiny_cross_encoder
     options.student_depth, options.lexical_weight = (5, 2), 0.7
     result = pipeline.run(options)
@@ -35,7 +34,7 @@ def test_the_cascade_of_pipeline_begins_with_hybrid_recall(options, folder, tiny
     options.reranker = options.student = tiny_cross_encoder
     options.lexical_weight = 1.0  # then recall's best is the product that the query names
     data = read_dataset(folder, "dev", where={"split": "dev"})
-    retriever, _ = pipeline.build(data, options, 12)
+    retriever, _ = pipeline.build(data, options)
     cascade = pipeline.faster_variants(retriever, options)["twotower cascade"]
 
     def best(hits):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -34,8 +35,8 @@ def test_quality_has_both_views_and_a_ratio_by_queries():
         "good": {query: {"x": 3.0, "a": 2.0, "b": 1.0} for query in qrels},
         "none": {q: {} for q in qrels},
     }
-    counting = {"relevant": 1, "gain": "linear"}
-    good, none = quality_rows(runs, {"good": {"k": 3}, "none": {}}, qrels, counting, baseline="none")
+    options = Namespace(relevant=1, gain="linear", seed=0)
+    good, none = quality_rows(runs, {"good": {"k": 3}, "none": {}}, qrels, options, baseline="none")
     assert (good.system, good.params) == ("good", {"k": 3})
     assert good.metrics["ndcg@10"] == pytest.approx(1 / np.log2(3))
     assert (good.metrics["ndcg@10_condensed"], good.metrics["judged@10"]) == (1, pytest.approx(2 / 3))
@@ -43,7 +44,7 @@ def test_quality_has_both_views_and_a_ratio_by_queries():
     assert good.metrics["p_holm_vs_none"] < 0.001
     assert "p_holm_vs_none" not in none.metrics
     pairs = [("good", "none"), ("none", "good"), ("good", "absent")]
-    ratios = quality_ratios(runs, pairs, qrels, counting, note="here")
+    ratios = quality_ratios(runs, pairs, qrels, options, note="here")
     (ratio,) = ratios.values()  # over none there is no ratio
     assert ratios.keys() == {"none / good : ndcg@10 here"}
     assert (ratio.median, ratio.min, ratio.max, ratio.n) == (0, 0, 0, 20)

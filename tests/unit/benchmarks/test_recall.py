@@ -6,21 +6,19 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from benchmarks.__main__ import read_options
 from benchmarks.common.contract import Result
 from benchmarks.common.vectors import (
     SELECTIVITIES,
     K,
-    allowed_rows,
-    buckets,
     clustered,
     exact,
     recall_at_k,
 )
 from benchmarks.recall import benchmark as recall
-from benchmarks.recall.ours import build_retriever, index_of, whole_retriever
 from benchmarks.recall.raw_faiss import WALKED, raw_faiss
-from benchmarks.recall.system import ALL, VectorSearch
-from benchmarks.recall.threads import answer_in_threads
+from benchmarks.recall.system import ALL, VectorSearch, answer_in_threads
+from benchmarks.recall.systems import build_retriever, index_of, whole_retriever
 
 SIZE = 3_000
 DIM = 16
@@ -53,7 +51,7 @@ def brute_force(vectors, queries, k, allowed):
 
 @pytest.mark.parametrize("share", [ALL, *SELECTIVITIES])
 def test_truth_is_numpys_brute_force_under_every_filter(points, share):
-    allowed = allowed_rows(buckets(SIZE, 3), share)
+    allowed = points.allowed(share)
     assert allowed.sum() == share * SIZE
     found = exact(points.items, points.queries, K, None if share == ALL else allowed)
     np.testing.assert_array_equal(found, brute_force(points.items, points.queries, K, allowed))
@@ -101,7 +99,7 @@ def test_a_system_that_returns_any_ids_is_caught_by_its_recall(truth):
 
 @pytest.mark.parametrize("share", SELECTIVITIES)
 def test_a_system_that_ignores_the_filter_is_caught_by_its_recall(points, truth, share):
-    filtered = exact(points.items, points.queries, K, allowed_rows(buckets(SIZE, 3), share))
+    filtered = exact(points.items, points.queries, K, points.allowed(share))
     metrics, _ = measure([listed("twotower", lambda row: truth[row].tolist())], filtered, share)
     assert metrics["twotower"]["recall@10"] < share + 0.2
 
@@ -161,13 +159,14 @@ def test_an_error_in_a_thread_is_not_lost():
 
 @pytest.mark.parametrize("exact_up_to", [SIZE, SIZE - 1])
 def test_every_system_finds_what_is_nearest_flat_and_by_graph(points, truth, exact_up_to):
-    effort = recall.RunSize(queries=0, single=0, filtered=len(points.queries), exact_up_to=exact_up_to)
-    systems = recall.build_systems(Result("recall", 3), points, buckets(SIZE, 3), effort, threads=1)
+    filtered = ["--filtered", str(len(points.queries)), "--threads", "1"]
+    options = read_options("recall", [*filtered, "--exact-up-to", str(exact_up_to)])
+    systems = recall.build_systems(Result("recall", 3), points, options)
     names = {system.name for system in systems}
-    assert {"twotower", "twotower-index", "faiss", "faiss-array"} <= names
+    assert {"twotower", "twotower-index", "faiss", "faiss-array", "hnswlib", "usearch"} <= names
     assert ("faiss-walk" in names) == (exact_up_to < SIZE)
     for share in (ALL, *SELECTIVITIES):
-        filtered = exact(points.items, points.queries, K, allowed_rows(buckets(SIZE, 3), share))
+        filtered = exact(points.items, points.queries, K, points.allowed(share))
         for system in systems:
             if share in system.searches:
                 answers = [system.rows(system.searches[share](row))[0] for row in range(len(filtered))]
@@ -180,10 +179,10 @@ def test_every_system_finds_what_is_nearest_flat_and_by_graph(points, truth, exa
 
 
 def test_raw_faiss_searches_the_very_index_of_the_retriever(points):
-    retriever = build_retriever(points, buckets(SIZE, 3), SIZE - 1)
+    retriever = build_retriever(points, SIZE - 1)
     index = index_of(retriever)
     assert len(index) == SIZE
-    raw = raw_faiss(index, points, buckets(SIZE, 3))
+    raw = raw_faiss(index, points)
     ours = whole_retriever(retriever, points)
     for row in range(len(points.queries)):
         assert raw.rows(raw.searches[ALL](row)) == ours.rows(ours.searches[ALL](row))

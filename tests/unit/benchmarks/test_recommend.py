@@ -9,10 +9,10 @@ import pytest
 from scipy import sparse
 from sklearn.metrics.pairwise import cosine_similarity
 
-from benchmarks.recommend import baselines, ours, systems
+from benchmarks.recommend import baselines, systems
 from benchmarks.recommend.folder import read_shop
 from benchmarks.recommend.made_up_shop import HEADER, made_up_folder
-from benchmarks.recommend.memory import Memory, RankedItems, popularity
+from benchmarks.recommend.memory import Memory, RankedItems
 from twotower.errors import CatalogueError, LeakError
 from twotower.evaluation.recommendation import Past, check_blind, evaluate_recommender, time_split
 from twotower.types import Event, Item
@@ -31,6 +31,24 @@ PAST = Past(
 )
 
 
+def sold() -> np.ndarray:
+    """Popularity: baskets with each item in all of the past."""
+    return Memory(ROWS).counts(PAST.since(), NOW)
+
+
+class Known:
+    """An encoder that has a vector for each item's id."""
+
+    def __init__(self, vectors):
+        self.vectors, self.dim = vectors, len(next(iter(vectors.values())))
+
+    def encode_items(self, items):
+        return np.stack([self.vectors[item.id] for item in items])
+
+    def encode_queries(self, queries):
+        raise NotImplementedError
+
+
 def random_matrix(seed: int = 0) -> sparse.csr_matrix:
     rng = np.random.default_rng(seed)
     return sparse.csr_matrix((rng.random((30, 9)) < 0.3) * rng.random((30, 9)))
@@ -43,16 +61,15 @@ def test_baskets_are_counted_by_hand_and_lines_of_one_basket_are_one():
     np.testing.assert_allclose(whole.newest(u, NOW), [1, 1, 1, 0])
     np.testing.assert_allclose(decayed.counts(u, NOW), [1 / 4 + 1 / 2, 1 / 4, 1 / 2, 0])
     np.testing.assert_allclose(decayed.newest(u, NOW), [1 / 2, 1 / 4, 1 / 2, 0])
-    np.testing.assert_allclose(popularity(whole, PAST), [2, 1, 1, 2])
+    np.testing.assert_allclose(sold(), [2, 1, 1, 2])
     users, matrix = decayed.matrix(PAST)
     assert users == ["u", "w", "v"]
     np.testing.assert_allclose(matrix.toarray()[2], [0, 0, 0, 0.5 ** (10 / 30)])
 
 
 def test_repeat_and_popularity_by_hand():
-    sold = popularity(Memory(ROWS), PAST)
-    repeat = RankedItems("abcd", sold, baselines.repeat(Memory(ROWS)))
-    popular = RankedItems("abcd", sold, baselines.popular(sold))
+    repeat = RankedItems("abcd", sold(), baselines.repeat(Memory(ROWS)))
+    popular = RankedItems("abcd", sold(), baselines.popular(sold()))
     assert repeat("u", PAST, 4, frozenset()) == ["a", "b", "c", "d"]
     assert repeat("v", PAST, 3, frozenset()) == [
         "d",
@@ -127,7 +144,7 @@ def encoder(shop):
         vector = 0.3 * rng.standard_normal(24).astype(np.float32)
         vector[kinds.index(item.id.partition("-")[0])] += 2
         vectors[item.id] = vector / np.linalg.norm(vector)
-    return ours.Encoded(vectors)
+    return Known(vectors)
 
 
 def ndcg(shop, system, *, repeats):
@@ -177,15 +194,15 @@ def test_no_baseline_uses_the_future_and_one_that_does_is_caught(shop):
 
 
 def test_the_retriever_does_not_see_the_moment_itself():
-    encoder = ours.Encoded({item: np.eye(4, dtype=np.float32)[row] for item, row in ROWS.items()})
-    system = ours.TwoTower.over([Item(item, item) for item in ROWS], encoder, None, newest=500)
+    encoder = Known({item: np.eye(4, dtype=np.float32)[row] for item, row in ROWS.items()})
+    system = systems.TwoTower.over([Item(item, item) for item in ROWS], encoder, None, newest=500)
     later = Past(NOW + timedelta(days=1), [*PAST.since(), *bought("v", "c", 0)])
     assert set(system("v", later, 2, frozenset())) == {"d", "c"}
     asked_again = system("v", PAST, 4, frozenset())  # the basket of NOW is recorded by now
     assert asked_again[0] == "d"
-    assert asked_again == ours.TwoTower.over([Item(item, item) for item in ROWS], encoder, None, newest=500)(
-        "v", PAST, 4, frozenset()
-    )
+    assert asked_again == systems.TwoTower.over(
+        [Item(item, item) for item in ROWS], encoder, None, newest=500
+    )("v", PAST, 4, frozenset())
 
 
 def write_folder(folder, items, **splits):

@@ -1,22 +1,23 @@
 from __future__ import annotations
 
-import argparse
+import sys
+from argparse import Namespace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from benchmarks.__main__ import read_options
 from benchmarks.common.contract import Result
 from benchmarks.common.data import Dataset
 from benchmarks.common.equal_work import UnequalWorkError
+from benchmarks.common.machine import installed
+from benchmarks.common.speed import System
 from benchmarks.common.texts import count_tokens, draw_lengths, draw_texts, words_of
 from benchmarks.rerank import benchmark as rerank
 from benchmarks.rerank import flashrank as flashrank_peer
-from benchmarks.rerank import pairs
-from benchmarks.rerank.judged_only import add_judged_quality
 from benchmarks.rerank.pairs import Work, make_works
-from benchmarks.rerank.systems import ScoringSystem, sentence_transformers
+from benchmarks.rerank.systems import sentence_transformers
 from multimodal.precision import native_bf16
 from twotower.types import Item, Query
 
@@ -60,8 +61,8 @@ def test_texts_have_the_promised_tokens(big_tokenizer, mix, least, most):
 
 
 def test_no_call_has_a_pair_twice_and_each_way_has_the_tokens_asked_for(big_tokenizer):
-    options = argparse.Namespace(seed=0, quick=False, tokens=30_000, data=None, split="dev")
-    for work in make_works(big_tokenizer, 512, options):
+    options = read_options("rerank", ["--tokens", "30000"])
+    for work in make_works(big_tokenizer, 512, None, options):
         assert len(set(work.batch)) == len(work.batch)
         assert all(len(own) == len(set(own)) == 100 for own in work.queries)
         assert all(len({query for query, _ in own}) == 1 for own in work.queries)
@@ -85,7 +86,7 @@ class RecordingShop:
             self.now += seconds_a_pair * len(pairs)
             return np.linspace(0.1, 0.9, len(pairs), dtype=np.float32) + np.float32(shift)
 
-        return ScoringSystem(score, {}, many)
+        return System(score, many=many)
 
     def measure(self, systems):
         work = Work("mixed", PAIRS, np.full(4, 10), [PAIRS[:2], PAIRS[2:]], np.full(4, 10))
@@ -140,8 +141,8 @@ def test_a_peer_that_mixes_up_near_equal_scores_is_refused():
     shop = RecordingShop()
     near = np.float32(0.5) + np.arange(4, dtype=np.float32) * np.float32(2e-5)
     systems = {
-        "twotower": ScoringSystem(lambda pairs: near, {}),
-        "peer": ScoringSystem(lambda pairs: near[::-1], {}),
+        "twotower": System(lambda pairs: near),
+        "peer": System(lambda pairs: near[::-1]),
     }
     with pytest.raises(UnequalWorkError):
         shop.measure(systems)
@@ -150,19 +151,16 @@ def test_a_peer_that_mixes_up_near_equal_scores_is_refused():
 def test_the_real_systems_agree_and_are_all_compared(network, monkeypatch, capsys):
     folder, _ = network
     monkeypatch.setattr(rerank, "cross_encoder_folder", lambda options: folder)
-    options = argparse.Namespace(
-        seed=0, quick=True, tokens=None, data=None, split="dev", device="cpu", threads=1
-    )
-    result = rerank.run(options)
+    result = rerank.run(read_options("rerank", ["--quick", "--threads", "1"]))
     assert len(result.ratios) == 6 * (1 + native_bf16("cpu"))
     assert result.headline.count("twotower") == 1
     assert "flashrank is left out" in capsys.readouterr().err
 
 
-def test_flashrank_without_its_exporter_is_left_out_with_a_line(network, monkeypatch, capsys):
-    monkeypatch.setitem(__import__("sys").modules, "onnx", None)
-    assert flashrank_peer.flashrank(network[0], max_length=64, threads=1) is None
-    assert capsys.readouterr().err.count("\n") == 1
+def test_flashrank_without_its_exporter_is_left_out_with_a_line(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    assert not installed("flashrank", *flashrank_peer.NEEDS)
+    assert capsys.readouterr().err == "flashrank is left out: pip install onnx\n"
 
 
 @pytest.mark.slow  # exporting takes most of it
@@ -182,15 +180,15 @@ def test_quality_is_that_of_the_judged_items_alone():
     queries = {name: Query(f"query {name}") for name in ("one", "two", "few")}
     grades = {"a": 2, "b": 1, "c": 0}
     data = Dataset(Path("data"), items, queries, {"one": grades, "two": grades, "few": {"a": 1, "x": 0}})
-    options = argparse.Namespace(relevant=1, gain="linear", seed=0)
+    options = Namespace(relevant=1, gain="linear", seed=0)
 
     def right(pairs):
         assert {query for query, _ in pairs} == {"query one", "query two"}  # the third has too few judgements
         return np.array(["cba".index(text[-1]) for _, text in pairs], dtype=np.float32)
 
     result = Result("rerank", 0)
-    scores = {"twotower": right, "twotower other": lambda pairs: -right(pairs)}
-    add_judged_quality(result, scores, data, options, {})
+    systems = {"twotower": System(right), "twotower other": System(lambda pairs: -right(pairs))}
+    rerank.add_judged_quality(result, systems, data, options, {})
     rows, ratios = result.rows, result.ratios
     assert [row.metrics["ndcg@10"] for row in rows] == pytest.approx(
         [1, (1 / np.log2(3) + 2 / np.log2(4)) / (2 + 1 / np.log2(3))]
@@ -200,12 +198,9 @@ def test_quality_is_that_of_the_judged_items_alone():
     assert ratio.median == pytest.approx(rows[1].metrics["ndcg@10"])
 
 
-def test_a_mix_that_the_data_has_no_texts_for_is_left_out(big_tokenizer, monkeypatch, capsys):
-    data = SimpleNamespace(
-        texts={str(n): f"abx {n}" for n in range(300)},
-        items=[Item(str(n), f"aax bbx {n}") for n in range(300)],
-    )
-    monkeypatch.setattr(pairs, "read_dataset", lambda folder, split: data)
-    options = argparse.Namespace(seed=0, quick=True, tokens=None, data="folder", split="dev")
-    assert [work.mix for work in make_works(big_tokenizer, 64, options)] == ["short", "mixed"]
+def test_a_mix_that_the_data_has_no_texts_for_is_left_out(big_tokenizer, capsys):
+    items = tuple(Item(str(n), f"aax bbx {n}") for n in range(300))
+    data = Dataset(Path("data"), items, {str(n): Query(f"abx {n}") for n in range(300)}, {})
+    works = make_works(big_tokenizer, 64, data, read_options("rerank", ["--quick"]))
+    assert [work.mix for work in works] == ["short", "mixed"]
     assert capsys.readouterr().err == "the mix of long texts is left out: the data has none\n"

@@ -20,7 +20,7 @@ from twotower.ingest import read_qrels
 def test_search_reports_what_its_runs_say_and_ir_measures_agrees(
     options, folder, tmp_path, tiny_cross_encoder
 ):
-    options.runs, options.queries = tmp_path / "runs", None
+    options.runs = tmp_path / "runs"
     options.reranker = options.student = tiny_cross_encoder
     result = search.run(options)
     systems = ["random", "bm25", "dense", "fused", "hybrid", "default", "reranked", "hybrid+reranked"]

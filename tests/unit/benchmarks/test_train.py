@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
+from argparse import Namespace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,11 +10,11 @@ import pytest
 
 from benchmarks.common import contract, timing
 from benchmarks.common.data import Dataset
+from benchmarks.common.machine import installed
 from benchmarks.common.timing import SENTENCE_TRANSFORMERS
 from benchmarks.train import benchmark as train
 from benchmarks.train import sentence_transformers_trainer as trainer_peer
 from benchmarks.train.data import sampled_corpus, training_pairs
-from benchmarks.train.sentence_transformers_trainer import Setting
 from multimodal import TextEncoder
 from twotower.types import Item, Query
 
@@ -22,10 +22,7 @@ needs_peer = pytest.mark.skipif(
     any(find_spec(name) is None for name in trainer_peer.NEEDS), reason="the peer's trainer is not installed"
 )
 PAIRS = [("red mug", "steel"), ("blue lamp", "wood table"), ("green", "paper"), ("red chair", "abc")]
-SETTING = Setting(
-    batch_size=2, steps=2, seconds=0.3, corpus_size=4, queries=None,
-    learning_rate=1e-3, max_length=16, device="cpu", seed=0,
-)  # fmt: skip
+OPTIONS = Namespace(batch_size=2, minutes=0.005, learning_rate=1e-3, max_length=16, device="cpu", seed=0)
 
 
 @pytest.fixture
@@ -72,7 +69,7 @@ def test_retrieval_finds_an_item_by_its_own_words(tiny_text_folder, monkeypatch)
         encoder, "encode_queries", encoder.encode_documents
     )  # without the prompts' difference
     items = [Item(f"i{n}", document) for n, (_, document) in enumerate(PAIRS)]
-    found = train.retrieve(encoder, {"q": Query("wood table")}, items)["q"]
+    found = train.retrieve(encoder, dataset({"q": "wood table"}, {}, items))["q"]
     assert max(found, key=found.__getitem__) == "i1"
     assert found["i1"] == pytest.approx(1, abs=1e-5)
 
@@ -87,10 +84,9 @@ def test_the_headline_has_both_ratios():
     assert "ndcg@10 after 240 s is 0.5 (0.4 to 0.6) times theirs" in sentence
 
 
-def test_without_the_peer_the_headline_is_our_speed(monkeypatch, capsys):
-    monkeypatch.setattr(trainer_peer, "NEEDS", ("no_such_package",))
-    assert not trainer_peer.peer_is_there()
-    assert "install no_such_package" in capsys.readouterr().err
+def test_without_the_peer_the_headline_is_our_speed(capsys):
+    assert not installed("their trainer", "no_such_package")
+    assert capsys.readouterr().err == "their trainer is left out: pip install no_such_package\n"
     row = contract.ResultRow("twotower", {}, {"examples_per_s": contract.Spread.of([2.0])})
     assert "not installed" in train.headline(contract.Result("train", 0, [row]), "after 240 s")
 
@@ -107,7 +103,7 @@ def test_both_do_the_same_work_in_a_speed_measurement(encoders, monkeypatch):
     step = torch.optim.AdamW.step
     monkeypatch.setattr(torch.optim.AdamW, "step", lambda *a, **k: (steps.append(a[0]), step(*a, **k))[1])
     start = weights(train.OURS)
-    seconds = train.measure_speed(encoders, start, PAIRS, SETTING, bf16=False)
+    seconds = train.measure_speed(encoders, start, PAIRS, OPTIONS, bf16=False)
     assert {name: len(each) for name, each in seconds.items()} == dict.fromkeys(encoders, timing.REPETITIONS)
     assert len(steps) == 2 * (timing.REPETITIONS + 1) * 2  # systems, calls with warm-up, steps
     assert {tuple(sorted(group["weight_decay"] for group in each.param_groups)) for each in steps} == {
@@ -127,11 +123,11 @@ def test_without_dropout_and_chance_both_learn_the_same_weights(encoders):
         for module in encoder._model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
-    setting = replace(SETTING, batch_size=len(PAIRS), learning_rate=1e-3)
+    options = Namespace(**vars(OPTIONS) | {"batch_size": len(PAIRS)})
     before = encoders[train.OURS].encode_queries(["red mug"])
-    train._fit(encoders[train.OURS], PAIRS, setting, False, epochs=3, max_seconds=None)
+    train.fit(train.OURS, encoders[train.OURS], PAIRS, options, bf16=False, epochs=3)
     call = trainer_peer.peer_trainer(
-        encoders[SENTENCE_TRANSFORMERS]._model, PAIRS, setting, bf16=False, epochs=3, sampler="no_duplicates"
+        encoders[SENTENCE_TRANSFORMERS]._model, PAIRS, options, bf16=False, epochs=3, sampler="no_duplicates"
     )
     _, counts = call()
     assert counts == [4, 4, 4]
@@ -146,7 +142,7 @@ def test_without_dropout_and_chance_both_learn_the_same_weights(encoders):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", [train.OURS, SENTENCE_TRANSFORMERS])
 def test_a_budget_of_time_ends_the_training_of_either(encoders, name):
-    costs = train.train_for_a_time(name, encoders[name], PAIRS, SETTING, bf16=False)
+    costs = train.train_for_a_time(name, encoders[name], PAIRS, OPTIONS, bf16=False)
     assert costs["examples"] == 2 * costs["steps"] >= 2
     assert costs["train_s"] >= 0.3
     assert costs["steps"] < 2 * train.EPOCHS  # it was the time that ended it

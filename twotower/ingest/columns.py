@@ -1,0 +1,289 @@
+"""What every column of a shop's file becomes: a field, or an attribute of a type."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date
+from typing import Any
+
+from twotower.errors import CatalogueError
+from twotower.ingest.names import UsualNames, fields_of, listed
+from twotower.ingest.options import ColumnType, ReadOptions
+from twotower.ingest.row import Row, quoted
+from twotower.ingest.survey import Tally
+from twotower.ingest.values import (
+    TIME,
+    boolean,
+    describe,
+    is_code,
+    is_missing_word,
+    is_url,
+    moment,
+    number,
+    plain,
+)
+
+LITERAL = "attributes."
+"""The object of attributes whose names are never those of fields, as `twotower export` writes it."""
+
+_LOOSE_BOOLEANS = {
+    "yes": True,
+    "y": True,
+    "t": True,
+    "1": True,
+    "no": False,
+    "n": False,
+    "f": False,
+    "0": False,
+}
+_WORDS = {"text": "text", "number": "a number", "boolean": "true or false", "time": "a time"}
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """A column that is an attribute.
+
+    Args:
+        column: its name in the file.
+        name: of the attribute.
+        type: of its values; None takes them as they are.
+        why: where the type comes from, such as "as declared", for errors.
+        loose: whether numbers may be written like codes, and booleans as yes and no.
+        note: something that the shop should know about it.
+    """
+
+    column: str
+    name: str
+    type: ColumnType | None
+    why: str = ""
+    loose: bool = True
+    note: str = ""
+
+    def value(self, row: Row, value: object, options: ReadOptions) -> Any:
+        """A value of this column as the type demands; None if there is none.
+
+        Raises:
+            CatalogueError: it does not fit.
+        """
+        value = plain(value)
+        if not isinstance(value, list):
+            return self._fitted(row, value, options)
+        parts = [self._fitted(row, part, options) for part in value]
+        return [part for part in parts if part is not None]
+
+    def _fitted(self, row: Row, value: object, options: ReadOptions) -> object:
+        if isinstance(value, date) or (isinstance(value, Mapping) and set(value) == {TIME}):
+            try:
+                value = moment(value, options.zone)
+            except ValueError as error:
+                raise row.error(self.column, str(error)) from None
+        if value is None or self.type is None or (self.type == "time" and isinstance(value, date)):
+            return value
+        if isinstance(value, str):
+            if self.type == "text":
+                return value
+            if is_missing_word(value):
+                return None
+        fit = self._converted(value, options)
+        if fit is None:
+            raise row.error(
+                self.column, f"{describe(value)} is not {_WORDS[self.type]}, {self.why}{self._advice(value)}"
+            )
+        return fit
+
+    def _converted(self, value: object, options: ReadOptions) -> object:
+        """The value in the column's type, where nothing is lost; None where that cannot be."""
+        if self.type == "time":
+            try:
+                return moment(value, options.zone)
+            except ValueError:
+                return None
+        if isinstance(value, str):
+            if self.type == "number":
+                return number(value, options.decimal) if self.loose or not is_code(value) else None
+            truth = boolean(value)
+            return _LOOSE_BOOLEANS.get(value.strip().lower()) if truth is None and self.loose else truth
+        if isinstance(value, bool):
+            return {"boolean": value, "text": str(value).lower()}.get(str(self.type))
+        if isinstance(value, int | float):
+            if self.type == "text":
+                return str(int(value) if value == value // 1 else value)
+            return value if self.type == "number" else {0.0: False, 1.0: True}.get(value)
+        return None
+
+    def _advice(self, value: object) -> str:
+        decimals = self.type == "number" and isinstance(value, str) and number(value, ",") is not None
+        if self.type == "number" and isinstance(value, str) and is_code(value):
+            return f"; it is written like a code: declare types {self.name}=text or {self.name}=number"
+        return f": repair it, or declare types {self.name}=text{' or decimal ,' if decimals else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What the columns of a file become.
+
+    Args:
+        fields: the column of each field.
+        attributes: the others, by column.
+    """
+
+    fields: Mapping[str, str]
+    attributes: Mapping[str, Attribute]
+
+    @property
+    def names(self) -> list[str]:
+        """The columns as the file calls them."""
+        return [*self.fields.values(), *self.attributes]
+
+    def required(self, needed: Sequence[str], place: str) -> str:
+        """The first of the columns for some fields of which a file must have one.
+
+        Raises:
+            CatalogueError: it has none.
+        """
+        found = next((self.fields[name] for name in needed if name in self.fields), None)
+        if found is None:
+            raise CatalogueError(
+                f"{place}: no column is the {' or '.join(needed)}: {listed(self.names)}, "
+                f"as in columns {needed[0]}=NAME"
+            )
+        return found
+
+    def attribute(self, column: str) -> Attribute | None:
+        """The attribute that a column is; None if it is a field."""
+        if (found := self.attributes.get(column)) is not None:
+            return found
+        # Beyond the columns that were surveyed, values are taken as they are.
+        return (
+            None if column in self.fields.values() else Attribute(column, column.removeprefix(LITERAL), None)
+        )
+
+    def lines(self, searchable: Collection[str] = ()) -> Iterator[str]:
+        """The columns as text.
+
+        Args:
+            searchable: names of attributes that people type.
+        """
+        parts = [f"{column}: {name}" for name, column in self.fields.items()]
+        for attribute in self.attributes.values():
+            words = [
+                {"number": "number", "boolean": "boolean", "time": "times"}.get(
+                    str(attribute.type), "attribute"
+                )
+            ]
+            if attribute.name != attribute.column.removeprefix(LITERAL):
+                words.append(f"as {attribute.name}")
+            if attribute.name in searchable:
+                words.append("searchable")
+            parts.append(f"{attribute.column}: {', '.join(words)}")
+        yield "columns: " + "; ".join(parts)
+        yield from (f"  {each.column}: {each.note}" for each in self.attributes.values() if each.note)
+
+
+def columns_of(
+    tallies: Mapping[str, Tally],
+    options: ReadOptions,
+    usual: UsualNames,
+    known: Mapping[str, ColumnType | None],
+    place: str,
+) -> Columns:
+    """Decide what every column becomes.
+
+    Args:
+        tallies: what the values of each column look like.
+        options: what is declared.
+        usual: the fields and their usual names.
+        known: the attributes that the store has and their types, None for several; a column that differs from one
+            only in case is that attribute.
+        place: the file, for errors.
+
+    Raises:
+        CatalogueError: something is declared about a column that does not exist, or two columns are the same field.
+    """
+    candidates = [name for name in tallies if not name.startswith(LITERAL)]
+    fields = fields_of(candidates, options.columns, usual, place)
+    notes = {}
+    for name in ("image", "time"):
+        if name in fields and name not in options.columns:
+            note = _why_not(name, fields[name], tallies[fields[name]], options)
+            if note:
+                notes[fields.pop(name)] = note
+    renamed = {column: name for name, column in options.columns.items() if column and name not in usual}
+    spelled = {name.casefold(): name for name in known}
+    attributes = {}
+    for column in tallies.keys() - fields.values():
+        own = column.removeprefix(LITERAL)
+        name = renamed.get(column) or (own if own in known else spelled.get(own.casefold(), own))
+        attributes[column] = _attribute(column, name, tallies[column], options, known)
+    for column, note in notes.items():
+        attributes[column] = replace(attributes[column], note=note)
+    names = {attribute.name for attribute in attributes.values()} | attributes.keys()
+    if unknown := [name for name in options.types if name not in names]:
+        raise CatalogueError(
+            f"{place} has no attribute {quoted(unknown[0])} whose type could be declared: {listed(sorted(names))}"
+        )
+    return Columns(fields, {column: attributes[column] for column in tallies if column in attributes})
+
+
+def _why_not(field: str, column: str, tally: Tally, options: ReadOptions) -> str:
+    """Why a column is not this field, although it has one of its usual names; "" if nothing is wrong."""
+    texts = [value for value in tally.sample if isinstance(value, str)]
+    if field == "image" and sum(map(is_url, texts)) > len(texts) / 2:
+        return "URLs are not fetched: download the photos, and name their files in a column 'image'"
+    if (
+        field == "time"
+        and column != "time"
+        and sum(_is_time(value, options) for value in tally.sample) < len(tally.sample) / 2
+    ):
+        return "no time of the items: most of its values are not times"
+    return ""
+
+
+def _is_time(value: object, options: ReadOptions) -> bool:
+    try:
+        moment(value, options.zone or UTC)  # a missing zone is told by row
+    except ValueError:
+        return False
+    return True
+
+
+def _attribute(
+    column: str, name: str, tally: Tally, options: ReadOptions, known: Mapping[str, ColumnType | None]
+) -> Attribute:
+    if (declared := options.types.get(name) or options.types.get(column)) is not None:
+        return Attribute(column, name, declared, "as declared")
+    if (kept := known.get(name)) is not None:
+        return Attribute(
+            column, name, kept, f"as '{name}' is in the store", tally.allows_codes or kept != "number"
+        )
+    inferred = None if column.startswith(LITERAL) else tally.inferred()
+    if inferred == "text":
+        return Attribute(column, name, None if tally.typed else "text", note=_note_on_text(tally))
+    if inferred is None:
+        return Attribute(column, name, None)
+    fitting = {"number": tally.numbers, "boolean": tally.counts["boolean"], "time": tally.counts["time"]}[
+        inferred
+    ]
+    why = f"as {fitting:,} of the column's {tally.filled:,} values are"
+    return Attribute(column, name, inferred, why, tally.allows_codes, _note_on_missing(tally))
+
+
+def _note_on_missing(tally: Tally) -> str:
+    if not tally.missing_words:
+        return ""
+    word, place = next(iter(tally.missing_words.items()))
+    line = place.rsplit(", ", 1)[-1]
+    count = tally.counts["missing"]
+    values, are = ("value", "counts") if count == 1 else ("values", "count")
+    return f"{count:,} {values} such as {quoted(word)} ({line}) {are} as missing"
+
+
+def _note_on_text(tally: Tally) -> str:
+    looks = tally.counts["almost number"] + tally.numbers
+    if tally.are_codes or not tally.filled or looks < tally.filled / 2:
+        return ""
+    return (
+        f"text, although {looks:,} of {tally.filled:,} values look like numbers, the first is "
+        f"{quoted(str(tally.sample[0]))}: repair them, or declare the type or the decimal"
+    )

@@ -1,0 +1,75 @@
+"""How to read a file whose columns need explaining."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from functools import cached_property
+from typing import Literal, TypeAlias, get_args
+from zoneinfo import ZoneInfo
+
+ColumnType: TypeAlias = Literal["text", "number", "boolean", "time"]
+"""The types of attributes; a list of values has the type of its values."""
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How to read a file; what is not given is found out from the file itself.
+
+    Args:
+        columns: the column of each field, such as {"text": "description"}; "" means that no column is this field, and
+            a name that is no field gives its column, an attribute, another name.
+        types: the type of each attribute, such as {"gtin": "text", "price": "number"}.
+        separator: between the cells of CSV, one character; None finds it among "," ";" tab and "|".
+        decimal: "," reads "1.299,00" in CSV and in text that must be a number, "." reads "1,299.00"; None reads
+            only numbers without separators of thousands, such as "1299.00".
+        encoding: of text files that have no byte order mark, such as "gb18030" or "cp1252".
+        timezone: of times that do not name their own: "Europe/Berlin", "+08:00" or "UTC". None refuses them, except
+            for dates, which begin at midnight UTC.
+
+    Raises:
+        ValueError: an option is not one of these.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    types: Mapping[str, ColumnType] = field(default_factory=dict)
+    separator: str | None = None
+    decimal: Literal[".", ","] | None = None
+    encoding: str = "utf-8"
+    timezone: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, chosen in self.types.items():
+            if chosen not in get_args(ColumnType):
+                known = ", ".join(get_args(ColumnType))
+                raise ValueError(f"the type of {name!r} must be one of {known}, got {chosen!r}")
+        if self.separator is not None and (len(self.separator) != 1 or self.separator in '"\r\n'):
+            raise ValueError(f"separator must be one character such as ';', got {self.separator!r}")
+        if self.decimal not in (None, ".", ","):
+            raise ValueError(f"decimal must be '.' or ',', got {self.decimal!r}")
+        try:
+            "".encode(self.encoding)
+        except LookupError:
+            raise ValueError(
+                f"encoding must be one such as 'utf-8' or 'gb18030', got {self.encoding!r}"
+            ) from None
+        _ = self.zone
+
+    @cached_property
+    def zone(self) -> tzinfo | None:
+        """The time zone as Python knows it."""
+        return None if self.timezone is None else _zone(self.timezone)
+
+
+def _zone(name: str) -> tzinfo:
+    if name.upper() in ("UTC", "Z"):
+        return UTC  # known without a database of time zones
+    try:
+        if name.startswith(("+", "-")):
+            return datetime.fromisoformat(f"2000-01-01T00:00:00{name}").tzinfo or UTC
+        return ZoneInfo(name)
+    except (ValueError, OSError, LookupError):  # not a name, a folder of names, not in the database
+        raise ValueError(
+            f"timezone must be a name such as 'Europe/Berlin' or an offset such as '+08:00', got {name!r}"
+        ) from None

@@ -1,0 +1,150 @@
+"""What the values of every column look like: the first of two passes over a file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Literal, TypeAlias
+
+from twotower.ingest.options import ColumnType
+from twotower.ingest.row import Row
+from twotower.ingest.values import boolean, is_code, is_missing_word, looks_numeric, number, plain
+
+Decimal: TypeAlias = Literal[".", ","] | None
+Shape: TypeAlias = Literal[
+    "missing", "boolean", "decimal", "whole", "code", "almost number", "text", "number", "time", "other"
+]
+"""What a value looks like; a "code" is a whole number that is written as only a code would be."""
+
+MOST = 0.8  # of a column's values: so many decide its type, and the rest do not fit
+CODES = 0.05  # of a column's whole numbers: so many that are written like codes show that all are codes
+MAX_COLUMNS = 10_000  # beyond these, of a file with a key for every row, no type is inferred
+_SAMPLE = 100  # values kept of a column
+_LONGEST_NUMBER = 40  # characters; longer text is text
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many values of a column look like what.
+
+    Args:
+        typed: whether the format has types: then text is meant as text.
+        decimal: see `ReadOptions`.
+        counts: of values by their shape.
+        lengths: of whole numbers and codes, by whether they are codes.
+        sample: the first values.
+        missing_words: words that stand for a missing value, each with the place of the first.
+        lists: how many values are lists.
+    """
+
+    typed: bool
+    decimal: Decimal = None
+    counts: Counter[Shape] = field(default_factory=Counter)
+    lengths: tuple[Counter[int], Counter[int]] = field(default_factory=lambda: (Counter(), Counter()))
+    sample: list[object] = field(default_factory=list)
+    missing_words: dict[str, str] = field(default_factory=dict)
+    lists: int = 0
+
+    def add(self, value: object, place: str) -> None:
+        """Count a value that is not missing."""
+        if isinstance(value, list):
+            self.lists += 1
+            self.counts.update({_native_shape(part) for part in value[:1]})
+            return
+        shape = (
+            _shape_in_text(value, self.decimal)
+            if isinstance(value, str) and not self.typed
+            else _native_shape(value)
+        )
+        self.counts[shape] += 1
+        if shape in ("whole", "code"):
+            text = str(value).strip()
+            self.lengths[shape == "code"][min(len(text), 40)] += 1
+        elif shape == "missing" and len(self.missing_words) < _SAMPLE:
+            self.missing_words.setdefault(str(value), place)
+        if len(self.sample) < _SAMPLE:
+            self.sample.append(value)
+
+    @property
+    def filled(self) -> int:
+        """How many values there are, without words for missing ones."""
+        return self.counts.total() - self.counts["missing"]
+
+    @property
+    def numbers(self) -> int:
+        """How many values are numbers."""
+        return sum(self.counts[shape] for shape in ("number", "decimal", "whole", "code"))
+
+    @property
+    def are_codes(self) -> bool:
+        """Whether the whole numbers are codes: some are written as only codes would be, and none has a fraction."""
+        whole, codes = self.counts["whole"], self.counts["code"]
+        if self.counts["decimal"] or not codes:
+            return False
+        usual_length = (self.lengths[0] + self.lengths[1]).most_common(1)[0][0]
+        return codes > CODES * (whole + codes) or usual_length in self.lengths[1]
+
+    @property
+    def allows_codes(self) -> bool:
+        """Whether a number may be written like a code, because the column has fractions: "007.50"."""
+        return self.counts["decimal"] > 0
+
+    def inferred(self) -> ColumnType | None:
+        """The type of the column; None if there is none that most values have."""
+        filled, counts = self.filled, self.counts
+        if not filled:
+            return None
+        if counts["boolean"] >= MOST * filled:
+            return "boolean"
+        if counts["time"] >= MOST * filled:
+            return "time"
+        almost = self.numbers >= filled / 2 and self.numbers + counts["almost number"] == filled
+        if not self.are_codes and (self.numbers >= MOST * filled or almost):
+            return "number"
+        texts = counts["text"] + counts["almost number"] + counts["missing"] * self.typed
+        return "text" if not self.typed or texts == filled + counts["missing"] else None
+
+
+def survey(rows: Iterable[Row], decimal: Decimal = None) -> dict[str, Tally]:
+    """Read rows once and tally the values of each column, in the order in which the columns first occur."""
+    tallies: dict[str, Tally] = {}
+    for row in rows:
+        for name, value in row.values.items():
+            tally = tallies.get(name)
+            if tally is None:
+                if len(tallies) >= MAX_COLUMNS:
+                    continue
+                tally = tallies[name] = Tally(row.typed, decimal)
+            if (value := plain(value)) is not None:
+                tally.add(value, row.place)
+    return tallies
+
+
+def _shape_in_text(text: str, decimal: Decimal) -> Shape:
+    """What a cell of CSV looks like."""
+    if len(text) > _LONGEST_NUMBER:
+        return "text"
+    if is_missing_word(text):
+        return "missing"
+    if is_code(text):
+        return "code"
+    if number(text, decimal) is not None:
+        return "whole" if text.strip().lstrip("+-").isdigit() else "decimal"
+    if boolean(text) is not None:
+        return "boolean"
+    return "almost number" if looks_numeric(text) else "text"
+
+
+def _native_shape(value: object) -> Shape:
+    """What a value of a format with types looks like."""
+    if isinstance(value, str):
+        if len(value) > _LONGEST_NUMBER:
+            return "text"
+        return "missing" if is_missing_word(value) else "almost number" if looks_numeric(value) else "text"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int | float):
+        return "number"
+    return "time" if isinstance(value, date) else "other"

@@ -1,0 +1,206 @@
+"""What single values mean, whatever the format or library that they come from."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from decimal import Decimal
+from enum import Enum
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+from uuid import UUID
+
+import numpy as np
+
+from twotower.ingest.row import quoted
+
+TIME = "$time"
+"""The one key of an object that is a time, as `twotower export` writes it."""
+
+MISSING_WORDS = frozenset({"n/a", "na", "#n/a", "nan", "nat", "null", "none", "nil", "-", "--", "\\n"})
+"""What programs write, in any case, into a column of numbers, booleans or times where there is no value."""
+
+_PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_GROUPED = {
+    ".": re.compile(r"[+-]?\d{1,3}([, \u00a0\u202f'])\d{3}(\1\d{3})*(\.\d+)?", re.ASCII),
+    ",": re.compile(r"[+-]?(\d+|\d{1,3}([. \u00a0\u202f'])\d{3}(\2\d{3})*)(,\d+)?", re.ASCII),
+}
+_CURRENCY = re.compile(r"[$€£¥₹%]|\b[A-Z]{3}\b")
+_CODE = re.compile(r"\+\d+|0\d+|\d+[eE]\d+|\d{16,}", re.ASCII)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UNITS = ((10**8, 1), (10**11, 10**3), (10**14, 10**6), (10**17, 10**9), (10**20, 0))
+"""From which number on a time since 1970 is in seconds, milliseconds, microseconds or nanoseconds."""
+
+
+def plain(value: object) -> object:
+    """A value as one of Python's own types, so that every format gives the same.
+
+    None, NaN and NaT are None, in a list they are left out; a whole Decimal is an int and any other a float; an enum
+    is its value, a UUID and a path their text; numpy's scalars and arrays and pandas' times are Python's.
+
+    Returns:
+        None, str, bool, int, float, date, datetime, or a list of them; whatever else it is, as it is.
+    """
+    if value is None or type(value) in (str, bool, int):
+        return value
+    if isinstance(value, Enum):
+        return plain(value.value)
+    if isinstance(value, np.datetime64):
+        return None if np.isnat(value) else value.astype("datetime64[us]").item()
+    if isinstance(value, np.generic | np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, list | tuple | set | frozenset):
+        return [part for part in map(plain, value) if part is not None]
+    return None if _is_missing(value) else _plain_scalar(value)
+
+
+def _is_missing(value: object) -> bool:
+    """Whether a value is NaN, or NaT or NA of pandas, which is not imported for this."""
+    if isinstance(value, float | Decimal):
+        return value != value
+    return type(value).__name__ in ("NaTType", "NAType")
+
+
+def _plain_scalar(value: object) -> object:
+    if isinstance(value, str | UUID | Path):
+        return str(value)
+    if isinstance(value, Decimal):
+        return int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
+    if isinstance(value, datetime) and type(value) is not datetime:
+        moment = (
+            value.year,
+            value.month,
+            value.day,
+            value.hour,
+            value.minute,
+            value.second,
+            value.microsecond,
+        )
+        return datetime(*moment, tzinfo=value.tzinfo, fold=value.fold)
+    return value
+
+
+def number(text: str, decimal: Literal[".", ","] | None = None) -> int | float | None:
+    """A number that is written as text, None if it is not a finite one; see `ReadOptions` for `decimal`."""
+    text = text.strip()
+    if decimal is not None and _GROUPED[decimal].fullmatch(text):
+        groups = ". \u00a0\u202f'" if decimal == "," else ", \u00a0\u202f'"
+        text = text.translate({ord(mark): None for mark in groups}).replace(decimal, ".")
+    elif decimal == "," or not _PLAIN.fullmatch(text):
+        return None
+    try:
+        value = int(text) if text.lstrip("+-").isdigit() else float(text)
+    except ValueError:  # an integer of thousands of digits
+        return None
+    return value if is_finite(value) else None
+
+
+def is_code(text: str) -> bool:
+    """Whether a number is written as only a code would be: "007", "+49301234", "12E5", or with 16 digits or more."""
+    return _CODE.fullmatch(text.strip()) is not None
+
+
+def looks_numeric(text: str) -> bool:
+    """Whether text is a number in another notation, such as "1.299,00", "1,299.00" or "$5"."""
+    text = _CURRENCY.sub("", text).strip()
+    return any(number(text, decimal) is not None for decimal in (None, ".", ","))
+
+
+def boolean(text: str) -> bool | None:
+    """A boolean that is written as "true" or "false" in any case; None if it is not one."""
+    return {"true": True, "false": False}.get(text.strip().lower())
+
+
+def is_missing_word(text: str) -> bool:
+    """Whether a cell says that there is no value; in a column of text it says itself, as Namibia's "NA" does."""
+    return text.strip().lower() in MISSING_WORDS
+
+
+def moment(value: object, zone: tzinfo | None = None) -> datetime:
+    """A value as an aware datetime.
+
+    Args:
+        value: an aware datetime; a date, which is midnight in the zone, or UTC without one; ISO-8601 text; or a
+            number since 1970, of seconds, milliseconds, microseconds or nanoseconds, whichever is after 1973.
+        zone: of datetimes without their own, which are an error if it is None.
+
+    Raises:
+        ValueError: it is none of these; the message says what to do.
+    """
+    if isinstance(value, Mapping) and set(value) == {TIME}:
+        value = value[TIME]
+    if isinstance(value, str):
+        value = _from_text(value.strip())
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        value = _from_number(value)
+    if isinstance(value, datetime):
+        if value.utcoffset() is not None:
+            return value
+        if zone is None:
+            raise ValueError(
+                f"{value.isoformat()} has no time zone: add its offset, or Z for UTC, or declare the timezone"
+            )
+        return value.replace(tzinfo=zone).astimezone(UTC)
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day, tzinfo=zone or UTC).astimezone(UTC)
+    raise ValueError(f"{describe(value)} is not a time: write it like 2026-01-31T08:00:00Z")
+
+
+def _from_text(text: str) -> date:
+    if text.isascii() and text.isdigit() and len(text) >= 8:
+        return _from_number(int(text[:30]))
+    written = re.sub(r"^(\d{4})/(\d{2})/(\d{2})", r"\1-\2-\3", text)
+    written = re.sub(r"(?<=\d) ?UTC$", "Z", written)
+    for read in (date.fromisoformat, datetime.fromisoformat):
+        try:
+            return read(written)
+        except ValueError:
+            continue
+    raise ValueError(f"{quoted(text)} is not an ISO-8601 time: write it like 2026-01-31T08:00:00Z")
+
+
+def _from_number(value: float) -> date:
+    if 10**7 <= value < 10**8 and value == int(value):  # 20260131
+        try:
+            return date(int(value) // 10_000, int(value) // 100 % 100, int(value) % 100)
+        except ValueError:
+            pass
+    for (start, unit), (end, _) in pairwise(_UNITS):
+        if start <= value < end:
+            seconds, rest = divmod(value, unit)
+            try:
+                return _EPOCH + timedelta(seconds=seconds, microseconds=int(rest * 10**6 // unit))
+            except OverflowError:
+                break
+    raise ValueError(
+        f"{value} is neither seconds nor milliseconds since 1970: write it like 2026-01-31T08:00:00Z"
+    )
+
+
+def is_finite(value: float) -> bool:
+    """Whether a number is neither NaN nor infinite nor an integer too large for a float."""
+    return abs(value) <= sys.float_info.max
+
+
+def is_url(text: str) -> bool:
+    """Whether text is the address of something elsewhere."""
+    return text.strip().lower().startswith(("http://", "https://", "//", "ftp://", "data:", "s3://", "gs://"))
+
+
+def describe(value: object) -> str:
+    """Describe a wrong value: NaN and the infinities by name, others by type."""
+    if isinstance(value, float):
+        return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}.get(str(value), "a number")
+    if isinstance(value, bool):
+        return f"the boolean {str(value).lower()}"
+    if isinstance(value, int):
+        return "a number"
+    if isinstance(value, str):
+        return quoted(value)
+    if isinstance(value, list | Mapping):
+        return f"a {'list' if isinstance(value, list) else 'JSON object'}"
+    return f"a {type(value).__name__}"
