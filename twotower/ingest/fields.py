@@ -48,7 +48,9 @@ def time(row: Row, column: str | None, zone: tzinfo | None = None) -> datetime |
         raise row.error(column, str(error)) from None
 
 
-def image_path(row: Row, column: str | None, folder: Path, *, anywhere: bool = False) -> str | Path | None:
+def image_path(
+    row: Row, column: str | None, folder: Path | None, *, anywhere: bool = False
+) -> str | Path | None:
     """The field, a path relative to `folder`, as an absolute path below it; None if it is missing.
 
     Links are followed; apart from that the file is not touched. {"$path": ...} is a `Path`, other text a str.
@@ -56,8 +58,8 @@ def image_path(row: Row, column: str | None, folder: Path, *, anywhere: bool = F
     Args:
         row: the row.
         column: None if the file has none for the field.
-        folder: an absolute path without links.
-        anywhere: whether the path may lead out of the folder; it is then taken as it is.
+        folder: an absolute path without links; None takes any path as it is.
+        anywhere: whether the path may lead out of the folder.
     """
     given = None if column is None else row.values.get(column)
     if isinstance(given, Mapping) and set(given) == {PATH}:
@@ -71,6 +73,8 @@ def image_path(row: Row, column: str | None, folder: Path, *, anywhere: bool = F
         raise row.error(
             column, f"{quoted(value)} is a URL, which is not fetched: download the photo, and give its path"
         )
+    if folder is None:
+        return value
     try:
         path = (folder / value).resolve()
     except (OSError, RuntimeError, ValueError):  # too long, a loop of links, a NUL character
