@@ -147,9 +147,7 @@ class Turns:
         calls = {system.name: partial(_all_parts, system, parts) for system in able}
         with openmp_threads(threads):
             seconds = timing.interleaved(calls, clock=self.clock)
-            found = {
-                system.name: list(chain(*map(system.rows, calls[system.name]()))) for system in able
-            }
+            found = {system.name: list(chain(*map(system.rows, calls[system.name]()))) for system in able}
         metrics = {
             name: {
                 "queries_per_s": timing.rate(seconds[name], len(truth)),
