@@ -20,19 +20,12 @@ Answers: TypeAlias = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """A model to measure.
+    """A model to measure."""
 
-    Args:
-        call: many inputs at once to float32 of shape (n,) or (n, dim).
-        params: what it runs with.
-        exact: whether it has to give the reference's answers.
-        many: whether one call may take the inputs of several queries.
-    """
-
-    call: Callable[[list[Any]], Answers]
-    params: Params = field(default_factory=dict)
-    exact: bool = True
-    many: bool = True
+    call: Callable[[list[Any]], Answers]  # many inputs at once to float32 of shape (n,) or (n, dim)
+    params: Params = field(default_factory=dict)  # what it runs with
+    exact: bool = True  # whether it has to give the reference's answers
+    many: bool = True  # whether one call may take the inputs of several queries
 
 
 def measure_rate(
@@ -49,20 +42,10 @@ def measure_rate(
     repetitions: int = timing.REPETITIONS,
     clock: Clock = time.perf_counter,
 ) -> None:
-    """Time whole calls in turns, after a check that all give the same answers.
+    """Time whole calls in turns, after a check that those that have to be exact give the reference's answers.
 
-    Args:
-        result: gets a row for each system, and the ratios of ours to every peer.
-        systems: by name; ours start with "twotower".
-        inputs: of one call.
-        metric: such as "texts_per_s".
-        label: names the inputs in a ratio.
-        params: of every row.
-        reference: the system that the others' answers are compared with.
-        require_equal: raises UnequalWorkError if a system that has to be exact is not.
-        difference: what a row says about how far its answers are from the reference's.
-        repetitions: timed turns of each system.
-        clock: a monotonic clock, in seconds.
+    The result gets a row for each system, which says how far its answers are from the reference's, and the ratios of
+    ours to every peer, in which `label` names the inputs.
     """
     answers = {name: system.call(inputs) for name, system in systems.items()}  # the warm-up too
     for name, system in systems.items():

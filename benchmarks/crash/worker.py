@@ -60,13 +60,7 @@ def stored(retriever: Retriever) -> PersistentCorpus:
 
 
 class Worker:
-    """Random operations on a store, each noted in a journal.
-
-    Args:
-        folder: the store.
-        journal: for the operations.
-        name: unique; the seed of the operations.
-    """
+    """Random operations on a store, each noted in a journal; the unique name is their seed."""
 
     def __init__(self, folder: Path, journal: Journal, name: str) -> None:
         self._folder = folder

@@ -20,19 +20,12 @@ CUT = 0.8  # of a split's time span, if the folder holds nothing before it
 
 @dataclass(frozen=True, slots=True)
 class RecommendFolder:
-    """What a folder asks to predict.
+    """What a folder asks to predict."""
 
-    Args:
-        items: the whole catalogue, words only: prices and dates may have been looked up later.
-        events: of all interactions files, in order of time.
-        start: models are fitted on what is before it.
-        tasks: the first basket of each user in the split, from `start` on.
-    """
-
-    items: tuple[Item, ...]
-    events: tuple[Event, ...]
-    start: datetime
-    tasks: tuple[Task, ...]
+    items: tuple[Item, ...]  # the whole catalogue, words only: prices and dates may have been looked up later
+    events: tuple[Event, ...]  # of all interactions files, in order of time
+    start: datetime  # models are fitted on what is before it
+    tasks: tuple[Task, ...]  # the first basket of each user in the split, from `start` on
 
 
 def read_shop(folder: Path, split: str) -> RecommendFolder:
