@@ -138,7 +138,7 @@ def ratio_of_means(ours: NDArray[np.float64], peer: NDArray[np.float64], seed: i
 def shared_params(data: Dataset, options: Namespace) -> dict[str, Parameter]:
     """What all rows of a table have in common: the data, and how it is counted."""
     return {
-        "data": data.folder.name,
+        "data": data.name,
         "split": options.split,
         "queries": len(data.qrels),
         "items": len(data.items),
