@@ -95,10 +95,10 @@ def write(result: Result, out: Path | None) -> Path:
     Raises:
         ValueError: a metric or ratio is not finite, which JSON cannot hold.
     """
+    from twotower.store.files import replace
+
     content = json.dumps(result.to_json(), indent=2, ensure_ascii=False, allow_nan=False, default=float)
     out = out or RESULTS / f"{result.benchmark}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(out.name + ".partial")
-    partial.write_text(content + "\n", encoding="utf-8")
-    partial.replace(out)
+    replace(out, f"{content}\n".encode())
     return out

@@ -34,7 +34,6 @@ from benchmarks.common.vectors import (
     openmp_threads,
     recall_at_k,
 )
-from benchmarks.recall.raw_faiss import faiss_array, faiss_walk, raw_faiss
 from benchmarks.recall.system import ALL, Share, VectorSearch, answer_in_threads
 from benchmarks.recall.systems import (
     build_retriever,
@@ -83,6 +82,8 @@ def measure_size(result: Result, size: int, options: Namespace) -> None:
 
 def build_systems(result: Result, points: Points, options: Namespace) -> list[VectorSearch]:
     """Every system; ours first, so that its peak of memory includes no peer, then what shares its index."""
+    from benchmarks.recall.raw_faiss import faiss_array, faiss_walk, raw_faiss  # after the threads are pinned
+
     params = {"mode": "build", "threads": options.threads}
     peers = [] if options.without_peers else [name for name in PEERS if installed(name, name)]
     bar = tqdm(

@@ -14,6 +14,7 @@ from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +74,8 @@ def run(options: Namespace) -> Result:
     else:
         shop = read_shop(options.data, options.split)
     past = Past(shop.start, time_split(shop.events, shop.start)[0])
-    systems = [*fit_baselines(shop, past, options), *index_ours(shop, options)]
+    everyone = chain(fit_baselines(shop, past, options), index_ours(shop, options))
+    systems = list(tqdm(everyone, desc="fitting", unit="system", disable=None, leave=False))
     result = Result("recommend", options.seed)
     best = []
     for repeats in (True, False):

@@ -214,9 +214,7 @@ def write_folder(folder, items, **splits):
     (folder / "corpus.jsonl").write_text("".join(f"{row}\n" for row in rows))
     for split, lines in splits.items():
         text = "".join(f"{user}\t{item}\t{time}\tpurchase\t3\t1.5\t9\n" for user, item, time in lines)
-        (folder / "interactions" / f"{split}.tsv").write_text(
-            f"{HEADER}\n{text}"
-        )
+        (folder / "interactions" / f"{split}.tsv").write_text(f"{HEADER}\n{text}")
 
 
 def test_any_split_is_predicted_from_all_that_was_before(tmp_path):
