@@ -63,6 +63,7 @@ def where(text: str) -> Mapping[str, Any]:
         raise ArgumentTypeError(f"must be JSON, got {text!r} ({error})") from None
     if not isinstance(parsed, dict):
         raise ArgumentTypeError(f'must be a JSON object such as {{"brand": "Acme"}}, got {text!r}')
+    words(json.dumps(parsed, ensure_ascii=False))  # an escape may stand for half a character
     return {name: _with_times(part, of_time=name == "time") for name, part in parsed.items()}
 
 

@@ -10,10 +10,16 @@ from datetime import datetime
 from twotower.types import Hit
 
 TITLE_CELLS = 48
+_LINE_ENDS = {ord(end): f"\\u{ord(end):04x}" for end in "\u0085\u2028\u2029"}  # that JSON leaves in a text
 
 
-def as_json(hits: Sequence[Hit]) -> Iterator[str]:
-    """One JSON object a line; times are ISO-8601."""
+def as_json(hits: Sequence[Hit], *, ascii_only: bool = False) -> Iterator[str]:
+    """One JSON object a line; times are ISO-8601.
+
+    Args:
+        hits: best first.
+        ascii_only: escape all other characters, for a terminal that may lack them.
+    """
     for rank, hit in enumerate(hits, start=1):
         item = hit.item
         record = {
@@ -28,7 +34,7 @@ def as_json(hits: Sequence[Hit]) -> Iterator[str]:
             "time": item.time,
             "attributes": dict(item.attributes),
         }
-        yield json.dumps(record, ensure_ascii=False, default=_to_text)
+        yield json.dumps(record, ensure_ascii=ascii_only, default=_to_text).translate(_LINE_ENDS)
 
 
 def as_table(hits: Sequence[Hit]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from twotower.commands import arguments
 from twotower.commands.command import Commands, add_command, add_store
 from twotower.commands.hits import as_json, as_table
+from twotower.commands.terminal import prints_unicode
 from twotower.presets import Retriever
 from twotower.retriever import RankingParts
 
@@ -26,7 +27,7 @@ def add_to(commands: Commands) -> None:
     search.add_argument(
         "--image", type=Path, metavar="FILE", help="a photo to search by, alone or with words"
     )
-    search.add_argument("--user", help="whose history to take into account")
+    search.add_argument("--user", type=arguments.words, help="whose history to take into account")
     search.add_argument(
         "--where", type=arguments.where, metavar="JSON", help="""a filter, such as '{"brand": "Acme"}'"""
     )
@@ -34,7 +35,9 @@ def add_to(commands: Commands) -> None:
     search.add_argument(
         "--now", type=arguments.moment, metavar="TIME", help="the moment to search at (default: now)"
     )
-    search.add_argument("--reranker", metavar="MODEL", help="folder or hub name of a cross-encoder")
+    search.add_argument(
+        "--reranker", type=arguments.words, metavar="MODEL", help="folder or hub name of a cross-encoder"
+    )
     search.add_argument(
         "--rerank-depth", type=arguments.count, metavar="N", help="candidates to rerank (default: 100)"
     )
@@ -70,5 +73,5 @@ def run(given: Namespace) -> None:
         min_score=given.min_score,
         **depth,
     )
-    for line in as_json(hits) if given.json else as_table(hits):
+    for line in as_json(hits, ascii_only=not prints_unicode()) if given.json else as_table(hits):
         print(line)

@@ -31,6 +31,11 @@ def quiet_libraries() -> Iterator[None]:
             logging.disable(disabled)
 
 
+def prints_unicode() -> bool:
+    """Whether standard output takes every character, as UTF-8 does."""
+    return (getattr(sys.stdout, "encoding", None) or "").lower().replace("_", "-").startswith("utf-")
+
+
 def is_expected(error: Exception) -> bool:
     """Whether the message of an error is enough to understand it, so that no traceback is needed."""
     from multimodal.errors import MultimodalError
