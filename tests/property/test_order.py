@@ -61,11 +61,11 @@ def filled(items, writes=1, **settings):
 
 
 def plain(hits):
-    return [(hit.id, hit.score) for hit in hits]
+    return [(hit.id, hit.score, dict(hit.explain), dict(hit.ranks)) for hit in hits]
 
 
 def asked(retriever, how, k, offset=0):
-    """One of the ways to ask, as a list of ids and scores."""
+    """One of the ways to ask, as a list of all that a hit tells."""
     options = {"k": k, "offset": offset, "now": NOW}
     match how:
         case "words":
@@ -90,13 +90,13 @@ def test_pages_of_ten_show_everything_once_and_do_not_change_when_k_grows(way, h
     retriever.record([Event("u", "i002", "click", NOW)])
     whole = asked(retriever, how, 200)
     assert len(whole) == {"filtered": 78, "similar": 82, "recommend": 82}.get(how, 83)
-    scores = [score for _, score in whole]
+    scores = [score for _, score, *_ in whole]
     assert scores == sorted(scores, reverse=True)
     for k in (1, 7, 10, 11, 40, 82):
         assert asked(retriever, how, k) == whole[:k]
     pages = [asked(retriever, how, 10, offset) for offset in range(0, 100, 10)]
     assert [hit for page in pages for hit in page] == whole
-    assert len({item_id for item_id, _ in whole}) == len(whole)
+    assert len({item_id for item_id, *_ in whole}) == len(whole)
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS.keys())
@@ -159,7 +159,7 @@ from fakes import HashEncoder
 from twotower import Retriever
 with Retriever.open({folder!r}, encoder=HashEncoder(), read_only=True) as retriever:
     hits = retriever.search("red shoe", k=25, now=datetime(2026, 6, 1, tzinfo=UTC))
-    print([(hit.id, hit.score) for hit in hits])
+    print([(hit.id, hit.score, dict(hit.explain), dict(hit.ranks)) for hit in hits])
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from reprlib import repr as shown
@@ -10,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from twotower.errors import QueryError
+from twotower.errors import QueryError, QueryWarning
 from twotower.recall.candidates import Candidates
 from twotower.recall.freshness import decayed
-from twotower.recall.fusion import HybridFusion
+from twotower.recall.fusion import HybridFusion, ReciprocalRank
 from twotower.recall.plan import Plan
 from twotower.recall.queries import EncodedQueries
 from twotower.recall.snapshot import Snapshot
@@ -140,6 +141,13 @@ class Ranking:
         fusion: HybridFusion | None,
     ) -> Iterator[Hits]:
         """Hits in the order of recall."""
+        if request.min_score is not None and isinstance(fusion, ReciprocalRank):
+            warnings.warn(
+                "min_score tells little under ReciprocalRank, whose scores are ranks: the best hit of any query has "
+                "at least 0.5; fuse by Convex()",
+                QueryWarning,
+                stacklevel=2,
+            )
         recalled = recall_candidates(snapshot, queries, request.k, scope, fusion, skip=request.offset)
         for row, found in enumerate(recalled):
             scores = found.decayed_scores
