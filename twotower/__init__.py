@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from twotower.errors import TwoTowerError
     from twotower.presets import Retriever
-    from twotower.recall.hybrid import Convex, ReciprocalRank
+    from twotower.recall.fusion import Convex, ReciprocalRank
     from twotower.recall.vectors.policy import IndexPolicy
     from twotower.search.hits import Hits
     from twotower.towers.dual_encoder import DualEncoder
@@ -38,7 +38,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "BadItem": "twotower.types",
-    "Convex": "twotower.recall.hybrid",
+    "Convex": "twotower.recall.fusion",
     "DualEncoder": "twotower.towers.dual_encoder",
     "Event": "twotower.types",
     "Hit": "twotower.types",
@@ -46,7 +46,7 @@ _HOMES = {
     "IndexPolicy": "twotower.recall.vectors.policy",
     "Item": "twotower.types",
     "Query": "twotower.types",
-    "ReciprocalRank": "twotower.recall.hybrid",
+    "ReciprocalRank": "twotower.recall.fusion",
     "Retriever": "twotower.presets",
     "TwoTowerError": "twotower.errors",
     "UpsertReport": "twotower.types",

@@ -69,18 +69,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with quiet_libraries():
             given.run(given)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # as it is where the shell has closed it
+            sys.stdout.flush()
     except KeyboardInterrupt as stop:
         return _fail(str(stop) or "interrupted: what was saved before is kept", 130)
-    except BrokenPipeError:
-        # The reader of our output has gone; without this the interpreter would complain when it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader of our output has gone
+        _drop_output()
         return 1
     except Exception as error:
         if not is_expected(error):
             raise
+        _drop_output()
         return _fail(one_line(error), 1)
     return 0
+
+
+def _drop_output() -> None:
+    """Write what is still buffered, or nowhere if it cannot be written, of which the interpreter would complain."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, code: int) -> int:

@@ -14,6 +14,7 @@ TwoTowerError
   +- StoreError(OSError)          a store folder that cannot be read or written
        +- StoreVersionError       written by a newer version
        +- StoreDamagedError       a file is missing or damaged
+       +- ClosedError             a retriever that was closed
        +- StaleError              a snapshot that is too old; `maintenance.refresh` helps
 """
 
@@ -21,10 +22,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
+
+MAX_MESSAGE = 450  # characters
 
 
 class TwoTowerError(Exception):
-    """Base of every exception that `twotower` raises on purpose."""
+    """Base of every exception that `twotower` raises on purpose; a long message is cut in the middle."""
+
+    def __init__(self, *args: object, **options: Any) -> None:
+        super().__init__(*(cut(arg) if isinstance(arg, str) else arg for arg in args), **options)
+
+
+def cut(message: str) -> str:
+    """A message of bounded length: the beginning says what it is about, the end what to do."""
+    if len(message) <= MAX_MESSAGE:
+        return message
+    return f"{message[: MAX_MESSAGE // 2]} ... {message[-MAX_MESSAGE // 3 :]}"
 
 
 class ItemError(TwoTowerError, ValueError):
@@ -37,7 +51,7 @@ class ItemError(TwoTowerError, ValueError):
 
     def __init__(self, message: str, reasons: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
-        self.reasons = dict(reasons or {})
+        self.reasons = {item_id: cut(reason) for item_id, reason in (reasons or {}).items()}
 
 
 class EventError(TwoTowerError, ValueError):
@@ -52,7 +66,11 @@ class FilterError(QueryError):
     """A `where` names an unknown operator or attribute, or compares values that cannot be compared."""
 
 
-class FilterWarning(UserWarning):
+class QueryWarning(UserWarning):
+    """A search that can be run probably does not do what was meant."""
+
+
+class FilterWarning(QueryWarning):
     """A filter names an attribute, or text, that no item has; the message names the nearest that one has."""
 
 
@@ -110,6 +128,13 @@ class StoreError(TwoTowerError, OSError):
 
 class StoreVersionError(StoreError):
     """A store was written by a newer version of the library."""
+
+
+class ClosedError(StoreError):
+    """A retriever was closed; the message is the same for every call."""
+
+    def __init__(self) -> None:
+        super().__init__("the retriever is closed: open the store again, or make a new one")
 
 
 class StaleError(StoreError):

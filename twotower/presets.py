@@ -17,7 +17,7 @@ from twotower.corpus.item_text import ItemText
 from twotower.corpus.persistent import PersistentCorpus
 from twotower.errors import StoreError
 from twotower.rebuilding import buildable, decay_from, encoder_of
-from twotower.recall.hybrid import HybridFusion, hybrid_fusion_from
+from twotower.recall.fusion import HybridFusion, hybrid_fusion_from
 from twotower.recall.vectors.policy import IndexPolicy
 from twotower.retriever import BaseRetriever
 from twotower.store.folder import StoreFolder, is_store, lock_folder

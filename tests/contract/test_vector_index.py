@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from twotower.recall.selection import Selection
+from twotower.recall.vectors import compressed
 from twotower.recall.vectors.builder import build_index
 from twotower.recall.vectors.tuning import tune
 
@@ -88,3 +89,79 @@ def test_the_graph_alone_would_come_short():
     assert (walked >= 0).sum() < 20
     _, rows = index.search(vectors[:1], 20, Selection(allowed))
     assert set(rows[0].tolist()) == set(far.tolist())
+
+
+EQUAL = np.sort(np.random.default_rng(5).choice(6_000, 60, replace=False))
+
+
+@pytest.fixture(scope="module", params=["exact", "graph", "graph-8bit", "ivf-pq", "ivf-rabitq"])
+def tied(request):
+    """An index in which 60 rows are equal, and of which 30 others are not quite."""
+    vectors = clustered(6_000, seed=1)
+    vectors[EQUAL] = vectors[EQUAL[0]]
+    return build_index(request.param, [vectors]), vectors
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.03])
+def test_equal_rows_come_in_order_for_every_k_and_batch(tied, share):
+    index, vectors = tied
+    allowed = np.random.default_rng(6).random(len(vectors)) < share
+    allowed[EQUAL[::2]] = True
+    selection = None if share == 1 else Selection(allowed)
+    expected = [row for row in EQUAL.tolist() if share == 1 or allowed[row]]
+    query = vectors[EQUAL[:1]]
+    others = clustered(7, seed=7)
+    for k in (1, 10, 11, 20, 40, 70, 300):
+        scores, rows = index.search(query, k, selection)
+        assert rows[0, : len(expected)].tolist() == expected[:k]
+        assert len(set(scores[0, : min(k, len(expected))].tolist())) == 1
+        batch = index.search(np.concatenate([others, query, query]), k, selection)
+        for place in (-1, -2):
+            assert batch[0][place].tobytes() == scores[0].tobytes()
+            assert batch[1][place].tolist() == rows[0].tolist()
+
+
+def test_the_scores_of_equal_rows_are_the_same_to_the_last_bit(tied):
+    index, _ = tied
+    for query in clustered(20, seed=8):
+        scores, rows = index.search(query[None], 6_000)
+        assert len(set(scores[0][np.isin(rows[0], EQUAL)].tolist())) == 1
+
+
+def test_more_equal_rows_than_any_search_fetches_still_come_in_order():
+    vectors = np.repeat(clustered(4, seed=9), 1_500, axis=0)
+    for kind in ("exact", "graph", "graph-8bit"):
+        index = build_index(kind, [vectors])
+        for k in (3, 30):
+            assert index.search(vectors[3_000:3_002], k)[1].tolist() == [list(range(3_000, 3_000 + k))] * 2
+
+
+@pytest.mark.parametrize("kind", ["graph", "graph-8bit", "ivf-pq", "ivf-rabitq"])
+@pytest.mark.parametrize("left", [0, 2, 9])
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_a_walk_that_comes_short_for_some_queries_of_a_batch_is_made_up_for(kind, left, share, monkeypatch):
+    """The planted fault: the walk finds `left` rows for the second and the last query, and enough for the others."""
+    monkeypatch.setattr(compressed, "SUBSET_ROWS", 0)
+    vectors, queries = clustered(3_000, seed=1), clustered(5, seed=2)
+    index = build_index(kind, [vectors])
+    selection = Selection(np.random.default_rng(3).random(len(vectors)) < share)
+    assert index.plan(10, selection).method in ("graph", "lists")
+    codes = index.graph if kind == "graph" else index.codes
+    walk, walked = codes.walk, []
+
+    def short(given, fetch, chosen, depth):
+        scores, rows = walk(given, fetch, chosen, depth)
+        walked.append(len(given))
+        hard = (given[:, None] == queries[[1, 4]]).all(axis=2).any(axis=1)
+        scores[hard, left:], rows[hard, left:] = -np.inf, -1
+        return scores, rows
+
+    monkeypatch.setattr(codes, "walk", short)
+    scores, rows = index.search(queries, 10, selection)
+    assert walked[0] == len(queries)
+    assert (rows >= 0).all()
+    assert selection.mask[rows].all()
+    exact = oracle(vectors, queries, 10, selection.mask)
+    assert (np.abs(scores[[1, 4]] - exact[[1, 4]]) < 0.02).all()
+    assert (scores >= exact - 0.1).all()
+    assert all(len(set(row)) == 10 for row in rows.tolist())

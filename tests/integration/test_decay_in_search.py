@@ -15,7 +15,7 @@ from shops import NOW, WORDS, aged, ids, scores, shop
 from rerank import Decay
 from twotower import IndexPolicy, Item, Retriever
 from twotower.errors import ItemError, QueryError
-from twotower.recall.hybrid import ReciprocalRank
+from twotower.recall.fusion import ReciprocalRank
 from twotower.recall.vectors.builder import IndexBuilder
 
 FORMS = {

@@ -13,7 +13,7 @@ from shops import NOW, WORDS, Logits, aged, ids, random_texts, scores, shop
 
 from rerank import CrossEncoderReranker, Decay
 from twotower import Event, Item
-from twotower.recall.hybrid import Convex
+from twotower.recall.fusion import Convex
 
 
 def judged(slope, intercept):

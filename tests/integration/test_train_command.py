@@ -136,6 +136,22 @@ class Interrupting:
             raise KeyboardInterrupt
 
 
+def test_a_base_that_can_score_is_shown_and_named_by_its_path(data, tiny_text_folder, tmp_path, capsys):
+    """The second fit starts from the first, which knows all that there is to learn; both learn from one seed."""
+    first, second = tmp_path / "models" / "first", tmp_path / "second"
+    assert main(command(data, first, tiny_text_folder)) == 0
+    assert "  base " not in capsys.readouterr().out  # a sentence encoder cannot score
+    assert main(command(data, second, first, "--epochs", "1")) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"^  base +1\.000  \[1\.000, 1\.000\]$", printed, re.MULTILINE)
+    assert "  reranker - base: +0.000 [+0.000, +0.000], p = 1\n" in printed
+    assert "no better than its base" in printed
+    card = (second / "README.md").read_text()
+    assert f"--base {first} " in card
+    assert "| base | ndcg@10 | 1.0000 |" in card
+    assert "| base model | first |" in card
+
+
 def test_an_interrupted_training_run_resumes(data, tiny_text_folder, tmp_path, capsys, monkeypatch):
     whole, out = tmp_path / "whole", tmp_path / "model"
     assert main(command(data, whole, tiny_text_folder, "--epochs", "2")) == 0

@@ -189,3 +189,27 @@ def test_the_decay_of_items_and_the_half_life_of_events_do_not_meet():
     assert answers(fast, 30)[1] != freshness
     assert answers(slow, 3)[1] == freshness
     assert answers(slow, 3)[0] != user
+
+
+def test_decays_of_equal_values_read_their_own_attribute():
+    """What is remembered of one must not answer for the other, in any order, nor for more or fewer values."""
+    shop = Retriever(PlaneEncoder(), hybrid=None)
+    day = NOW - 90 * DAY
+    shop.upsert(
+        [
+            Item("bin", "0", time=day, attributes={"category": "tools", "room": "fashion"}),
+            Item("bag", "0", time=day, attributes={"category": "fashion", "room": "tools"}),
+        ]
+    )
+    steep, none = Decay.half_life(days=1, weight=0.9), Decay.half_life(days=1, weight=0.0)
+    both, one, other = ("tools", "fashion"), ("fashion",), ("tools",)
+    decays = [
+        DecayBy(attribute, {value: steep if value == "tools" else none for value in values}, none)
+        for values in (both, one, other)
+        for attribute in ("category", "room")
+    ]
+    found = {}
+    for decay in [*decays, *reversed(decays)]:
+        order = [hit.id for hit in shop.search("0", now=NOW, decay=decay) if hit.score > 0.5]
+        assert found.setdefault(id(decay), order) == order
+    assert list(found.values()) == [["bag"], ["bin"], ["bin", "bag"], ["bin", "bag"], ["bag"], ["bin"]]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import numpy as np
 import pytest
 from fakes import PlaneEncoder
 
+from rerank import Decay
 from twotower import Item, Retriever
 from twotower.errors import JudgementError
 from twotower.evaluation import evaluate_run, measure_judged
@@ -53,3 +56,50 @@ def test_judgements_without_an_indexed_relevant_item_are_refused():
     retriever.upsert([Item("0", "0")])
     with pytest.raises(JudgementError, match="nothing to measure"):
         measure_judged(retriever, KnownReranker({}), {"q": "0"}, {"q": {"0": 0, "gone": 1}})
+
+
+ANGLES = [str(angle) for angle in range(0, 60, 10)]
+
+
+def shop(**options):
+    now = datetime.now(UTC)
+    retriever = Retriever(PlaneEncoder(), hybrid=None, **options)
+    retriever.upsert([Item(angle, angle, time=now - timedelta(days=60 - int(angle))) for angle in ANGLES])
+    return retriever
+
+
+def test_the_base_has_a_row_of_its_own_and_its_difference_is_told():
+    """Base and reranker differ on every query, or on none."""
+    good, poor = KnownReranker({"30": 1.0}), KnownReranker({"0": 1.0})
+    queries = {f"q{number}": str(number) for number in range(20)}
+    qrels = {query: {"0": 0, "10": 0, "30": 1} for query in queries}
+    better = measure_judged(shop(), good, queries, qrels, base=poor)
+    assert [each.name for each in better.orderings] == ["random", "recall", "reranker", "blended", "base"]
+    found = {each.name: each.ndcg.mean for each in better.orderings}
+    assert better.change_from_base.difference == pytest.approx(found["reranker"] - found["base"])
+    assert better.change_from_base.low > 0.3
+    assert better.change_from_base.p_holm > better.change_from_base.p_value  # two comparisons
+    said = list(better.lines())
+    assert any(line.startswith("  base ") for line in said)
+    assert f"p = {better.change_from_base.p_holm:.3g}" in said[-1]
+    assert not any("no better" in line for line in said)
+    for same in (good, KnownReranker({"30": 0.2})):
+        *_, last = measure_judged(shop(), good, queries, qrels, base=same).lines()
+        assert "no better than its base" in last
+    alone = measure_judged(shop(), good, queries, qrels)
+    assert alone.change_from_base is None
+    assert alone.change.p_holm == alone.change.p_value
+    assert not any("base" in line for line in alone.lines())
+
+
+def test_the_decay_of_the_shop_changes_nothing():
+    """The items of greater angles are newer, and would come first."""
+    qrels = {"q": {angle: 3 - int(angle) // 20 for angle in ANGLES}}
+    steep = Decay.half_life(days=20, weight=1)
+    aged, timeless = (
+        measure_judged(shop(decay=decay), KnownReranker({"50": 1.0}), {"q": "0"}, qrels)
+        for decay in (steep, None)
+    )
+    assert aged == timeless
+    assert {each.name: each.ndcg.mean for each in aged.orderings}["recall"] == 1
+    assert shop(decay=steep).search("0", 1)[0].id != "0"

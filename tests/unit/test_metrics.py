@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import random
 
+import numpy as np
 import pytest
 import pytrec_eval
 from sklearn.metrics import ndcg_score
 
+from twotower.errors import JudgementError
 from twotower.evaluation import evaluate_queries, evaluate_run
 
 GRADES = {"a": 3, "b": 1, "c": 0, "d": 2}
@@ -191,11 +193,46 @@ def test_an_unknown_metric_is_named(name):
 
 
 def test_a_run_or_judgements_that_cannot_be_measured_are_named():
-    with pytest.raises(ValueError, match="document 'a' for query 'q' is NaN"):
+    with pytest.raises(JudgementError, match="score of document 'a' for query 'q' must be a number, got nan"):
         evaluate_run({"q": {"a": math.nan}}, {"q": {"a": 1}})
+    for run, qrels, message in [
+        ({}, {1: {"a": 1}}, "the id of a query must be text, got 1: pass '1'"),
+        ({}, {"q": {7: 1}}, "the id of a document must be text, got 7: pass '7'"),
+        ({}, {"q": {"a": "2"}}, "the grade of document 'a' for query 'q' must be a number, got '2'"),
+        ({}, {"q": {"a": math.inf}}, "must be a number, got inf"),
+        ({}, {"q": ["a"]}, r"qrels of query 'q' must map documents to grades, got \['a'\]"),
+        ({"q": {"a": 1.0, 2: 1.0}}, {"q": {"a": 1}}, "the id of a document must be text, got 2"),
+        ({"q": {"a": None}}, {"q": {"a": 1}}, "the score of document 'a' .* got None"),
+        ([("q", "a")], {"q": {"a": 1}}, "run must map queries to the scores of documents"),
+    ]:
+        with pytest.raises(JudgementError, match=message):
+            evaluate_run(run, qrels)
+    with pytest.raises(ValueError, match="relevant must be a grade, got '1'"):
+        evaluate_run({}, {"q": {"a": 1}}, relevant="1")
     with pytest.raises(ValueError, match="nothing to average"):
         evaluate_run({}, {"q": {"a": 0}})
     with pytest.raises(ValueError, match="gain must be 'linear' or 'exponential', got 'log'"):
         evaluate_run({}, {"q": {"a": 1}}, gain="log")
     with pytest.raises(ValueError, match="got 'ignored'"):
         evaluate_run({}, {"q": {"a": 1}}, unjudged="ignored")
+
+
+def test_grades_may_be_any_finite_numbers():
+    """Halves count between whole grades, in gain and in what is relevant."""
+    halves = {"a": 1.5, "b": 0.5}
+    assert one("ndcg@2", "b", "a", grades=halves) == pytest.approx((0.5 + 1.5 / LOG3) / (1.5 + 0.5 / LOG3))
+    assert one("recall@1", "b", grades=halves, relevant=0.5) == 0.5
+    assert one("recall@1", "b", grades=halves, relevant=1) == 0
+    numbers = {"a": np.float32(2), "b": np.int64(1), "c": True}
+    assert one("ndcg@10", "a", "b", "c", grades=numbers) == 1
+
+
+def test_a_query_whose_best_grade_is_below_relevant_does_not_count():
+    """It would count 0, or even 1 for a metric of the grades themselves, however it is ranked."""
+    run = {"good": {"a": 1.0}, "poor": {"b": 1.0}, "none": {"c": 1.0}}
+    qrels = {"good": {"a": 2}, "poor": {"b": 1}, "none": {"c": 0}}
+    names = ["ndcg@10", "mrr@10", "recall@10", "hr@10", "judged@10", "map", "precision@1", "f1@1"]
+    for relevant, counted in ((2, ["good"]), (1, ["good", "poor"]), (1.5, ["good"])):
+        found = evaluate_queries(run, qrels, names, relevant=relevant)
+        assert {name: list(values) for name, values in found.items()} == dict.fromkeys(names, counted)
+        assert evaluate_run(run, qrels, names, relevant=relevant) == dict.fromkeys(names, 1)

@@ -16,6 +16,7 @@ from twotower import Convex, IndexPolicy, Item, Query, ReciprocalRank, Retriever
 from twotower.errors import MissingExtraError
 from twotower.evaluation import evaluate, search_run
 from twotower.evaluation.caching import CachingReranker
+from twotower.evaluation.significance import holm
 from twotower.evaluation.stages import stages_of, time_searches
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -222,3 +223,67 @@ def test_a_plan_is_that_of_the_channels_that_are_asked():
     deep.maintenance.settle()
     depths = [each.maintenance.plan(k=5)[0].depth for each in (deep, deep.using(modality="text"))]
     assert depths[0] > depths[1] > 0
+
+
+def test_no_metric_claims_a_depth_that_was_not_searched(retriever):
+    """k=2 finds "both" and "words", one of three relevant items, so what is measured is recall@2."""
+    qrels = {"q": {"text": 1, "image": 1, "both": 1}}
+
+    def measured(**options):
+        return evaluate(retriever, QUERIES, qrels, now=NOW, timed_queries=0, **options)
+
+    found = measured(k=2)
+    assert list(found["fused"].means) == ["ndcg@2", "judged@2", "mrr@2", "hr@2", "recall@2"]
+    assert found["fused"].means["recall@2"] == pytest.approx(1 / 3)
+    assert "@10" not in found.table() + json.dumps(found.to_json())
+    assert list(measured(k=50)["fused"].means) == ["ndcg@10", "judged@10", "mrr@10", "hr@10", "recall@50"]
+    assert list(measured(k=200)["fused"].means)[-1] == "recall@100"
+    assert list(measured(k=10, metrics=["recall@10", "map"])["fused"].means) == ["recall@10", "map"]
+    for options, message in [
+        ({"k": 10, "metrics": ["ndcg@10", "recall@100"]}, "recall@100 needs k of at least 100, got 10"),
+        ({"metrics": []}, "metrics must name at least one"),
+        ({"metrics": "ndcg@10"}, "metrics must be a list of names"),
+        ({"k": 0}, "k must be a whole number of at least 1, got 0"),
+        ({"timed_queries": -1}, "timed_queries must be at least 0, got -1"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            evaluate(retriever, QUERIES, qrels, now=NOW, **options)
+
+
+@pytest.mark.parametrize("lacks", ["items", "queries"])
+def test_a_modality_that_no_item_or_no_query_has_is_no_stage(lacks):
+    class Blind(TwoPartEncoder):
+        def _masked(self, vectors, side):
+            return vectors * np.array([1, 1, 0, 0], dtype=np.float32) if side == lacks else vectors
+
+        def encode_items(self, items):
+            return self._masked(super().encode_items(items), "items")
+
+        def encode_queries(self, queries):
+            return self._masked(super().encode_queries(queries), "queries")
+
+    shop = Retriever(Blind())
+    shop.upsert(ITEMS)
+    found = evaluate(shop, QUERIES, {"q": {"text": 1}}, metrics=["mrr@10"], now=NOW)
+    assert [stage.name for stage in found.stages] == ["random", "bm25", "recall", "hybrid"]
+    assert found["recall"].change is None
+    assert found["recall"].means == {"mrr@10": 1}
+    assert found["recall"].milliseconds
+    assert "only" not in found.table()
+    other = evaluate(shop, {"q": "0 0"}, {"q": {"text": 1}}, metrics=["mrr@10"], now=NOW, timed_queries=0)
+    assert other["recall"].means == {"mrr@10": 1}  # words alone are a query, too
+
+
+def test_every_p_value_that_is_shown_is_corrected_for_the_number_of_stages(retriever):
+    """Five stages make four comparisons; Holm's correction of one of them alone would change nothing."""
+    names = [item.id for item in ITEMS]
+    queries = {f"q{number}": Query(f"{number % 30} {number % 20} red") for number in range(12)}
+    qrels = {query: {names[number % 5]: 1} for number, query in enumerate(queries)}
+    found = evaluate(retriever, queries, qrels, metrics=["mrr@10"], now=NOW, timed_queries=0)
+    changes = [stage.change for stage in found.stages if stage.change is not None]
+    assert len(changes) == 4
+    raw = [change.p_value for change in changes]
+    assert [change.p_holm for change in changes] == pytest.approx(holm(raw))
+    assert holm(raw) != pytest.approx(raw)
+    rows = [row.split(" | ") for row in found.table().splitlines()[4:]]
+    assert [row[-3] for row in rows if row[-3].strip()] == [f"{change.p_holm:.4f}" for change in changes]

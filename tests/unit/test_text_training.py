@@ -14,7 +14,7 @@ from multimodal import TextEncoder, TextFitOptions
 from multimodal.losses import in_batch_loss
 from multimodal.text import training
 from multimodal.text.training import schedule
-from multimodal.text.training_data import TrainingPairs, shuffled_batches, tokenize
+from multimodal.text.training_data import Tokens, TrainingPairs, _numbers, shuffled_batches, tokenize
 
 # A rule that random weights do not know: each query has one document, and they have no word in common.
 QUERIES, DOCUMENTS = ["red", "blue", "green", "mug", "lamp"], ["steel", "wood", "paper", "table", "abc"]
@@ -337,3 +337,15 @@ def test_the_temperature_divides_cosines_once_and_nothing_is_subtracted(
         pairs, batch_size=4, options=TextFitOptions(temperature=temperature, bf16=False, progress=False)
     )
     assert report.losses == pytest.approx([np.mean(logsumexp(logits, axis=1) - np.diag(logits))], rel=1e-4)
+
+
+@pytest.mark.parametrize("texts", [2**16 + 3, 2**20 + 3])
+def test_known_positives_are_told_apart_among_many_texts(texts):
+    """Numbers of pairs that overflow or overlap would make strangers known, and known ones strangers."""
+    query = np.array([0, 1, 1, texts - 1, texts - 1])
+    document = np.array([2**16, 0, texts - 1, texts - 2, 5])
+    known = set(zip(query.tolist(), document.tolist(), strict=True))
+    tokens = Tokens({}, {}, "right", {})
+    data = TrainingPairs(tokens, tokens, query, document, np.unique(_numbers(query, document)))
+    expected = [[(q, d) in known for d in document.tolist()] for q in query.tolist()]
+    np.testing.assert_array_equal(data.known_positives(np.arange(5)), expected)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from argparse import ArgumentTypeError
 from collections.abc import Mapping
 from datetime import datetime
+from fractions import Fraction
 from typing import Any
 
 
@@ -23,6 +25,13 @@ def count(text: str) -> int:
     """A whole number of at least 1."""
     if not (text.isdecimal() and int(text) > 0):
         raise ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
+    return int(text)
+
+
+def offset(text: str) -> int:
+    """A whole number of at least 0."""
+    if not text.isdecimal():
+        raise ArgumentTypeError(f"must be a whole number of at least 0, got {text!r}")
     return int(text)
 
 
@@ -44,6 +53,30 @@ def positive(text: str) -> float:
     return number
 
 
+def pairs(text: str) -> list[tuple[str, str]]:
+    """Names and values such as "text=description,time=release date"; a comma inside a value may stay."""
+    found = [part.partition("=") for part in re.split(r",(?=[^,=]+=)", text)]
+    if any(not mark or not name.strip() for name, mark, _ in found):
+        raise ArgumentTypeError(f"must be pairs such as text=description,time=date, got {text!r}")
+    return [(name.strip(), value.strip()) for name, _, value in found]
+
+
+def separator(text: str) -> str:
+    """One character; "tab" is one too."""
+    character = {"tab": "\t", "\\t": "\t"}.get(text, text)
+    if len(character) != 1:
+        raise ArgumentTypeError(f"must be one character or 'tab', got {text!r}")
+    return character
+
+
+def share(text: str) -> int | Fraction:
+    """A whole number of at least 0, or a share such as "5%"."""
+    number = text.removesuffix("%")
+    if re.fullmatch(r"\d+" if number == text else r"\d+(\.\d+)?", number, re.ASCII) is None:
+        raise ArgumentTypeError(f"must be a whole number or a share such as 5%, got {text!r}")
+    return int(number) if number == text else min(Fraction(number) / 100, Fraction(1))
+
+
 def moment(text: str) -> datetime:
     """An ISO-8601 time with an offset or Z."""
     try:
@@ -63,6 +96,7 @@ def where(text: str) -> Mapping[str, Any]:
         raise ArgumentTypeError(f"must be JSON, got {text!r} ({error})") from None
     if not isinstance(parsed, dict):
         raise ArgumentTypeError(f'must be a JSON object such as {{"brand": "Acme"}}, got {text!r}')
+    words(json.dumps(parsed, ensure_ascii=False))  # an escape may stand for half a character
     return {name: _with_times(part, of_time=name == "time") for name, part in parsed.items()}
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from twotower.commands import arguments
 from twotower.commands.command import Commands, add_command, add_store
 from twotower.commands.hits import as_json, as_table
+from twotower.commands.terminal import prints_unicode
 from twotower.presets import Retriever
 from twotower.retriever import RankingParts
 
@@ -26,15 +27,24 @@ def add_to(commands: Commands) -> None:
     search.add_argument(
         "--image", type=Path, metavar="FILE", help="a photo to search by, alone or with words"
     )
-    search.add_argument("--user", help="whose history to take into account")
+    search.add_argument("--user", type=arguments.words, help="whose history to take into account")
     search.add_argument(
         "--where", type=arguments.where, metavar="JSON", help="""a filter, such as '{"brand": "Acme"}'"""
     )
     search.add_argument("-k", type=arguments.count, default=10, help="number of hits (default: 10)")
     search.add_argument(
+        "--offset",
+        type=arguments.offset,
+        default=0,
+        metavar="N",
+        help="leave out the N best hits: a later page",
+    )
+    search.add_argument(
         "--now", type=arguments.moment, metavar="TIME", help="the moment to search at (default: now)"
     )
-    search.add_argument("--reranker", metavar="MODEL", help="folder or hub name of a cross-encoder")
+    search.add_argument(
+        "--reranker", type=arguments.words, metavar="MODEL", help="folder or hub name of a cross-encoder"
+    )
     search.add_argument(
         "--rerank-depth", type=arguments.count, metavar="N", help="candidates to rerank (default: 100)"
     )
@@ -62,6 +72,7 @@ def run(given: Namespace) -> None:
     hits = retriever.search(
         given.query,
         given.k,
+        offset=given.offset,
         image=given.image,
         user=given.user,
         where=given.where,
@@ -70,5 +81,7 @@ def run(given: Namespace) -> None:
         min_score=given.min_score,
         **depth,
     )
-    for line in as_json(hits) if given.json else as_table(hits):
+    first = given.offset + 1
+    lines = as_json(hits, first, ascii_only=not prints_unicode()) if given.json else as_table(hits, first)
+    for line in lines:
         print(line)

@@ -15,6 +15,7 @@ from multimodal.hub import DEFAULT_TEXT_MODEL
 from multimodal.text.encoder import TextEncoder
 from rerank.cross_encoder.checkpoint import check_replaceable
 from rerank.cross_encoder.reranker import CrossEncoderReranker
+from rerank.errors import NotFittedError
 from rerank.model_card import PACKAGES, Metric, ModelCard, installed_versions
 from rerank.training.losses import LossName
 from rerank.training.mining import MinedPairs, mine_pairs, normalized
@@ -145,11 +146,11 @@ class Training:
         return None if Path(self.base).expanduser().is_dir() else self.base
 
     def command(self) -> str:
-        """The command line, with folder names instead of paths on this machine."""
+        """The command line, with folder names instead of paths, but for the base: without it there is none."""
         given = {
             "--data": _name(self.data),
             "--out": _name(self.out),
-            "--base": self.base_name or _name(Path(self.base)),
+            "--base": self.base,
             "--loss": self.loss,
             "--minutes": None if self.minutes is None else f"{self.minutes:g}",
             "--epochs": self.epochs,
@@ -190,7 +191,7 @@ def train_rerank(training: Training, *, today: date, say: Say) -> JudgedReport |
         KeyboardInterrupt: with a message that says how to resume.
     """
     check_replaceable(training.out.expanduser().absolute())
-    reranker = CrossEncoderReranker(training.base, max_length=training.max_length)
+    reranker, base = (CrossEncoderReranker(training.base, max_length=training.max_length) for _ in range(2))
     judged = _read(training.data)
     with ExitStack() as closing:
         watches = list(_watches(training, closing))
@@ -203,7 +204,7 @@ def train_rerank(training: Training, *, today: date, say: Say) -> JudgedReport |
             say(line)
         # The checkpoint is gone now, so save before measuring.
         reranker.save(training.out, card=_card(training, mined, None, today))
-        report = _measured(retriever, reranker, judged, training.seed)
+        report = _measured(retriever, reranker, base if _can_score(base) else None, judged, training.seed)
     if report is None:
         say("no dev judgements of queries that are not in train: nothing was measured")
     else:
@@ -283,14 +284,27 @@ def _told(report: FitReport) -> Iterator[str]:
 
 
 def _measured(
-    retriever: Retriever, reranker: CrossEncoderReranker, judged: Judged, seed: int
+    retriever: Retriever,
+    reranker: CrossEncoderReranker,
+    base: CrossEncoderReranker | None,
+    judged: Judged,
+    seed: int,
 ) -> JudgedReport | None:
     dev = {
         query: grades
         for query, grades in judged.dev.items()
         if any(grade > 0 and item in retriever for item, grade in grades.items())
     }
-    return measure_judged(retriever, reranker, judged.queries, dev, seed=seed) if dev else None
+    return measure_judged(retriever, reranker, judged.queries, dev, base=base, seed=seed) if dev else None
+
+
+def _can_score(base: CrossEncoderReranker) -> bool:
+    """Whether a model has a head of its own; there is nothing to compare a sentence encoder by."""
+    try:
+        base.score([("query", "document")])
+    except NotFittedError:
+        return False
+    return True
 
 
 def _card(training: Training, mined: MinedPairs, report: JudgedReport | None, today: date) -> ModelCard:

@@ -18,7 +18,7 @@ from rerank.training.options import FitOptions
 from twotower.demo.shop import Shop, ShopQuery
 from twotower.evaluation.metrics import evaluate_run
 from twotower.presets import Retriever
-from twotower.recall.hybrid import Convex
+from twotower.recall.fusion import Convex
 from twotower.search.hits import Hits
 from twotower.towers.dual_encoder import DualEncoder
 

@@ -9,8 +9,16 @@ import numpy as np
 
 from twotower.errors import JudgementError
 from twotower.evaluation.caching import CachingReranker
+from twotower.evaluation.checks import check_qrels
 from twotower.evaluation.metrics import Qrels, Run
-from twotower.evaluation.significance import Comparison, Interval, compare, mean_interval, query_values
+from twotower.evaluation.significance import (
+    Comparison,
+    Interval,
+    compare,
+    corrected,
+    mean_interval,
+    query_values,
+)
 from twotower.retriever import BaseRetriever
 from twotower.types import Query, Reranker
 
@@ -22,7 +30,8 @@ class JudgedOrdering:
     """One way to order the judged items of the queries.
 
     Args:
-        name: "random", "recall", "reranker", or "blended" for both of them.
+        name: "random", "recall", "reranker", "blended" for both of them, or "base" for what the reranker was fitted
+            from.
         ndcg: mean nDCG@10 with its interval over queries.
     """
 
@@ -35,14 +44,17 @@ class JudgedReport:
     """The result of `measure_judged`.
 
     Args:
-        orderings: random, recall, reranker and blended, in this order.
+        orderings: random, recall, reranker, blended and, if it was measured, base, in this order.
         change: of the reranker alone against recall.
+        change_from_base: of the reranker alone against its base; None if that was not measured. `p_holm` of both is
+            corrected for their number.
         queries: number of queries with a relevant item.
         pairs: number of their judged pairs.
     """
 
     orderings: tuple[JudgedOrdering, ...]
     change: Comparison
+    change_from_base: Comparison | None
     queries: int
     pairs: int
 
@@ -51,10 +63,11 @@ class JudgedReport:
         yield f"nDCG@10 of the judged items of {self.queries:,} queries ({self.pairs:,} pairs):"
         for each in self.orderings:
             yield f"  {each.name:<9} {each.ndcg.mean:.3f}  [{each.ndcg.low:.3f}, {each.ndcg.high:.3f}]"
-        yield (
-            f"  reranker - recall: {self.change.difference:+.3f} [{self.change.low:+.3f}, {self.change.high:+.3f}], "
-            f"p = {self.change.p_value:.3g}"
-        )
+        yield _difference("recall", self.change)
+        if self.change_from_base is not None:
+            yield _difference("base", self.change_from_base)
+            if self.change_from_base.low <= 0:
+                yield "  the fitted model is no better than its base: use that, or fit longer or on more judgements"
 
 
 def measure_judged(
@@ -63,9 +76,10 @@ def measure_judged(
     queries: Mapping[str, str | Query],
     qrels: Qrels,
     *,
+    base: Reranker | None = None,
     seed: int = 0,
 ) -> JudgedReport:
-    """Order only the judged items of each query: at random, by recall, by the reranker, and by both.
+    """Order only the judged items of each query: at random, by recall, by the reranker, by both, and by its base.
 
     These rankings hold nothing unjudged, so a model is not penalised for finding items that nobody has judged.
 
@@ -74,11 +88,13 @@ def measure_judged(
         reranker: the one to measure; "blended" uses the retriever's own `relevance_weight`.
         queries: by id.
         qrels: grades by query and item; items that are not indexed are ignored.
+        base: the reranker that this one was fitted from, to compare it with; None for none.
         seed: of the random ordering, the bootstrap and the permutation test.
 
     Raises:
         JudgementError: no query has a relevant item that is indexed.
     """
+    check_qrels(qrels)
     indexed = {
         query: {item: grade for item, grade in grades.items() if item in retriever}
         for query, grades in qrels.items()
@@ -98,12 +114,25 @@ def measure_judged(
         "reranker": judged_run(recall.using(reranker=cached, relevance_weight=1.0), queries, judged),
         "blended": judged_run(recall.using(reranker=cached), queries, judged),
     }
+    if base is not None:
+        runs["base"] = judged_run(recall.using(reranker=base, relevance_weight=1.0), queries, judged)
     orderings = tuple(
         JudgedOrdering(name, mean_interval(query_values(run, judged, METRIC), seed=seed))
         for name, run in runs.items()
     )
-    change = compare(runs["reranker"], runs["recall"], judged, METRIC, seed=seed)
-    return JudgedReport(orderings, change, len(judged), sum(map(len, judged.values())))
+    baselines = {name: runs[name] for name in ("recall", "base") if name in runs}
+    changes = corrected(
+        {name: compare(runs["reranker"], run, judged, METRIC, seed=seed) for name, run in baselines.items()}
+    )
+    pairs = sum(map(len, judged.values()))
+    return JudgedReport(orderings, changes["recall"], changes.get("base"), len(judged), pairs)
+
+
+def _difference(baseline: str, change: Comparison) -> str:
+    return (
+        f"  reranker - {baseline}: {change.difference:+.3f} [{change.low:+.3f}, {change.high:+.3f}], "
+        f"p = {change.p_holm:.3g}"
+    )
 
 
 def judged_run(

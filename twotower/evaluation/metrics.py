@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from typing import Literal, TypeAlias, TypedDict, Unpack
+
+from twotower.evaluation.checks import check_qrels, check_run
 
 Gain: TypeAlias = Literal["linear", "exponential"]
 Unjudged: TypeAlias = Literal["irrelevant", "condensed"]
 Run: TypeAlias = Mapping[str, Mapping[str, float]]
 """For each query's id the score of each document found; higher is better."""
-Qrels: TypeAlias = Mapping[str, Mapping[str, int]]
-"""For each query's id the grade of each judged document."""
+Qrels: TypeAlias = Mapping[str, Mapping[str, float]]
+"""For each query's id the grade of each judged document, any finite number."""
 PerQuery: TypeAlias = dict[str, float]
 """One value for each query's id."""
 
@@ -19,7 +22,7 @@ PerQuery: TypeAlias = dict[str, float]
 class Counting(TypedDict, total=False):
     """How metrics count: keyword arguments of `evaluate_queries`, for functions that pass them on."""
 
-    relevant: int
+    relevant: float
     gain: Gain
     unjudged: Unjudged
 
@@ -56,7 +59,7 @@ def evaluate_queries(
     qrels: Qrels,
     metrics: Sequence[str] = DEFAULT_METRICS,
     *,
-    relevant: int = 1,
+    relevant: float = 1,
     gain: Gain = "linear",
     unjudged: Unjudged = "irrelevant",
 ) -> dict[str, PerQuery]:
@@ -88,10 +91,15 @@ def evaluate_queries(
         By metric and query id; the queries are those of `qrels` with a relevant document, in that order.
 
     Raises:
-        ValueError: an unknown metric, a score that is NaN, or no query with a relevant document.
+        ValueError: an unknown metric, or no query with a relevant document.
+        JudgementError: a run or judgements of another form, such as ids that are no text or a score that is NaN.
     """
+    check_qrels(qrels)
+    check_run(run)
     if gain not in ("linear", "exponential"):
         raise ValueError(f"gain must be 'linear' or 'exponential', got '{gain}'")
+    if isinstance(relevant, bool) or not isinstance(relevant, Real):
+        raise ValueError(f"relevant must be a grade, got {relevant!r:.80}")
     if unjudged not in ("irrelevant", "condensed"):
         raise ValueError(f"unjudged must be 'irrelevant' or 'condensed', got '{unjudged}'")
     measures = {name: _measure(name, relevant, gain) for name in metrics}
@@ -100,9 +108,9 @@ def evaluate_queries(
     }
     if not counted:
         raise ValueError(
-            f"no query has a document of grade {relevant} or higher: there is nothing to average"
+            f"no query has a document of grade {relevant:g} or higher: there is nothing to average"
         )
-    ranked = {query: ranking(query, run.get(query, {})) for query in counted}
+    ranked = {query: ranking(run.get(query, {})) for query in counted}
     condensed = {
         query: ids if unjudged == "irrelevant" else [id_ for id_ in ids if id_ in counted[query]]
         for query, ids in ranked.items()
@@ -116,24 +124,15 @@ def evaluate_queries(
     }
 
 
-def ranking(query: str, scores: Mapping[str, float]) -> list[str]:
-    """Ids by score and then by id, both descending.
-
-    Raises:
-        ValueError: a score is NaN.
-    """
-    for id_, score in scores.items():
-        if math.isnan(score):
-            raise ValueError(
-                f"the run's score of document '{id_}' for query '{query}' is NaN: repair the run"
-            )
+def ranking(scores: Mapping[str, float]) -> list[str]:
+    """Ids by score and then by id, both descending."""
     return sorted(scores, key=lambda id_: (scores[id_], id_), reverse=True)
 
 
-def ndcg(ids: Sequence[str], grades: Mapping[str, int], k: int | None, gain: Gain) -> float:
+def ndcg(ids: Sequence[str], grades: Mapping[str, float], k: int | None, gain: Gain) -> float:
     """sum(gain / log2(rank + 1)) over the first k, divided by the same sum of the ideal ranking."""
 
-    def dcg(ranked: Sequence[int]) -> float:
+    def dcg(ranked: Sequence[float]) -> float:
         gains = (2**grade - 1 if gain == "exponential" else grade for grade in ranked)
         return math.fsum(each / math.log2(rank + 1) for rank, each in enumerate(gains, start=1))
 
@@ -142,7 +141,7 @@ def ndcg(ids: Sequence[str], grades: Mapping[str, int], k: int | None, gain: Gai
     return dcg(found) / ideal if ideal else 0.0
 
 
-def judged(ids: Sequence[str], grades: Mapping[str, int], k: int | None) -> float:
+def judged(ids: Sequence[str], grades: Mapping[str, float], k: int | None) -> float:
     """Judged documents among the first k / documents there."""
     return sum(id_ in grades for id_ in ids[:k]) / max(len(ids[:k]), 1)
 
@@ -189,10 +188,10 @@ HIT_METRICS: Mapping[str, Callable[[Sequence[bool], int, int], float]] = {
 }
 """Metrics of: whether each of the first k is relevant, how many relevant documents there are, and k."""
 _WITHOUT_DEPTH = ("ndcg", "mrr", "map")
-Measure: TypeAlias = Callable[[Sequence[str], Mapping[str, int]], float]
+Measure: TypeAlias = Callable[[Sequence[str], Mapping[str, float]], float]
 
 
-def _measure(name: str, relevant: int, gain: Gain) -> Measure:
+def _measure(name: str, relevant: float, gain: Gain) -> Measure:
     kind, at, depth = name.partition("@")
     if kind not in HIT_METRICS.keys() | {"ndcg", "judged"} or not (at or kind in _WITHOUT_DEPTH):
         raise ValueError(
@@ -208,7 +207,7 @@ def _measure(name: str, relevant: int, gain: Gain) -> Measure:
         return lambda ids, grades: judged(ids, grades, k)
     metric = HIT_METRICS[kind]
 
-    def of_hits(ids: Sequence[str], grades: Mapping[str, int]) -> float:
+    def of_hits(ids: Sequence[str], grades: Mapping[str, float]) -> float:
         hits = [id_ in grades and grades[id_] >= relevant for id_ in ids[:k]]
         return metric(hits, sum(grade >= relevant for grade in grades.values()), k or len(hits))
 

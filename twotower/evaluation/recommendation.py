@@ -16,6 +16,7 @@ from operator import attrgetter
 from typing import Protocol
 
 from twotower.errors import LeakError
+from twotower.evaluation.checks import metrics_within
 from twotower.evaluation.metrics import PerQuery, evaluate_queries
 from twotower.types import Event
 
@@ -165,7 +166,7 @@ def evaluate_recommender(
     history: Iterable[Event],
     *,
     repeats: bool = True,
-    metrics: Sequence[str] = METRICS,
+    metrics: Sequence[str] | None = None,
     k: int = 100,
     fitted_on: Iterable[Event] = (),
 ) -> RecommenderEvaluation:
@@ -180,7 +181,7 @@ def evaluate_recommender(
         history: events in any order, including those of the tasks' own baskets, which become visible later.
         repeats: whether items of the user's own past count. If not, they are removed from the truth and must not
             be recommended, and a user whose truth is then empty is left out.
-        metrics: as in `evaluate_run`; a metric at a depth above k needs a larger k.
+        metrics: as in `evaluate_run`, none deeper than k; None is `METRICS`, as deep as k allows.
         k: number of items to ask for.
         fitted_on: what the recommender was fitted on beforehand; all of it must be before the first moment.
 
@@ -189,9 +190,10 @@ def evaluate_recommender(
 
     Raises:
         LeakError: an event of `fitted_on` is at or after the first moment.
-        ValueError: a user has two tasks, an item was recommended twice or despite being excluded, or nothing is
-            left to evaluate.
+        ValueError: a metric is deeper than k, a user has two tasks, an item was recommended twice or despite being
+            excluded, or nothing is left to evaluate.
     """
+    metrics = metrics_within(k, metrics, METRICS)
     ordered = sorted(tasks, key=attrgetter("moment"))
     if ordered:
         check_before(fitted_on, ordered[0].moment)

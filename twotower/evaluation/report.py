@@ -48,7 +48,7 @@ class EvaluationReport:
 
     stages: tuple[StageResult, ...]
     queries: int
-    relevant: int
+    relevant: float
     gain: Gain
 
     def __getitem__(self, name: str) -> StageResult:

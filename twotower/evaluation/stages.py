@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 
 from twotower.evaluation.baselines import bm25_run, random_run
 from twotower.evaluation.caching import CachingReranker
+from twotower.evaluation.checks import metrics_within
 from twotower.evaluation.metrics import DEFAULT_METRICS, Counting, Gain, Qrels, Run, evaluate_run
 from twotower.evaluation.report import EvaluationReport, StageResult
 from twotower.evaluation.significance import Comparison, compare, corrected, mean_interval, query_values
@@ -19,16 +20,17 @@ from twotower.retriever import BaseRetriever
 from twotower.types import ListwiseReranker, Query, Where
 
 CHUNK = 32  # queries searched at a time; the progress bar advances by this many
+ALONE = "recall, {} only"  # the stage of one modality
 WARM_UP = 3  # queries searched before timing starts
 
 
 def evaluate(
     retriever: BaseRetriever,
-    queries: Mapping[str, Query],
+    queries: Mapping[str, str | Query],
     qrels: Qrels,
     *,
-    metrics: Sequence[str] = DEFAULT_METRICS,
-    relevant: int = 1,
+    metrics: Sequence[str] | None = None,
+    relevant: float = 1,
     gain: Gain = "linear",
     k: int = 100,
     where: Where | None = None,
@@ -40,7 +42,8 @@ def evaluate(
     """Measure a retriever stage by stage, beside a random ranking and BM25.
 
     The stages are those that the retriever has: recall by each modality alone (with the rest of the query vector
-    left out), "fused" recall by all of them ("recall" if there is only one), "hybrid" recall with BM25, "reranked",
+    left out; a modality that no item or no query has is none), "fused" recall by all of them ("recall" if there is
+    only one), "hybrid" recall with BM25, "reranked",
     and "decayed". Each is compared with the one before it on the first metric, by `significance.compare`,
     Holm-corrected over the stages.
 
@@ -51,7 +54,8 @@ def evaluate(
         retriever: with the items indexed.
         queries: by id, such as `read_queries` returns; queries without judgements are not searched.
         qrels: grades by query and item, such as `read_qrels` returns.
-        metrics: as in `evaluate_run`; stages are compared on the first.
+        metrics: as in `evaluate_run`, none deeper than k; stages are compared on the first. None is
+            `DEFAULT_METRICS`, as deep as k allows.
         relevant: the lowest grade that counts as relevant.
         gain: of nDCG.
         k: hits per query. Relevant items beyond it count as missed, and a reranker scores at least k candidates: pass
@@ -66,11 +70,16 @@ def evaluate(
         Runs, means, intervals, differences and milliseconds, with `table()`, `to_json()` and `plot()`.
 
     Raises:
-        ValueError: as in `evaluate_run`, or a judged query is not among `queries`.
+        ValueError: as in `evaluate_run`, a metric is deeper than k, or a judged query is not among `queries`.
+        JudgementError: `qrels` has another form.
     """
-    asked = {query: queries[query] for query in qrels if query in queries}
-    if missing := [query for query in qrels if query not in queries]:
-        raise ValueError(f"query '{missing[0]}' is judged but not among the queries: pass it too")
+    if timed_queries < 0:
+        raise ValueError(f"timed_queries must be at least 0, got {timed_queries}")
+    metrics = metrics_within(k, metrics, DEFAULT_METRICS)
+    evaluate_run(
+        {}, qrels, metrics, relevant=relevant, gain=gain
+    )  # what cannot be measured need not be searched
+    asked = _judged_queries(queries, qrels)
     searched = list(retriever.items(where))
     twins = stages_of(retriever)
     runs: dict[str, Run] = {
@@ -86,6 +95,7 @@ def evaluate(
         for name, twin in twins.items():
             quick = twin if cached is None or twin.reranker is None else twin.using(reranker=cached)
             runs[name] = search_run(quick, asked, k, where=where, now=now, advance=bar.update)
+    twins, runs = _without_empty_modalities(twins, runs)
     milliseconds = time_searches(twins, _spread(list(asked.values()), timed_queries), k, where=where, now=now)
     counting: Counting = {"relevant": relevant, "gain": gain}
     changes = _changes({name: runs[name] for name in twins}, qrels, metrics[0], counting, seed)
@@ -112,7 +122,7 @@ def stages_of(retriever: BaseRetriever) -> dict[str, BaseRetriever]:
     recall = retriever.using(reranker=None, decay=None)
     vectors = recall.using(hybrid=None)
     modalities = list(retriever.modalities) if len(retriever.modalities) > 1 else []
-    stages = {f"recall, {name} only": vectors.using(modality=name) for name in modalities}
+    stages = {ALONE.format(name): vectors.using(modality=name) for name in modalities}
     stages["fused" if modalities else "recall"] = vectors
     if retriever.hybrid is not None:
         stages["hybrid"] = recall
@@ -193,6 +203,34 @@ def time_searches(
         name: {f"p{percent}_ms": 1000 * float(np.percentile(each, percent)) for percent in (50, 95)}
         for name, each in seconds.items()
     }
+
+
+def _judged_queries(queries: Mapping[str, str | Query], qrels: Qrels) -> dict[str, Query]:
+    if not isinstance(queries, Mapping):
+        raise ValueError(f"queries must map ids to queries, got {queries!r:.80}")
+    if missing := [query for query in qrels if query not in queries]:
+        raise ValueError(f"query '{missing[0]:.80}' is judged but not among the queries: pass it too")
+    asked = {query: queries[query] for query in qrels}
+    return {name: Query(query) if isinstance(query, str) else query for name, query in asked.items()}
+
+
+def _without_empty_modalities(
+    stages: Mapping[str, BaseRetriever], runs: Mapping[str, Run]
+) -> tuple[dict[str, BaseRetriever], dict[str, Run]]:
+    """Leave out modalities that score every item 0, because no item or no query has them; one alone is no fusion."""
+    alone = [ALONE.format(name) for name in next(iter(stages.values())).modalities]
+    alone = [name for name in alone if name in stages]
+    present = [name for name in alone if any(any(scores.values()) for scores in runs[name].values())]
+    dropped = set(alone) - set(present if len(present) > 1 else ())
+    names = {
+        name: "recall" if name == "fused" and len(present) < 2 else name
+        for name in runs
+        if name not in dropped
+    }
+    return (
+        {new: stages[old] for old, new in names.items() if old in stages},
+        {new: runs[old] for old, new in names.items()},
+    )
 
 
 def _changes(

@@ -26,7 +26,7 @@ def write_run(path: str | Path, run: Run, name: str = "twotower") -> None:
     lines = []
     for query, scores in run.items():
         below = np.float32(np.inf)
-        for rank, document in enumerate(ranking(query, scores), start=1):
+        for rank, document in enumerate(ranking(scores), start=1):
             for word in (query, document, name):
                 if word.split() != [word]:
                     raise ValueError(

@@ -24,7 +24,6 @@ def dense_candidates(
     *,
     allowed: Sequence[Selection],
     freshness: Freshness | None,
-    nearest_too: bool = False,
 ) -> list[Candidates]:
     """Find the k best rows of each query by similarity times freshness.
 
@@ -37,11 +36,9 @@ def dense_candidates(
         k: at least 1.
         allowed: from `Snapshot.allowed`.
         freshness: the decay at the present; None ignores time.
-        nearest_too: the k nearest rows as well, whatever their age, and all in order of similarity.
 
     Returns:
-        min(k, allowed rows) candidates for each query, or more with `nearest_too`; ties are broken by the older
-        write.
+        min(k, allowed rows) candidates for each query; ties are broken by the older write.
     """
     matches = sum([selection.count for selection in allowed])
     k = min(k, matches)
@@ -66,7 +63,7 @@ def dense_candidates(
         worst, unseen = scores[rows, order[:, -1]], decayed(similarity[:, -1], max_freshness)
         settled = (worst > unseen + ROUNDING) | (fetch >= matches)
         for row in np.flatnonzero(settled):
-            best = np.union1d(order[row], np.arange(k)) if nearest_too else order[row]
+            best = order[row]
             near = similarity[row, best]
             answers[unsettled[row]] = Candidates(ordinals[row, best], near, factors[row, best], near)
         unsettled = unsettled[~settled]

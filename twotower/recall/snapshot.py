@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -13,8 +13,10 @@ from twotower.recall.columns import ITEM_FIELDS, Kind
 from twotower.recall.filter_advice import FilterAdvice
 from twotower.recall.filters import parse_where
 from twotower.recall.plan import Plan
-from twotower.recall.segment import Labels, Part
+from twotower.recall.segment import Labels, Part, Segment
 from twotower.recall.selection import Rows, Selection
+from twotower.recall.vectors.exact import ExactIndex
+from twotower.recall.vectors.scores import best, inner_products
 from twotower.types import Item, Scores, Vectors, Where
 
 ITEMS_PER_READ = 1_000
@@ -100,20 +102,29 @@ class Snapshot:
             Inner products and ordinals, each of shape (q, k), best first; ties are broken by the older write.
         """
         found = [
-            part.segment.search(queries, k, selection, start)
-            for part, selection, start in zip(self.parts, allowed, self._starts, strict=True)
+            segment.search(queries, k, selection, start)
+            for segment, selection, start in zip(self._searched, allowed, self._starts, strict=True)
             if selection.count
         ]
         if len(found) == 1:
             scores, ordinals = found[0]
-            if (scores[:, 1:] < scores[:, :-1]).all():  # already sorted, without ties
-                return scores[:, :k], ordinals[:, :k]
-        else:
-            scores = np.concatenate([scores for scores, _ in found], axis=1)
-            ordinals = np.concatenate([ordinals for _, ordinals in found], axis=1)
-        order = np.lexsort((ordinals, -scores))[:, :k]
-        rows = np.arange(len(order))[:, None]
-        return scores[rows, order], ordinals[rows, order]
+            return scores[:, :k], ordinals[:, :k]
+        scores = np.concatenate([scores for scores, _ in found], axis=1)
+        ordinals = np.concatenate([ordinals for _, ordinals in found], axis=1)
+        return best(scores, ordinals, k)
+
+    @cached_property
+    def _searched(self) -> tuple[Segment, ...]:
+        """The segments, which score equal vectors alike: in half precision if any of them has no other."""
+        segments = tuple(part.segment for part in self.parts)
+        if all(isinstance(segment.index, ExactIndex) for segment in segments):
+            return segments
+        return tuple(
+            replace(segment, index=segment.index.halved())
+            if isinstance(segment.index, ExactIndex)
+            else segment
+            for segment in segments
+        )
 
     def items(self, allowed: Sequence[Selection] | None = None) -> Iterator[Item]:
         """The live items, or only those of allowed rows, oldest write first."""
@@ -145,34 +156,42 @@ class Snapshot:
         if len(self.parts) == 1:
             return self.parts[0].segment.documents.at(ordinals.tolist())
         items: dict[int, Item] = {}
-        for part, places, rows in self._by_part(ordinals):
-            items.update(zip(places.tolist(), part.segment.documents.at(rows.tolist()), strict=True))
+        for number, places, rows in self._by_part(ordinals):
+            documents = self.parts[number].segment.documents
+            items.update(zip(places.tolist(), documents.at(rows.tolist()), strict=True))
         return [items[place] for place in range(len(ordinals))]
 
     def days_at(self, ordinals: Rows) -> NDArray[np.float64]:
         """Days since 1970 of m rows, shape (m,); NaN for items without a time."""
         days = np.zeros(len(ordinals))
-        for part, places, rows in self._by_part(ordinals):
-            days[places] = part.segment.days[rows]
+        for number, places, rows in self._by_part(ordinals):
+            days[places] = self.parts[number].segment.days[rows]
         return days
 
     def first_match_at(self, ordinals: Rows, name: str, values: Sequence[object]) -> NDArray[np.int64]:
         """The first of these values that each of m rows has, shape (m,): see `Columns.first_match`."""
         found = np.zeros(len(ordinals), dtype=np.int64)
-        for part, places, rows in self._by_part(ordinals):
-            found[places] = part.first_match(name, values)[rows]
+        for number, places, rows in self._by_part(ordinals):
+            found[places] = self.parts[number].first_match(name, values)[rows]
         return found
 
     def vectors_at(self, ordinals: Rows) -> Vectors:
-        """The vectors of m rows, float32 of shape (m, dim)."""
+        """The vectors of m rows as `search` scores them, float32 of shape (m, dim)."""
         vectors = np.zeros((len(ordinals), self.dim), dtype=np.float32)
-        for part, places, rows in self._by_part(ordinals):
-            vectors[places] = part.segment.index.vectors(rows)
+        for number, places, rows in self._by_part(ordinals):
+            vectors[places] = self._searched[number].index.vectors(rows)
         return vectors
 
-    def _by_part(self, ordinals: Rows) -> Iterator[tuple[Part, Rows, Rows]]:
-        """Each part that owns some of the ordinals, their positions in `ordinals`, and their rows in its segment."""
+    def similarity(self, query: Vectors, ordinals: Rows) -> Scores:
+        """The inner products of one query with m rows, shape (m,), as `search` computes them."""
+        scores: Scores = inner_products(
+            query[None], ordinals[None], lambda rows: self.vectors_at(rows[0])[None]
+        )[0]
+        return scores
+
+    def _by_part(self, ordinals: Rows) -> Iterator[tuple[int, Rows, Rows]]:
+        """The numbers of the parts that own ordinals, the positions of these in `ordinals`, and their rows there."""
         owners = np.searchsorted(self.starts, ordinals, side="right") - 1
         for number in np.unique(owners):
             places = np.flatnonzero(owners == number)
-            yield self.parts[number], places, ordinals[places] - self.starts[number]
+            yield int(number), places, ordinals[places] - self.starts[number]

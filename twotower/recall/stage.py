@@ -11,7 +11,8 @@ import numpy as np
 from twotower.recall.candidates import Candidates
 from twotower.recall.dense import OVERFETCH, dense_candidates
 from twotower.recall.freshness import Freshness
-from twotower.recall.hybrid import HybridFusion, hybrid_candidates
+from twotower.recall.fusion import HybridFusion
+from twotower.recall.hybrid import hybrid_candidates
 from twotower.recall.plan import Plan
 from twotower.recall.queries import EncodedQueries
 from twotower.recall.segment import Labels
@@ -37,7 +38,13 @@ class Scope:
 
 
 def recall_candidates(
-    snapshot: Snapshot, queries: EncodedQueries, k: int, scope: Scope, fusion: HybridFusion | None
+    snapshot: Snapshot,
+    queries: EncodedQueries,
+    k: int,
+    scope: Scope,
+    fusion: HybridFusion | None,
+    *,
+    skip: int = 0,
 ) -> list[Candidates]:
     """Find the k best items of each query, and read them.
 
@@ -47,9 +54,10 @@ def recall_candidates(
         k: at least 1.
         scope: which items may be found.
         fusion: of words and vectors; None searches by vectors alone.
+        skip: how many of the best to leave out before the k.
 
     Returns:
-        min(k, items in scope) candidates for each query, best first.
+        Up to k candidates for each query, fewer only if there are no more items in scope, best first.
 
     Raises:
         FilterError: see `Snapshot.allowed`.
@@ -57,9 +65,13 @@ def recall_candidates(
     allowed = snapshot.allowed(scope.where, scope.exclude)
     freshness = Freshness.at(scope.now, scope.decay)
     if fusion is None:
-        found = dense_candidates(snapshot, queries.vectors, k, allowed=allowed, freshness=freshness)
+        found = dense_candidates(snapshot, queries.vectors, skip + k, allowed=allowed, freshness=freshness)
     else:
-        found = hybrid_candidates(snapshot, queries, k, fusion=fusion, allowed=allowed, freshness=freshness)
+        found = hybrid_candidates(
+            snapshot, queries, skip + k, fusion=fusion, allowed=allowed, freshness=freshness
+        )
+    if skip:
+        found = [each.take(np.arange(skip, max(skip, len(each.ordinals)))) for each in found]
     return _with_items(snapshot, found)
 
 
@@ -67,10 +79,11 @@ def recall_plans(
     snapshot: Snapshot, k: int, where: Where | None, decay: TimeDecay | None, fusion: HybridFusion | None
 ) -> list[Plan]:
     """How `recall_candidates` would search each segment for one query."""
-    depth = k if fusion is None else max(k, fusion.depth)
-    if decay is not None:
-        depth += OVERFETCH
-    return snapshot.plans(depth, snapshot.allowed(where))
+    if fusion is not None:
+        k = max(k, fusion.depth)
+    elif decay is not None:
+        k += OVERFETCH
+    return snapshot.plans(k, snapshot.allowed(where))
 
 
 def _with_items(snapshot: Snapshot, found: Sequence[Candidates]) -> list[Candidates]:

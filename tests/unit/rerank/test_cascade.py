@@ -222,3 +222,20 @@ def test_rank_needs_nothing_but_strings():
     assert cascade.rank("q", []) == []
     with pytest.raises(InputError, match="budget_ms"):
         cascade.rank("q", ["a"], budget_ms=0)
+
+
+def test_rank_keeps_what_no_stage_has_read():
+    """Recall put them there; only `min_score` leaves documents out."""
+    clock = Clock()
+    reranker = KnownScores(dict.fromkeys("abcde", 0.5), seconds=0.001, clock=clock)
+    shallow = Cascade((reranker, 2), clock=clock)
+    expected = [(0, 0.5, "a"), (1, 0.5, "b"), (2, 0.0, "c"), (3, 0.0, "d"), (4, 0.0, "e")]
+    assert shallow.rank("q", list("abcde")) == expected
+    assert shallow.rank("q", list("abcde"), top_k=4) == expected[:4]
+    assert shallow.rank("q", list("abcde"), min_score=0.1) == expected[:2]
+    in_time = Cascade((reranker, None), clock=clock)
+    for _ in range(2):  # opens the model, then learns how long a pair takes
+        in_time.rank("q", list("abcde"))
+    found = in_time.rank("q", list("abcde"), budget_ms=2.5)
+    assert [each.score for each in found] == [0.5, 0.5, 0.0, 0.0, 0.0]
+    assert [each.text for each in found] == list("abcde")

@@ -86,3 +86,19 @@ def test_what_cannot_be_distilled_is_named(texts, scorer, encoder):
     config.num_hidden_layers = 5
     with pytest.raises(ModelError, match="list of its 5 layers"):
         distil(teacher, pairs)
+
+
+def test_a_student_learns_calibrated_scores(texts, scorer):
+    """The teacher calls one pair in twenty relevant, whatever its raw scores; a student of those would say a half."""
+    teacher = CrossEncoderReranker(scorer, device="cpu")
+    pairs, unseen = texts(600, seed=0), texts(200, seed=1)
+    rank = np.argsort(np.argsort(teacher.logits(pairs)))
+    teacher.calibrate(pairs, np.where(rank >= 0.9 * len(pairs), 0.5, 0.0))
+    raw, calibrated = 1 / (1 + np.exp(-teacher.logits(unseen))), teacher.score(unseen)
+    assert abs(raw.mean() - calibrated.mean()) > 0.2
+    student = distil(
+        teacher, pairs, layers=2, epochs=4, learning_rate=2e-3, options=FitOptions(patience=9, bf16=False)
+    )
+    learnt = student.score(unseen)
+    assert abs(learnt.mean() - calibrated.mean()) < 0.05
+    assert np.abs(learnt - calibrated).mean() < 0.5 * np.abs(learnt - raw).mean()

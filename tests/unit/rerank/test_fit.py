@@ -325,3 +325,27 @@ def test_a_sentence_encoder_can_be_fitted():
     scores = reranker.score(pairs)
     assert report.evaluations[-1].train_loss < report.evaluations[1].train_loss
     assert scores[1::2].mean() > scores[::2].mean()
+
+
+def test_the_weights_of_a_new_head_are_never_the_best(encoder, scorer):
+    """On noise nothing beats a head of zeros; only a model that was given it anew may not keep it."""
+    pairs, grades = noise(100)
+    options = FitOptions(held_out=0.3, patience=1, bf16=False)
+
+    def fitted(folder):
+        reranker = CrossEncoderReranker(folder, device="cpu")
+        for weights in reranker._model.network()[0].model.classifier.parameters():
+            weights.data.zero_()
+        report = reranker.fit(pairs, grades, groups=range(100), epochs=9, learning_rate=0.3, options=options)
+        losses = [each.held_out_loss for each in report.evaluations]
+        assert losses[0] == pytest.approx(math.log(2))
+        assert losses[0] < min(losses[1:])
+        return report, reranker
+
+    kept, _ = fitted(scorer)
+    assert kept.best_step == 0
+    assert len(kept.evaluations) == 1 + 1  # the start and `patience`
+    new, reranker = fitted(encoder)
+    later = {each.step: each.held_out_loss for each in new.evaluations[1:]}
+    assert later[new.best_step] == min(later.values())
+    assert reranker.score(pairs).shape == (100,)  # it counts as fitted

@@ -144,3 +144,29 @@ def test_only_its_own_file_is_removed(opened, encoder, data, tmp_path):
     pairs, grades, groups = data
     opened(encoder).fit(pairs, grades, groups=groups, options=replace(OPTIONS, checkpoint=str(tmp_path)))
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("model", ["encoder", "scorer"])
+def test_patience_counts_on_after_an_interruption(opened, data, tmp_path, request, model):
+    """A model with a new head, whose first weights do not count, and one with a saved head, whose weights do."""
+    pairs, grades, groups = data
+    folder = request.getfixturevalue(model)
+    changed = {"patience": 3, "epochs": 5, "learning_rate": 1e-2}
+    options = replace(OPTIONS, **changed)
+    uninterrupted = opened(folder)
+    expected = uninterrupted.fit(pairs, grades, groups=groups, options=options)
+    assert expected.stopped_early
+    count = len(expected.evaluations)
+    for at in (count - 2, count - 1):
+        state = tmp_path / str(at)
+        interrupted(opened(folder), data, state, at, **changed)
+        resumed = opened(folder)
+        report = resumed.fit(pairs, grades, groups=groups, options=replace(options, checkpoint=state))
+        assert (report.steps, report.best_step, report.stopped_early) == (
+            expected.steps,
+            expected.best_step,
+            True,
+        )
+        assert all(
+            torch.equal(weights(resumed)[name], value) for name, value in weights(uninterrupted).items()
+        )

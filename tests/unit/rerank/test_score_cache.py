@@ -8,6 +8,7 @@ import numpy as np
 
 from rerank import CrossEncoderReranker, FitOptions
 from rerank.cross_encoder.score_cache import ScoreCache
+from rerank.serving.choice import BackendReport
 from rerank.serving.torch import TorchBackend
 
 
@@ -90,3 +91,14 @@ def test_threads_share_a_cache():
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(8)))
     assert len(cache.get([("q", str(number)) for number in range(97)])) == 50
+
+
+def test_scores_of_one_back_end_are_never_served_by_another(scorer, pairs, monkeypatch):
+    """The back end that is chosen scores unlike the one before; no remembered score survives the change."""
+    reranker = CrossEncoderReranker(scorer, cache_pairs=1_000, device="cpu")
+    before = reranker.score(pairs)
+    monkeypatch.setattr("rerank.cross_encoder.reranker.choose", lambda *_: BackendReport("torch-bf16", ()))
+    reranker.choose_backend(pairs)
+    other = CrossEncoderReranker(scorer, backend="torch-bf16", device="cpu").score(pairs)
+    assert not np.allclose(other, before, atol=1e-4)
+    np.testing.assert_allclose(reranker.score(pairs), other, atol=1e-6)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -14,11 +16,11 @@ from twotower.recall.vectors.calibration import Calibration, K
 from twotower.recall.vectors.graph import Graph
 from twotower.recall.vectors.index import Kind
 from twotower.recall.vectors.lists import InvertedLists
+from twotower.recall.vectors.scores import best_found, best_of_all
 from twotower.recall.vectors.table import VectorTable
 from twotower.types import Scores, Vectors
 
 SUBSET_ROWS = 10_000  # up to this many selected rows are read from the table and scored exactly
-RESCORED_ROWS = 50_000  # vectors of candidates in memory at a time
 
 
 class CompressedIndex:
@@ -66,18 +68,29 @@ class CompressedIndex:
         """See `VectorIndex.search`."""
         plan = self.plan(k, selection)
         if plan.method == "subset" and selection is not None:
-            found = queries @ self.table.vectors(selection.rows).T  # (q, selected)
-            return faiss_calls.nearest(found, selection.rows, k)
-        chosen = None if selection is None else selection.bitmap
-        fetch = self._fetch(k)
+            return self._search_subset(queries, k, selection.rows)
+        find = partial(self._find, k=k, plan=plan, chosen=None if selection is None else selection.bitmap)
+        return best_found(find, self.vectors, queries, k, self._fetch(k), plan.selected)
+
+    def _search_subset(self, queries: Vectors, k: int, rows: Rows) -> tuple[Scores, Rows]:
+        """The k nearest of a few rows, all of them scored."""
+        vectors = self.table.vectors(rows)
+        scores = queries @ vectors.T  # (q, selected)
+        found = [
+            best_of_all(row, self.vectors, query, k, rows) for row, query in zip(scores, queries, strict=True)
+        ]
+        return np.concatenate([each[0] for each in found]), np.concatenate([each[1] for each in found])
+
+    def _find(self, queries: Vectors, fetch: int, *, k: int, plan: Plan, chosen: Any) -> tuple[Scores, Rows]:
+        """The `fetch` nearest rows by their codes, at least min(k, selected) of them."""
         if plan.method != self.codes.method:
-            _, rows = self.codes.scan(queries, fetch, chosen)
-            return self._rescored(queries, rows, k)
-        _, rows = self.codes.walk(queries, fetch, chosen, plan.depth)
+            return self.codes.scan(queries, fetch, chosen)
+        depth = plan.depth if fetch <= self._fetch(k) else self.codes.reach(plan.depth, k, fetch)
+        scores, rows = self.codes.walk(queries, fetch, chosen, depth)
         short = rows[:, min(k, plan.selected) - 1] < 0
         if short.any():
-            _, rows[short] = self.codes.scan(queries[short], fetch, chosen)
-        return self._rescored(queries, rows, k)
+            scores[short], rows[short] = self.codes.scan(queries[short], fetch, chosen)
+        return scores, rows
 
     def vectors(self, rows: Rows) -> Vectors:
         """See `VectorIndex.vectors`; float16 precision."""
@@ -98,13 +111,3 @@ class CompressedIndex:
     def _fetch(self, k: int) -> int:
         """How many candidates to fetch by their codes; for a small k, as many as during calibration."""
         return min(max(k, K) * self._effort.widen, len(self))
-
-    def _rescored(self, queries: Vectors, rows: Rows, k: int) -> tuple[Scores, Rows]:
-        scores: Scores = np.full(rows.shape, -np.inf, dtype=np.float32)
-        queries_per_block = max(1, RESCORED_ROWS // rows.shape[1])
-        for start in range(0, len(queries), queries_per_block):
-            block = slice(start, start + queries_per_block)
-            vectors = self.table.vectors(np.maximum(rows[block], 0))  # (q, fetch, dim)
-            scores[block] = np.einsum("qkd,qd->qk", vectors, queries[block])
-        scores[rows < 0] = -np.inf
-        return faiss_calls.best(scores, rows, k)

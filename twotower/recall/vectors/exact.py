@@ -11,9 +11,17 @@ from twotower.recall.plan import Plan, plan_exact
 from twotower.recall.selection import Rows, Selection
 from twotower.recall.vectors import faiss_calls
 from twotower.recall.vectors.index import Kind
+from twotower.recall.vectors.scores import (
+    ROUNDING,
+    TIES,
+    best,
+    best_of_all,
+    in_half_precision,
+    inner_products,
+)
 from twotower.types import Scores, Vectors
 
-TIES = 16  # rows fetched beyond k, so that ties at the cut are broken by row number
+HALF_ERROR = 6e-4  # of an inner product of unit vectors, one of which is rounded to half precision
 SMALL_SCAN = 1 << 20  # vector components, which take about 0.2 ms to compare with one query
 
 
@@ -22,16 +30,18 @@ class ExactIndex:
 
     Args:
         index: FAISS's flat index.
+        halved: score with the vectors rounded to half precision.
     """
 
     kind: ClassVar[Kind] = "exact"
     calibration: ClassVar[None] = None
 
-    def __init__(self, index: Any) -> None:
+    def __init__(self, index: Any, *, halved: bool = False) -> None:
         import faiss
 
         faiss_calls.make_forks_safe()
         self._index = index
+        self._halved = halved
         # A view of FAISS's memory, which lives as long as the index and does not change.
         self._table: Vectors = faiss.rev_swig_ptr(index.get_xb(), index.ntotal * index.d).reshape(-1, index.d)
 
@@ -58,46 +68,55 @@ class ExactIndex:
 
     def search(self, queries: Vectors, k: int, selection: Selection | None = None) -> tuple[Scores, Rows]:
         """See `VectorIndex.search`."""
+        if len(queries) == 1 and self._table.size <= SMALL_SCAN:
+            return self._search_all(queries[0], k, selection)
+        selected = len(self) if selection is None else selection.count
         fetch = min(k + TIES, len(self))
-        small = len(queries) == 1 and self._table.size <= SMALL_SCAN
-        rows = (
-            self._scan_with_numpy(queries[0], fetch, selection)
-            if small
-            else self._scan_with_faiss(queries, fetch, selection)
-        )
-        # FAISS's sums depend on the batch size; these do not, so a query scores the same alone and in a batch.
-        found = self._table[np.maximum(rows, 0)]  # (q, fetch, dim)
-        scores = np.einsum("qkd,qd->qk", found, queries, dtype=np.float64).astype(np.float32)
-        scores[rows < 0] = -np.inf
-        return faiss_calls.best(scores, rows, k)
+        approximate, found = self._scan(queries, fetch, selection)
+        scores, rows = best(inner_products(queries, found, self.vectors), found, k)
+        if fetch < selected:
+            error = HALF_ERROR if self._halved else ROUNDING
+            for query in np.flatnonzero(approximate[:, -1] >= scores[:, -1] - error):
+                scores[query], rows[query] = self._search_all(queries[query], k, selection)
+        return scores, rows
 
     def vectors(self, rows: Rows) -> Vectors:
         """See `VectorIndex.vectors`."""
-        return self._table[rows]
+        vectors = self._table[rows]
+        return in_half_precision(vectors) if self._halved else vectors
+
+    def halved(self) -> ExactIndex:
+        """The same index, scoring as one of half precision does, so that equal vectors in the two score alike."""
+        return ExactIndex(self._index, halved=True)
 
     def write(self, sink: Callable[[bytes], object], /) -> None:
         """See `VectorIndex.write`."""
         faiss_calls.write(self._index, sink)
 
-    def _scan_with_faiss(self, queries: Vectors, fetch: int, selection: Selection | None) -> Rows:
-        """Nearest rows by FAISS, shape (q, fetch); -1 where fewer rows are selected."""
+    def _scan(self, queries: Vectors, fetch: int, selection: Selection | None) -> tuple[Scores, Rows]:
+        """Nearest rows by FAISS with its scores, shape (q, fetch); row -1 where fewer are selected."""
         import faiss
 
         if selection is None:
-            return faiss_calls.search(self._index, queries, fetch)[1]
+            return faiss_calls.search(self._index, queries, fetch)
         # an exhaustive search is the only one in which FAISS reads an array of rows directly
         subset = self.plan(fetch, selection).method == "subset"
         chosen = faiss.IDSelectorArray(selection.rows) if subset else selection.bitmap
-        return faiss_calls.search(self._index, queries, fetch, faiss.SearchParameters(sel=chosen))[1]
+        return faiss_calls.search(self._index, queries, fetch, faiss.SearchParameters(sel=chosen))
 
-    def _scan_with_numpy(self, query: Vectors, fetch: int, selection: Selection | None) -> Rows:
-        """The same for one query by numpy, without releasing the GIL.
+    def _search_all(self, query: Vectors, k: int, selection: Selection | None) -> tuple[Scores, Rows]:
+        """The k best rows of one query by numpy, without releasing the GIL.
 
         A thread that releases it waits several milliseconds to get it back while another thread writes. For the same
         reason this avoids BLAS, which `@` would call: its threads may wait for a free processor.
         """
-        negative = -np.einsum("nd,d->n", self._table, query)
-        if selection is not None:
-            negative[~selection.mask] = np.inf
-        rows = np.argpartition(negative, fetch - 1)[:fetch]
-        return np.where(negative[rows] == np.inf, -1, rows)[None, :]
+        approximate = np.einsum("nd,d->n", self._table, query)
+        selected = None if selection is None else selection.rows
+        return best_of_all(
+            approximate if selected is None else approximate[selected],
+            self.vectors,
+            query,
+            k,
+            selected,
+            error=HALF_ERROR if self._halved else ROUNDING,
+        )

@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-import numpy as np
-
 from twotower.recall.selection import Rows
 from twotower.types import Scores, Vectors
 
@@ -30,35 +28,6 @@ def search(index: Any, queries: Vectors, k: int, parameters: Any = None) -> tupl
         with _one_thread():
             scores, rows = index.search(queries, k, params=parameters)
     return scores, rows
-
-
-def padded(scores: Scores, rows: Rows, k: int) -> tuple[Scores, Rows]:
-    """Pad with score -inf and row -1 to k columns."""
-    missing = ((0, 0), (0, k - scores.shape[1]))
-    if not missing[1][1]:
-        return scores, rows
-    return np.pad(scores, missing, constant_values=-np.inf), np.pad(rows, missing, constant_values=-1)
-
-
-def best(scores: Scores, rows: Rows, k: int) -> tuple[Scores, Rows]:
-    """The k highest of m columns, ties broken by the lower row, padded to k."""
-    order = np.lexsort((rows, -scores))[:, :k]
-    queried = np.arange(len(scores))[:, None]
-    return padded(scores[queried, order], rows[queried, order], k)
-
-
-def nearest(scores: Scores, rows: Rows, k: int) -> tuple[Scores, Rows]:
-    """The k highest of the scores of m rows, padded to k; ties at the cut are broken arbitrarily.
-
-    Args:
-        scores: shape (q, m).
-        rows: shape (m,).
-        k: at least 1.
-    """
-    if scores.shape[1] <= k:
-        return best(scores, np.broadcast_to(rows, scores.shape), k)
-    columns = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-    return best(np.take_along_axis(scores, columns, axis=1), rows[columns], k)
 
 
 def write(index: Any, sink: Callable[[bytes], object]) -> None:

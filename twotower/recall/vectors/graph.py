@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -12,6 +13,7 @@ from twotower.recall.selection import Rows, Selection
 from twotower.recall.vectors import faiss_calls
 from twotower.recall.vectors.calibration import Calibration
 from twotower.recall.vectors.index import Kind
+from twotower.recall.vectors.scores import TIES, best_found
 from twotower.types import Scores, Vectors
 
 LINKS = 32
@@ -76,14 +78,14 @@ class Graph:
         return faiss_calls.search(self.storage, queries, k, parameters)
 
     def subset(self, queries: Vectors, k: int, chosen: Rows) -> tuple[Scores, Rows]:
-        """Nearest of a few rows: their codes are copied, since decoding them takes several times as long."""
+        """The k nearest of a few rows: their codes are copied, since decoding them takes several times as long."""
         import faiss
 
         picked = faiss.IndexScalarQuantizer(self.storage.d, self.storage.sq.qtype, faiss.METRIC_INNER_PRODUCT)
         faiss.copy_array_to_vector(self.codes[chosen].ravel(), picked.codes)
         picked.ntotal = len(chosen)
-        scores, rows = faiss_calls.search(picked, queries, min(k, len(chosen)))
-        return faiss_calls.padded(scores, chosen[rows], k)
+        scores, rows = faiss_calls.search(picked, queries, k)
+        return scores, chosen[rows]
 
 
 class GraphIndex:
@@ -123,20 +125,29 @@ class GraphIndex:
     def search(self, queries: Vectors, k: int, selection: Selection | None = None) -> tuple[Scores, Rows]:
         """See `VectorIndex.search`."""
         plan = self.plan(k, selection)
+        find = partial(self._find, k=k, plan=plan, selection=selection)
+        return best_found(find, self.vectors, queries, k, k + TIES, plan.selected)
+
+    def _find(
+        self, queries: Vectors, fetch: int, *, k: int, plan: Plan, selection: Selection | None
+    ) -> tuple[Scores, Rows]:
+        """The `fetch` nearest rows, at least min(k, selected) of them."""
         if plan.method == "subset" and selection is not None:
-            return self.graph.subset(queries, k, selection.rows)
+            return self.graph.subset(queries, fetch, selection.rows)
         chosen = None if selection is None else selection.bitmap
         if plan.method != "graph":
-            return self.graph.scan(queries, k, chosen)
-        scores, rows = self.graph.walk(queries, k, chosen, plan.depth)
+            return self.graph.scan(queries, fetch, chosen)
+        scores, rows = self.graph.walk(queries, fetch, chosen, max(plan.depth, fetch))
         short = rows[:, min(k, plan.selected) - 1] < 0
         if short.any():
-            scores[short], rows[short] = self.graph.scan(queries[short], k, chosen)
+            scores[short], rows[short] = self.graph.scan(queries[short], fetch, chosen)
         return scores, rows
 
     def vectors(self, rows: Rows) -> Vectors:
         """See `VectorIndex.vectors`; float16 precision."""
-        return np.asarray(self.graph.storage.sa_decode(self.graph.codes[rows]), dtype=np.float32)
+        codes = self.graph.codes[rows]
+        decoded = self.graph.storage.sa_decode(codes.reshape(-1, codes.shape[-1]))
+        return np.asarray(decoded, dtype=np.float32).reshape(*rows.shape, self.graph.storage.d)
 
     def write(self, sink: Callable[[bytes], object], /) -> None:
         """See `VectorIndex.write`."""
