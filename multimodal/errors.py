@@ -9,9 +9,23 @@ UnknownTokensWarning(UserWarning)    texts that the text model cannot read
 
 from __future__ import annotations
 
+from typing import Any
+
+MAX_MESSAGE = 450  # characters
+
 
 class MultimodalError(Exception):
-    """Base of every exception that `multimodal` raises on purpose."""
+    """Base of every exception that `multimodal` raises on purpose; a long message is cut in the middle."""
+
+    def __init__(self, *args: object, **options: Any) -> None:
+        super().__init__(*(cut(arg) if isinstance(arg, str) else arg for arg in args), **options)
+
+
+def cut(message: str) -> str:
+    """A message of bounded length: the beginning says what it is about, the end what to do."""
+    if len(message) <= MAX_MESSAGE:
+        return message
+    return f"{message[: MAX_MESSAGE // 2]} ... {message[-MAX_MESSAGE // 3 :]}"
 
 
 class ImageError(MultimodalError, ValueError):

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import warnings
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 from multimodal.errors import ImageError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+ImageSource: TypeAlias = "str | Path | bytes | BinaryIO | Image"
+"""A JPEG, PNG or WebP file by its path, as bytes or as a file opened for reading bytes; or an open image."""
 FORMATS = ("JPEG", "PNG", "WEBP")  # of the more than forty decoders that Pillow registers
 MAX_BYTES = 64 * 2**20
 MAX_PIXELS = 40_000_000
 
 
-def load_image(source: str | Path | Image, *, long_side: int | None = None) -> Image:
+def load_image(source: ImageSource, *, long_side: int | None = None) -> Image:
     """Decode one photo as RGB, rotated upright by its EXIF orientation, with transparent areas on white.
 
     Args:
-        source: path of a JPEG, PNG or WebP file, or an image that is already open.
+        source: a JPEG, PNG or WebP file by its path or content, or an image that is already open.
         long_side: decode JPEG files at the smallest built-in scale that keeps at least this many pixels on the
             longer side, which is much faster for large photos; None decodes at full size.
 
@@ -28,19 +31,22 @@ def load_image(source: str | Path | Image, *, long_side: int | None = None) -> I
         The first frame, mode "RGB".
 
     Raises:
-        ImageError: the file is missing, larger than 64 MiB or 40 megapixels, truncated, or of another format.
+        ImageError: the file is missing, larger than 64 MiB or 40 megapixels, truncated, or of another format, or
+            the source is of another type.
     """
     import PIL.Image
     from PIL import UnidentifiedImageError
 
-    name = "the given image" if isinstance(source, PIL.Image.Image) else f"photo '{source}'"
+    name = f"photo '{source}'" if isinstance(source, str | Path) else "the given image"
     try:
         with warnings.catch_warnings():
             # Pillow warns about sizes that are refused here anyway, and about EXIF fields that are not used.
             warnings.filterwarnings("ignore", module=r"PIL\.")
             if isinstance(source, PIL.Image.Image):
                 return _upright_rgb(source, name)
-            return _decode(Path(source), name, long_side)
+            if isinstance(source, str | Path):
+                return _decode(_existing(source, name), name, long_side)
+            return _decode(_content(source), name, long_side)
     except ImageError:
         raise
     except PIL.Image.DecompressionBombError as error:
@@ -51,14 +57,47 @@ def load_image(source: str | Path | Image, *, long_side: int | None = None) -> I
         raise ImageError(f"{name} is damaged or unreadable ({error}): replace the file") from error
 
 
-def _decode(path: Path, name: str, long_side: int | None) -> Image:
-    import PIL.Image
-
+def _existing(source: str | Path, name: str) -> Path:
+    if isinstance(source, str) and source.startswith("data:"):
+        raise ImageError("the given image is a data URL: pass the bytes that it encodes")
+    if isinstance(source, str) and "://" in source:
+        raise ImageError(f"{name} is a URL, which is not fetched: download it and pass its path or bytes")
+    path = Path(source)
     if not path.is_file():
         raise ImageError(f"{name} does not exist: correct the path or leave the image out")
     if path.stat().st_size > MAX_BYTES:
         raise ImageError(f"{name} is larger than {MAX_BYTES >> 20} MiB: shrink it first")
-    with PIL.Image.open(path, formats=FORMATS) as image:
+    return path
+
+
+def _content(source: object) -> BytesIO:
+    """The content that is given as bytes or as a file, which is left where it stood."""
+    if not isinstance(source, bytes | bytearray | memoryview):
+        source = _read(source)
+    if len(source) > MAX_BYTES:
+        raise ImageError(f"the given image is larger than {MAX_BYTES >> 20} MiB: shrink it first")
+    return BytesIO(source)
+
+
+def _read(file: Any) -> bytes:
+    if not hasattr(file, "read"):
+        raise ImageError(
+            f"a {type(file).__name__} is no photo: pass a path, bytes, a file opened for reading bytes, or an image, "
+            "such as PIL.Image.fromarray(array)"
+        )
+    start = file.tell() if file.seekable() else None
+    content = file.read(MAX_BYTES + 1)
+    if start is not None:
+        file.seek(start)
+    if not isinstance(content, bytes):
+        raise ImageError("the given file is open for reading text: open it for reading bytes")
+    return content
+
+
+def _decode(file: Path | BytesIO, name: str, long_side: int | None) -> Image:
+    import PIL.Image
+
+    with PIL.Image.open(file, formats=FORMATS) as image:
         # The header has the size, so a decompression bomb is refused before any pixel is decoded.
         _check_pixels(image, name)
         if long_side is not None:

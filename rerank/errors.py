@@ -11,7 +11,9 @@ A model that cannot be found is a `ModelNotFoundError`, the one that `multimodal
 
 from __future__ import annotations
 
-from multimodal.errors import ModelNotFoundError
+from typing import Any
+
+from multimodal.errors import ModelNotFoundError, cut
 
 __all__ = [
     "InputError",
@@ -25,7 +27,10 @@ __all__ = [
 
 
 class RerankError(Exception):
-    """Base of every exception that `rerank` raises on purpose."""
+    """Base of every exception that `rerank` raises on purpose; a long message is cut in the middle."""
+
+    def __init__(self, *args: object, **options: Any) -> None:
+        super().__init__(*(cut(arg) if isinstance(arg, str) else arg for arg in args), **options)
 
 
 class InputError(RerankError, ValueError):

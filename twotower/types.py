@@ -13,7 +13,7 @@ from decimal import Decimal
 from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +30,8 @@ Where: TypeAlias = Mapping[str, Any]
 Scalar: TypeAlias = "str | int | float | bool | Decimal | date | Enum | np.generic"
 AttributeValue: TypeAlias = "Scalar | Sequence[Scalar] | None"
 """The value of an attribute; None is the same as not having the attribute. See `twotower.values`."""
-ImageSource: TypeAlias = "str | Path | Image"
-"""A photo: the path of a JPEG, PNG or WebP file, or an open PIL image."""
+ImageSource: TypeAlias = "str | Path | bytes | BinaryIO | Image"
+"""A photo: a JPEG, PNG or WebP file by its path, as bytes or as a file opened for reading bytes; or a PIL image."""
 
 
 @dataclass(frozen=True, slots=True)

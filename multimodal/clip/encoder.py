@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from multimodal.clip.weights import LOCAL, find_weights, local_files
 from multimodal.clip.words import ClipWords
-from multimodal.errors import ModelNotFoundError
+from multimodal.errors import ImageError, ModelNotFoundError
 from multimodal.hub import one_line
-from multimodal.images import load_image
+from multimodal.images import ImageSource, load_image
 from multimodal.model_files import ModelFiles
 from multimodal.text.normalization import normalize_text
 
@@ -105,20 +105,26 @@ class ClipEncoder:
             return {"compact": True, **content}
         return {"architecture": self.architecture, "pretrained": self.pretrained, **content}
 
-    def load(self, source: str | Path | Image) -> Image:
+    def load(self, source: ImageSource) -> Image:
         """Open a photo at about the model's resolution, which bounds memory.
 
         Args:
-            source: path of a JPEG, PNG or WebP file, or an open image.
+            source: see `load_image`.
 
         Returns:
             An RGB image of at most twice the model's input size on the longer side.
 
         Raises:
-            ImageError: see `load_image`.
+            ImageError: see `load_image`; or the photo is so narrow that nothing is left of it at that resolution.
         """
         side = 2 * self._image_size
         image = load_image(source, long_side=side)
+        if min(image.size) * self._image_size < max(image.size):
+            width, height = image.size
+            raise ImageError(
+                f"a photo of {width:,} x {height:,} pixels is too narrow for a model of {self._image_size} x "
+                f"{self._image_size}: crop it"
+            )
         image.thumbnail((side, side))
         return image
 

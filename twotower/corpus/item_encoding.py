@@ -85,8 +85,13 @@ class ItemEncoding:
             return chunk, self._call(chunk)
         except ItemError as error:
             chunk, reasons = self._without_bad_photos(chunk, error.reasons)
-            if (reasons and self.skipped is None) or not error.reasons:
+            if not error.reasons:
                 raise
+            if not reasons:
+                return chunk, self._call(chunk)
+            if self.skipped is None:
+                item_id, reason = next(iter(reasons.items()))
+                raise ItemError(f"item '{item_id}' cannot be indexed: {reason}", reasons) from error
             self._skip(reasons)
             good = [item for item in chunk if item.id not in reasons]
             return good, self._call(good)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from twotower.types import ImageSource, Item, Query, Vectors
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+T = TypeVar("T")
 
 
 class DualEncoder:
@@ -78,7 +80,7 @@ class DualEncoder:
         Raises:
             ItemError: a photo cannot be used, or an item has nothing to encode; `reasons` names every such item.
         """
-        photos, failures = self._open([item.image for item in items])
+        photos, failures = self._photos([item.image for item in items])
         words = [item.words for item in items]
         texts = {row: text for row, text in enumerate(words) if text and self._reads}
         self._text.readable(words)  # logs a warning about texts that it cannot read
@@ -89,10 +91,10 @@ class DualEncoder:
             reasons = {items[row].id: failures[row] for row in sorted(failures)}
             first, reason = next(iter(reasons.items()))
             raise ItemError(f"item '{first}' cannot be indexed: {reason}", reasons)
-        text = _encode(len(items), self._text.dim, (texts, self._text.encode_documents))
+        text = _placed(len(items), self._text.dim, _encoded(texts, self._text.encode_documents))
         if self._image is None:
             return text[0]
-        return self._fuse(text, _encode(len(items), self._image.dim, (photos, self._image.encode_images)))
+        return self._fuse(text, _placed(len(items), self._image.dim, photos))
 
     def readable(self, texts: Sequence[str]) -> NDArray[np.bool_]:
         """Whether at least half of a query vector comes from a model that reads the text, shape (n,).
@@ -121,7 +123,7 @@ class DualEncoder:
         """
         parsed = [query if isinstance(query, Query) else Query(query) for query in queries]
         words = [query.text.strip() for query in parsed]
-        photos, failures = self._open([query.image for query in parsed])
+        photos, failures = self._photos([query.image for query in parsed])
         for reason in failures.values():
             raise QueryError(f"the query's photo cannot be used: {reason}")
         captions = {row: text for row, text in enumerate(words) if text and row not in photos and self._sees}
@@ -129,16 +131,11 @@ class DualEncoder:
         for row in range(len(queries)):
             if row not in photos and row not in texts and row not in captions:
                 raise QueryError("the query has neither words nor a photo that this encoder reads: pass one")
-        text = _encode(len(queries), self._text.dim, (texts, self._text.encode_queries))
+        text = _placed(len(queries), self._text.dim, _encoded(texts, self._text.encode_queries))
         if self._image is None:
             return text[0]
-        image = _encode(
-            len(queries),
-            self._image.dim,
-            (photos, self._image.encode_images),
-            (captions, self._image.encode_texts),
-        )
-        return self._fuse(text, image)
+        image = photos | _encoded(captions, self._image.encode_texts)
+        return self._fuse(text, _placed(len(queries), self._image.dim, image))
 
     @property
     def _reads(self) -> bool:
@@ -148,19 +145,30 @@ class DualEncoder:
     def _sees(self) -> bool:
         return self._fusion is not None and self._fusion.image > 0
 
-    def _open(self, sources: Sequence[ImageSource | None]) -> tuple[dict[int, Image], dict[int, str]]:
-        """Open photos; returns them by row, and the reason by row for those that cannot be opened."""
+    def _photos(self, sources: Sequence[ImageSource | None]) -> tuple[dict[int, Vectors], dict[int, str]]:
+        """The vectors of photos by row, and the reason by row for those that cannot be opened or encoded."""
         photos: dict[int, Image] = {}
         failures: dict[int, str] = {}
         if self._image is None or not self._sees:
-            return photos, failures
+            return {}, failures
         for row, source in enumerate(sources):
             if source is not None:
                 try:
                     photos[row] = self._image.load(source)
-                except ValueError as error:
+                except (
+                    Exception
+                ) as error:  # whatever a photo does to a decoder is a fault of that photo alone
                     failures[row] = str(error)
-        return photos, failures
+        try:
+            return _encoded(photos, self._image.encode_images), failures
+        except Exception:  # of a whole batch, because of one photo
+            vectors: dict[int, Vectors] = {}
+            for row, photo in photos.items():
+                try:
+                    vectors |= _encoded({row: photo}, self._image.encode_images)
+                except Exception as error:
+                    failures[row] = f"the photo cannot be encoded ({error}): replace it"
+            return vectors, failures
 
     def _readable(self, words: Sequence[str], others: Mapping[int, Any]) -> dict[int, str]:
         """The texts to encode, by row: those that the model can read, and those of queries without another part."""
@@ -176,15 +184,16 @@ class DualEncoder:
         return self._fusion.fuse(text[0], image[0], text[1], image[1])
 
 
-def _encode(
-    count: int, dim: int, *sources: tuple[Mapping[int, Any], Callable[[Sequence[Any]], Vectors]]
-) -> tuple[Vectors, NDArray[np.bool_]]:
-    """Encode inputs given by row into (count, dim), with a mask (count,) of the rows that have one."""
-    vectors = np.zeros((count, dim), dtype=np.float32)
+def _encoded(inputs: Mapping[int, T], encode: Callable[[Sequence[T]], Vectors]) -> dict[int, Vectors]:
+    """The vectors of inputs by row; nothing is called for none."""
+    return dict(zip(inputs, encode(list(inputs.values())), strict=True)) if inputs else {}
+
+
+def _placed(count: int, dim: int, vectors: Mapping[int, Vectors]) -> tuple[Vectors, NDArray[np.bool_]]:
+    """Vectors by row as an array of shape (count, dim), with a mask (count,) of the rows that have one."""
+    placed = np.zeros((count, dim), dtype=np.float32)
     present = np.zeros(count, dtype=np.bool_)
-    for inputs, encode in sources:
-        if inputs:
-            rows = list(inputs)
-            vectors[rows] = encode(list(inputs.values()))
-            present[rows] = True
-    return vectors, present
+    for row, vector in vectors.items():
+        placed[row] = vector
+        present[row] = True
+    return placed, present
