@@ -179,7 +179,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A shop's files and a store in the working folder; no model is opened."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "shop" / "qrels").mkdir(parents=True)
-    items = [{"_id": "1", "title": "red lamp"}, {"_id": "2", "title": "blue mug"}]
+    items = [{"_id": "1", "title": "red lamp"}, {"_id": "2", "title": "green mug"}]
     queries = [{"_id": "q", "text": "red"}, {"_id": "r", "text": "blue"}]
     for name, rows in (("corpus", items), ("queries", queries)):
         (tmp_path / "shop" / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
