@@ -69,6 +69,10 @@ class FilterWarning(UserWarning):
     """A filter names an attribute, or text, that no item has; the message names the nearest that one has."""
 
 
+class QueryWarning(UserWarning):
+    """A query is so long that only its beginning is searched."""
+
+
 class EncoderError(TwoTowerError, ValueError):
     """An encoder's vectors are not finite, nonzero float32 of shape (n, dim)."""
 

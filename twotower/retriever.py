@@ -384,7 +384,8 @@ class BaseRetriever:
             now: the moment to search at, aware; None is the present. Later events are not seen.
             budget_ms: the time allowed, in milliseconds: the reranker reads as many of the best candidates as it can
                 in that time; `Hit.ranks` tells which. None reads all.
-            min_score: hits with a lower score are left out, so that the answer may be "nothing".
+            min_score: hits with a lower score are left out, so that the answer may be "nothing". Not with
+                `ReciprocalRank`, whose scores tell ranks, high for the best of what is useless, too.
             parts: as in `using`, for this search alone, such as `decay=None` or `rerank_depth=50`.
 
         Returns:
@@ -453,6 +454,20 @@ class BaseRetriever:
             )
         ranking = self.using(**parts)._ranking if parts else self._ranking
         return self._answer(ranking, self._queries.encode(parsed, histories, request.now), request)
+
+    def knows(self, user: str, *, now: datetime | None = None) -> bool:
+        """Whether anything that a user did with items that are indexed is recorded.
+
+        Args:
+            user: any id.
+            now: as in `search`; later events do not count.
+
+        Raises:
+            QueryError: `user` is not text, or `now` is naive.
+        """
+        if not isinstance(user, str):
+            raise QueryError(f"user must be text, got {user!r:.80}")
+        return bool(self._history(user, SearchRequest.of(1, where=None, now=now).now).events)
 
     def similar(
         self, item_id: str, k: int = 10, *, where: Where | None = None, now: datetime | None = None

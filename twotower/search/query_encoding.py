@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-from twotower.errors import QueryError
+from twotower.errors import QueryError, QueryWarning
 from twotower.recall.queries import EncodedQueries
 from twotower.towers.unit import unit_rows
 from twotower.towers.user import SECONDS_A_DAY, UserHistory, UserTower, combine
 from twotower.types import Encoder, ImageQueryEncoder, Query, TextReader, Vectors
+
+MAX_CHARACTERS = 10_000  # of a query; no model reads as many, and every further word costs time
 
 
 class QueryEncoder:
@@ -51,6 +55,10 @@ class QueryEncoder:
             QueryError: a query has neither words nor a photo nor a user, or its words are no readable `str`.
         """
         texts = [_words(query) for query in queries]
+        queries = [
+            query if len(query.text) <= MAX_CHARACTERS else replace(query, text=text)
+            for query, text in zip(queries, texts, strict=True)
+        ]
         rows = [row for row, text in enumerate(texts) if text or queries[row].image is not None]
         users: Vectors | None = None
         known: NDArray[np.bool_] | None = None
@@ -118,10 +126,17 @@ class QueryEncoder:
 
 
 def _words(query: Query) -> str:
-    """The words of a query, without the spaces around them."""
+    """The words of a query, without the spaces around them; of a very long one, its beginning."""
     text = query.text
     if not isinstance(text, str):
         raise QueryError(f"a query must be a str or a Query of a str, got {type(text).__name__}")
+    if len(text) > MAX_CHARACTERS:
+        warnings.warn(  # in the same words each time, so that Python tells it once
+            f"only the first {MAX_CHARACTERS:,} characters of a query are searched: pass fewer",
+            QueryWarning,
+            stacklevel=2,
+        )
+        text = text[:MAX_CHARACTERS]
     try:
         text.encode()
     except UnicodeEncodeError as error:
