@@ -22,6 +22,7 @@ from twotower.corpus.persistent import save_corpus
 from twotower.corpus.photo_content import photo_digests
 from twotower.corpus.write_checks import check_events, check_item, check_items
 from twotower.errors import EventError, ItemError, QueryError
+from twotower.ingest.records import events_in, items_in
 from twotower.recall.fusion import DEFAULT_FUSION, HybridFusion
 from twotower.recall.queries import EncodedQueries
 from twotower.recall.vectors.policy import IndexPolicy
@@ -236,7 +237,7 @@ class BaseRetriever:
 
     def upsert(
         self,
-        items: Iterable[Item],
+        items: Iterable[Item | Mapping[str, Any]],
         *,
         on_error: OnError = "raise",
         on_bad_photo: Literal["error", "words"] = "error",
@@ -248,7 +249,8 @@ class BaseRetriever:
         the photo are as they were. So an encoder of your own must read nothing else of an item.
 
         Args:
-            items: with distinct ids.
+            items: with distinct ids; also mappings, or a DataFrame of pandas or polars, by the rules of
+                `twotower.ingest.items_from`.
             on_error: "raise" stops at the first bad item before anything is written; "skip" leaves bad items
                 out and reports each with its reason.
             on_bad_photo: "error" makes an item with an unusable photo a bad item; "words" indexes it by its words,
@@ -262,11 +264,11 @@ class BaseRetriever:
             ItemError: an item cannot be indexed, or an id is repeated (with "raise").
             EncoderError: the encoder returned something other than finite vectors.
         """
-        if isinstance(items, Item):
-            raise ItemError(f"upsert takes a list of items: pass [item] for item {items.id!r}")
+        if isinstance(items, Item | Mapping):
+            raise ItemError("upsert takes a list of items: pass [item]")
         bad: list[BadItem] | None = collected_if(on_error)
         without_photo = photo_problems_if(on_bad_photo)
-        checked = check_items(self._corpus.yielding_to_searches(items), bad)
+        checked = check_items(self._corpus.yielding_to_searches(items_in(items)), bad)
         with self._writing:
             encoding = ItemEncoding(self.encoder, self._corpus.text_of, bad, without_photo, progress)
             encoded = encode_changed(self._corpus, encoding, checked, photo_digests(checked))
@@ -336,13 +338,15 @@ class BaseRetriever:
                 [item.id for item in self._corpus.items(where)] if item_ids is None else item_ids
             )
 
-    def record(self, events: Iterable[Event], *, on_error: OnError = "raise") -> RecordReport:
+    def record(
+        self, events: Iterable[Event | Mapping[str, Any]], *, on_error: OnError = "raise"
+    ) -> RecordReport:
         """Record behaviour events, the input of the user tower.
 
         An event that is recorded again counts once; see `Event.id`.
 
         Args:
-            events: in any order.
+            events: in any order; also mappings or a DataFrame, by the rules of `twotower.ingest.events_from`.
             on_error: "raise" stops at the first bad event before anything is recorded; "skip" leaves bad events out
                 and reports each with its reason.
 
@@ -352,11 +356,11 @@ class BaseRetriever:
         Raises:
             EventError: an event cannot be recorded (with "raise").
         """
-        if isinstance(events, Event):
+        if isinstance(events, Event | Mapping):
             raise EventError("record takes a list of events: pass [event]")
         bad: list[BadEvent] | None = collected_if(on_error)
         with self._writing:
-            checked = check_events(events, self._corpus, bad)
+            checked = check_events(events_in(events), self._corpus, bad)
             recorded = self._corpus.record(checked)
         return RecordReport(recorded, len(checked) - recorded, tuple(bad or ()))
 

@@ -157,7 +157,10 @@ def test_bad_rows_are_skipped_with_their_reasons(tmp_path, capsys):
     (tmp_path / "broken.jpg").write_bytes(b"no photo")
     catalogue = write(tmp_path / "catalogue.jsonl", BAD)
     assert main(["index", str(catalogue), "--store", str(tmp_path / "store"), "--on-bad", "skip"]) == 0
-    summary, *reasons = capsys.readouterr().out.splitlines()
+    columns, summary, *reasons = capsys.readouterr().out.splitlines()
+    assert columns.startswith(
+        "columns: id: id; title: title; image: image; time: time; price: number; brand: attribute"
+    )
     assert summary == "1 indexed, 0 unchanged, 3 skipped"
     assert [
         any(word in reason for reason in reasons) for word in ("line 3, field 'time'", "twice", "broken.jpg")
@@ -285,7 +288,10 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_a_pipe_gets_no_bars_and_a_warning_is_one_line(tmp_path):
     catalogue = write(tmp_path / "catalogue.jsonl", [{"id": "a", "title": "红色跑步鞋"}])
     done = run("index", str(catalogue), "--store", str(tmp_path / "store"))
-    assert (done.returncode, done.stdout) == (0, "1 indexed, 0 unchanged, 0 skipped\n")
+    assert (done.returncode, done.stdout) == (
+        0,
+        "columns: id: id; title: title\n1 indexed, 0 unchanged, 0 skipped\n",
+    )
     (line,) = done.stderr.splitlines()
     assert line.startswith("twotower: warning: the text model")
 

@@ -251,7 +251,7 @@ def test_a_corpus_with_vectors_of_another_length_is_refused():
             "item 1 must be an Item, got dict",
         ),
         (lambda r: r.record(Event("u", "a", "click", NOW)), EventError, "takes a list of events"),
-        (lambda r: r.record([{"user": "u"}]), EventError, "event 0 must be an Event, got dict"),
+        (lambda r: r.record([{"user": "u"}]), EventError, "row 0: no column is the time: name one of user"),
     ],
 )
 def test_what_is_no_list_of_items_or_events_is_refused(retriever, unchanged, write, kind, words):

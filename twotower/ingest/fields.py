@@ -47,7 +47,7 @@ def time(row: Row, column: str | None, zone: tzinfo | None = None) -> datetime |
         raise row.error(column, str(error)) from None
 
 
-def image_path(row: Row, column: str | None, folder: Path) -> str | None:
+def image_path(row: Row, column: str | None, folder: Path | None) -> str | None:
     """The field, a path relative to `folder`, as an absolute path below it; None if it is missing.
 
     Links are followed; apart from that the file is not touched.
@@ -55,7 +55,7 @@ def image_path(row: Row, column: str | None, folder: Path) -> str | None:
     Args:
         row: the row.
         column: None if the file has none for the field.
-        folder: an absolute path without links.
+        folder: an absolute path without links; None takes any path as it is.
     """
     value = text(row, column)
     if column is None or not value:
@@ -64,6 +64,8 @@ def image_path(row: Row, column: str | None, folder: Path) -> str | None:
         raise row.error(
             column, f"{quoted(value)} is a URL, which is not fetched: download the photo, and give its path"
         )
+    if folder is None:
+        return value
     try:
         path = (folder / value).resolve()
     except (OSError, RuntimeError, ValueError):  # too long, a loop of links, a NUL character

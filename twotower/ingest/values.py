@@ -151,8 +151,8 @@ def moment(value: object, zone: tzinfo | None = None) -> datetime:
 
 
 def _from_text(text: str) -> date:
-    if text.isascii() and text.isdigit() and len(text) >= 8:
-        return _from_number(int(text[:30]))
+    if (value := number(text)) is not None:
+        return _from_number(value)
     written = re.sub(r"^(\d{4})/(\d{2})/(\d{2})", r"\1-\2-\3", text)
     written = re.sub(r"(?<=\d) ?UTC$", "Z", written)
     for read in (date.fromisoformat, datetime.fromisoformat):
