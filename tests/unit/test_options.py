@@ -11,16 +11,19 @@ import json
 from argparse import ArgumentParser, _SubParsersAction
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from fakes import HashEncoder
 
-from rerank import CrossEncoderReranker, FitOptions
+from rerank import CrossEncoderReranker
 from twotower import Item, Retriever
 from twotower.__main__ import main, make_parser
-from twotower.commands import calibrate, export, index, record, reindex, search, train
+from twotower.commands import calibrate, export, index, reading, record, reindex, search, train
+from twotower.ingest.catalogue import Catalogue
+from twotower.ingest.events import EventLog
 from twotower.store.folder import StoreFolder
 
 
@@ -70,8 +73,12 @@ def fitted(typed: list[str], parameter: str, value: Any) -> Row:
     return Row(typed, CrossEncoderReranker, "fit", parameter, value)
 
 
-def option(name: str, value: Any) -> Callable[[FitOptions], bool]:
-    return lambda options: str(getattr(options, name)).endswith(str(value))
+def option(name: str, value: Any) -> Callable[[Any], bool]:
+    return lambda options: bool(getattr(options, name) == value)
+
+
+def named(checkpoint: str) -> Callable[[Any], bool]:
+    return lambda options: bool(options.checkpoint.name == checkpoint)
 
 
 def opened(folder: str = "elsewhere") -> Row:
@@ -86,16 +93,33 @@ def store_of(owner: Any, function: str) -> Row:
     return Row(["--store", "elsewhere"], owner, function, "folder", Path("elsewhere"))
 
 
+def reads(command: str, source: type) -> dict[tuple[str, str], Row]:
+    """The options of a command that reads a shop's file."""
+    typed = {
+        "--columns": ("text=body,brand=Marke", "columns", {"text": "body", "brand": "Marke"}),
+        "--types": ("gtin=text", "types", {"gtin": "text"}),
+        "--separator": ("tab", "separator", "\t"),
+        "--decimal": (",", "decimal", ","),
+        "--encoding": ("cp1252", "encoding", "cp1252"),
+        "--timezone": ("Asia/Tokyo", "timezone", "Asia/Tokyo"),
+    }
+    return {
+        (command, name): Row([name, value], source, "of_file", "options", option(attribute, wanted))
+        for name, (value, attribute, wanted) in typed.items()
+    }
+
+
 ROWS: dict[tuple[str, str], Row | list[Row]] = {
     ("demo", "--folder"): Row(["--folder", "page"], "twotower.demo.run", "run_demo", "folder", Path("page")),
     ("demo", "--open"): Row(["--open"], "webbrowser", "open", "url", lambda url: url.endswith("/page.html")),
-    ("index", "CATALOGUE"): Row([], index, "read_catalogue", "path", Path("shop/corpus.jsonl")),
+    ("index", "CATALOGUE"): Row([], Catalogue, "of_file", "path", Path("shop/corpus.jsonl")),
     ("index", "--store"): store_of(Retriever, "open_with"),
     ("index", "--wait"): waited(Retriever, "open_with"),
     ("index", "--on-bad"): [
-        Row(["--on-bad", "skip"], index, "read_catalogue", "bad", []),
+        Row(["--on-bad", "skip"], index, "checked", "on_bad", callable),
         Row(["--on-bad", "skip"], Retriever, "upsert", "on_error", "skip"),
     ],
+    ("index", "--max-skipped"): Row(["--max-skipped", "3"], reading, "Skipped", "limit", 3),
     ("index", "--searchable"): Row(
         ["--searchable", "brand", "size"], Retriever, "open_with", "searchable", ["brand", "size"]
     ),
@@ -120,9 +144,13 @@ ROWS: dict[tuple[str, str], Row | list[Row]] = {
     ("search", "--budget-ms"): searched(["--budget-ms", "50"], "budget_ms", 50.0),
     ("search", "--min-score"): searched(["--min-score", "0.25"], "min_score", 0.25),
     ("search", "--json"): Row(["--json"], search, "as_json", "hits", lambda hits: hits[0].id == "1"),
-    ("record", "EVENTS"): Row([], record, "read_events", "path", Path("events.jsonl")),
-    ("record", "--store"): store_of(record, "open_existing"),
-    ("record", "--wait"): waited(record, "open_existing"),
+    ("record", "EVENTS"): Row([], EventLog, "of_file", "path", Path("events.jsonl")),
+    ("record", "--store"): opened(),
+    ("record", "--wait"): waited(),
+    ("record", "--on-bad"): Row(["--on-bad", "skip"], record, "record", "skipped", lambda rows: rows.count == 0),
+    ("record", "--max-skipped"): Row(["--max-skipped", "5%"], reading, "Skipped", "limit", Fraction(1, 20)),
+    **reads("index", Catalogue),
+    **reads("record", EventLog),
     ("stats", "--store"): opened(),
     ("verify", "--store"): opened(),
     ("compact", "--store"): opened(),
@@ -157,7 +185,7 @@ ROWS: dict[tuple[str, str], Row | list[Row]] = {
         fitted(["--seed", "5"], "options", option("seed", 5)),
     ],
     ("train rerank", "--store"): Row(["--store", "elsewhere"], Retriever, "open", "folder", Path("elsewhere")),
-    ("train rerank", "--checkpoint"): fitted(["--checkpoint", "there"], "options", option("checkpoint", "/there")),
+    ("train rerank", "--checkpoint"): fitted(["--checkpoint", "there"], "options", named("there")),
     ("train rerank", "--tensorboard"): Row(["--tensorboard", "logs"], train, "tensorboard", "folder", Path("logs")),
     ("train rerank", "--wandb"): Row(["--wandb", "shop"], train, "weights_and_biases", "project", "shop"),
 }  # fmt: skip
