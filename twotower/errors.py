@@ -66,12 +66,12 @@ class FilterError(QueryError):
     """A `where` names an unknown operator or attribute, or compares values that cannot be compared."""
 
 
-class FilterWarning(UserWarning):
-    """A filter names an attribute, or text, that no item has; the message names the nearest that one has."""
-
-
 class QueryWarning(UserWarning):
-    """A query is so long that only its beginning is searched."""
+    """A search that can be run probably does not do what was meant."""
+
+
+class FilterWarning(QueryWarning):
+    """A filter names an attribute, or text, that no item has; the message names the nearest that one has."""
 
 
 class EncoderError(TwoTowerError, ValueError):

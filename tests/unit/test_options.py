@@ -136,6 +136,7 @@ ROWS: dict[tuple[str, str], Row | list[Row]] = {
     ("search", "--user"): searched(["--user", "u1"], "user", "u1"),
     ("search", "--where"): searched(["--where", '{"price": {"$lt": 3}}'], "where", {"price": {"$lt": 3}}),
     ("search", "-k"): searched(["-k", "7"], "k", 7),
+    ("search", "--offset"): searched(["--offset", "20"], "offset", 20),
     ("search", "--now"): searched(["--now", NOW.isoformat()], "now", NOW),
     ("search", "--reranker"): Row(
         ["--reranker", "a/b"], Retriever, "open", "reranker", lambda reranker: reranker.model == "a/b"

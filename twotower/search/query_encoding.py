@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-from twotower.errors import QueryError, QueryWarning
+from twotower.errors import QueryError
 from twotower.recall.queries import EncodedQueries
 from twotower.towers.unit import unit_rows
 from twotower.towers.user import SECONDS_A_DAY, UserHistory, UserTower, combine
 from twotower.types import Encoder, ImageQueryEncoder, Query, TextReader, Vectors
-
-MAX_CHARACTERS = 10_000  # of a query; no model reads as many, and every further word costs time
 
 
 class QueryEncoder:
@@ -52,13 +48,9 @@ class QueryEncoder:
             now: the present; no event in the histories is later.
 
         Raises:
-            QueryError: a query has neither words nor a photo nor a user, or its words are no readable `str`.
+            QueryError: a query has neither words nor a photo nor a user.
         """
-        texts = [_words(query) for query in queries]
-        queries = [
-            query if len(query.text) <= MAX_CHARACTERS else replace(query, text=text)
-            for query, text in zip(queries, texts, strict=True)
-        ]
+        texts = [query.text.strip() for query in queries]
         rows = [row for row, text in enumerate(texts) if text or queries[row].image is not None]
         users: Vectors | None = None
         known: NDArray[np.bool_] | None = None
@@ -123,24 +115,3 @@ class QueryEncoder:
             if user is not None:
                 vectors[row], users[row] = combine(vectors[row], user, self.user_weight)
         return vectors, users
-
-
-def _words(query: Query) -> str:
-    """The words of a query, without the spaces around them; of a very long one, its beginning."""
-    text = query.text
-    if not isinstance(text, str):
-        raise QueryError(f"a query must be a str or a Query of a str, got {type(text).__name__}")
-    if len(text) > MAX_CHARACTERS:
-        warnings.warn(  # in the same words each time, so that Python tells it once
-            f"only the first {MAX_CHARACTERS:,} characters of a query are searched: pass fewer",
-            QueryWarning,
-            stacklevel=2,
-        )
-        text = text[:MAX_CHARACTERS]
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise QueryError(
-            f"the query {text!r} has half of a surrogate pair, which is no text: repair it"
-        ) from error
-    return text.strip()
