@@ -29,6 +29,7 @@ from twotower.recall.queries import EncodedQueries
 from twotower.recall.vectors.policy import IndexPolicy
 from twotower.search.arguments import item_id_of, queries_of, query_of, user_of, users_of
 from twotower.search.hits import Hits
+from twotower.search.newest import newest_items
 from twotower.search.query_encoding import QueryEncoder
 from twotower.search.ranking import NO_HITS, Ranking
 from twotower.search.request import SearchRequest
@@ -348,9 +349,12 @@ class BaseRetriever:
             raise ValueError("delete takes either item_ids or where: pass one of them")
         if isinstance(item_ids, str):
             raise ValueError(f"item_ids must be a list of ids: pass [{item_ids!r}]")
+        ids = None if item_ids is None else list(item_ids)
+        if ids and not all(isinstance(item_id, str) for item_id in ids):
+            raise ValueError(f"item_ids must be a list of ids, which are text, got {ids[:3]!r}")
         with self._writing:
             return self._corpus.delete(
-                [item.id for item in self._corpus.items(where)] if item_ids is None else item_ids
+                [item.id for item in self._corpus.items(where)] if ids is None else ids
             )
 
     def record(
@@ -473,6 +477,18 @@ class BaseRetriever:
         ranking = self.using(**parts)._ranking if parts else self._ranking
         return self._answer(ranking, self._queries.encode(parsed, histories, request.now), request)
 
+    def knows(self, user: str, *, now: datetime | None = None) -> bool:
+        """Whether anything that a user did with items that are indexed is recorded.
+
+        Args:
+            user: any id.
+            now: as in `search`; later events do not count.
+
+        Raises:
+            QueryError: `user` is not text, or `now` is naive.
+        """
+        return bool(self._history(user_of(user), SearchRequest.of(1, where=None, now=now).now).events)
+
     def similar(
         self,
         item_id: str,
@@ -512,7 +528,8 @@ class BaseRetriever:
     ) -> Hits:
         """Find items for a user by what they did before.
 
-        A user without a history gets recommendations from the recent behaviour of all users.
+        A user without a history, or whose items are all gone, gets recommendations from the recent behaviour of all
+        users; where those items are gone too, the newest items.
 
         Args:
             user: to recommend for.
@@ -532,7 +549,11 @@ class BaseRetriever:
         shopper = self._queries.encode_user(own, request.now)
         if shopper is None:
             shopper = self._queries.encode_user(self._history(None, request.now), request.now)
-        return NO_HITS if shopper is None else self._answer(self._ranking, shopper, request)[0]
+        if shopper is not None:
+            return self._answer(self._ranking, shopper, request)[0]
+        if not self._corpus.item_store.count_events():
+            return NO_HITS
+        return self._corpus.answer(partial(newest_items, request=request))
 
     def close(self, *, settle: bool = True) -> None:
         """Close the store, or free the memory; the retriever cannot be used afterwards.
