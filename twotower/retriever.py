@@ -481,6 +481,18 @@ class BaseRetriever:
         ranking = self.using(**parts)._ranking if parts else self._ranking
         return self._answer(ranking, self._queries.encode(parsed, histories, request.now), request)
 
+    def knows(self, user: str, *, now: datetime | None = None) -> bool:
+        """Whether anything that a user did with items that are indexed is recorded.
+
+        Args:
+            user: any id.
+            now: as in `search`; later events do not count.
+
+        Raises:
+            QueryError: `user` is not text, or `now` is naive.
+        """
+        return bool(self._history(user_of(user), SearchRequest.of(1, where=None, now=now).now).events)
+
     def similar(
         self,
         item_id: str,
