@@ -56,6 +56,10 @@ OnError: TypeAlias = Literal["raise", "skip"]
 """What to do with bad items and events: raise at the first, or leave them out and report them."""
 
 
+OnBadPhoto: TypeAlias = Literal["error", "words"]
+"""What to do with an item whose photo cannot be used: it is a bad item, or it is indexed by its words."""
+
+
 class RankingParts(TypedDict, total=False):
     """The parts that `Retriever.using` or a single search can replace."""
 
@@ -256,7 +260,7 @@ class BaseRetriever:
         items: Iterable[Item | Mapping[str, Any]],
         *,
         on_error: OnError = "raise",
-        on_bad_photo: Literal["error", "words"] = "error",
+        on_bad_photo: OnBadPhoto = "error",
         progress: bool | None = None,
     ) -> UpsertReport:
         """Index items, replacing those with the same ids; atomically for searches.
