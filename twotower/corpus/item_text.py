@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from twotower.recall.tokenizer import words_of
+from twotower.recall.words.tokenizer import words_of
 from twotower.types import AttributeValue, Item
 
 # What shoppers type: queries with a brand or colour find more, and other queries lose nothing measurable.

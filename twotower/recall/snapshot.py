@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from twotower.recall.columns import ITEM_FIELDS, Kind
-from twotower.recall.filter_advice import FilterAdvice
-from twotower.recall.filters import parse_where
+from twotower.recall.filters.advice import FilterAdvice
+from twotower.recall.filters.columns import ITEM_FIELDS, Kind
+from twotower.recall.filters.where import parse_where
 from twotower.recall.plan import Plan
 from twotower.recall.segment import Labels, Part, Segment
 from twotower.recall.selection import Rows, Selection
