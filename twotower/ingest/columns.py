@@ -218,7 +218,7 @@ def columns_of(
         attributes[column] = _attribute(column, name, tallies[column], options, known)
     for column, note in notes.items():
         attributes[column] = replace(attributes[column], note=note)
-    names = {attribute.name for attribute in attributes.values()} | attributes.keys()
+    names = {attribute.name for attribute in attributes.values()} | attributes.keys() | known.keys()
     if unknown := [name for name in options.types if name not in names]:
         raise CatalogueError(
             f"{place} has no attribute {quoted(unknown[0])} whose type could be declared: {listed(sorted(names))}"
