@@ -29,6 +29,7 @@ _GROUPED = {
     ",": re.compile(r"[+-]?(\d+|\d{1,3}([. \u00a0\u202f'])\d{3}(\2\d{3})*)(,\d+)?", re.ASCII),
 }
 _CURRENCY = re.compile(r"[$€£¥₹%]|\b[A-Z]{3}\b")
+_MAYBE_NUMERIC = re.compile(r"[^a-z]*[0-9][^a-z]*")  # most text is not, which is found out quickly here
 _CODE = re.compile(r"\+\d+|0\d+|\d+[eE]\d+|\d{16,}", re.ASCII)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -85,6 +86,8 @@ def is_code(text: str) -> bool:
 
 def looks_numeric(text: str) -> bool:
     """Whether text is a number in another notation, such as "1.299,00", "1,299.00" or "$5"."""
+    if not _MAYBE_NUMERIC.fullmatch(text):
+        return False
     text = _CURRENCY.sub("", text).strip()
     return any(number(text, decimal) is not None for decimal in (None, ".", ","))
 
