@@ -14,6 +14,7 @@ TwoTowerError
   +- StoreError(OSError)          a store folder that cannot be read or written
        +- StoreVersionError       written by a newer version
        +- StoreDamagedError       a file is missing or damaged
+       +- ClosedError             a retriever that was closed
        +- StaleError              a snapshot that is too old; `maintenance.refresh` helps
 """
 
@@ -65,7 +66,11 @@ class FilterError(QueryError):
     """A `where` names an unknown operator or attribute, or compares values that cannot be compared."""
 
 
-class FilterWarning(UserWarning):
+class QueryWarning(UserWarning):
+    """A search that can be run probably does not do what was meant."""
+
+
+class FilterWarning(QueryWarning):
     """A filter names an attribute, or text, that no item has; the message names the nearest that one has."""
 
 
@@ -123,6 +128,13 @@ class StoreError(TwoTowerError, OSError):
 
 class StoreVersionError(StoreError):
     """A store was written by a newer version of the library."""
+
+
+class ClosedError(StoreError):
+    """A retriever was closed; the message is the same for every call."""
+
+    def __init__(self) -> None:
+        super().__init__("the retriever is closed: open the store again, or make a new one")
 
 
 class StaleError(StoreError):

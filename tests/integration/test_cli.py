@@ -244,6 +244,14 @@ def test_failures_of_a_search_are_one_sentence(shop, capsys):
         assert words in line
 
 
+def test_pages_follow_each_other_and_go_on_counting(shop, capsys):
+    whole = searched(shop, capsys, "things", "-k", "4")
+    pages = [searched(shop, capsys, "things", "-k", "2", "--offset", str(offset)) for offset in (0, 2)]
+    assert [*pages[0], *pages[1]] == whole
+    assert main(["search", "things", "--store", str(shop / "store"), "-k", "1", "--offset", "3"]) == 0
+    assert capsys.readouterr().out.split()[0] == "4"
+
+
 def test_a_misspelled_filter_is_told_in_one_line_beside_the_answer(shop, capsys):
     for where, words in (
         ('{"prise": 5}', "the nearest is 'price'"),
@@ -262,6 +270,7 @@ def test_a_misspelled_filter_is_told_in_one_line_beside_the_answer(shop, capsys)
         [],
         ["search", "--store", "s"],
         ["search", "q", "--store", "s", "-k", "0"],
+        ["search", "q", "--store", "s", "--offset", "-1"],
         ["search", "q", "--store", "s", "--now", "2026-01-01"],
         ["search", "q", "--store", "s", "--where", "[1]"],
         ["search", "q", "--store", "s", "--where", '{"time": {"$gte": "yesterday"}}'],

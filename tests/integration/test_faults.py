@@ -23,11 +23,11 @@ from fakes import HashEncoder
 from twotower import Event, IndexPolicy, Item, Retriever
 from twotower.errors import StoreError
 from twotower.recall.item_index import ItemIndex
-from twotower.store import database, files, receipt
+from twotower.store import connections, files, receipt
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 COLOURS = ["red", "blue", "green"]
-CHECKED = database._vfs()
+CHECKED = connections.vfs()
 WRITE = files._Hashing.write
 RENAME = Path.replace
 FAULTY = "faulty"
@@ -131,7 +131,7 @@ def faulty_os(disk):
 @pytest.fixture
 def plant(system, monkeypatch) -> Callable[[Disk], None]:
     """Puts a disk below SQLite and below the store's own files."""
-    monkeypatch.setattr(database, "_vfs", lambda: FAULTY)
+    monkeypatch.setattr(connections, "vfs", lambda: FAULTY)
 
     def planted(disk: Disk) -> None:
         def write(self, data):

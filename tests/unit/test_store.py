@@ -19,6 +19,7 @@ from twotower.errors import StoreDamagedError, StoreError, StoreVersionError
 from twotower.store import files
 from twotower.store.database import Database
 from twotower.store.item_cache import ItemCache
+from twotower.store.lock import FileLease
 
 ZONE = timezone(timedelta(hours=8))
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -257,7 +258,8 @@ def test_a_store_knows_its_encoder_and_asks_for_parts_of_your_own(tmp_path):
 
 def test_a_newer_format_is_refused(tmp_path):
     opened(tmp_path / "s").close()
-    database = Database(tmp_path / "s" / "items.sqlite", writable=True)
+    folder = tmp_path / "s"
+    database = Database(folder / "items.sqlite", FileLease(folder / "receipt"), writable=True)
     with database.transaction() as connection:
         connection.execute("UPDATE meta SET value = 99 WHERE name = 'format'")
     database.close()

@@ -28,6 +28,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def offset(text: str) -> int:
+    """A whole number of at least 0."""
+    if not text.isdecimal():
+        raise ArgumentTypeError(f"must be a whole number of at least 0, got {text!r}")
+    return int(text)
+
+
 def weight(text: str) -> float:
     """A finite number of at least 0."""
     try:

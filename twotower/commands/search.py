@@ -8,7 +8,7 @@ from pathlib import Path
 from twotower.commands import arguments
 from twotower.commands.command import Commands, add_command, add_store
 from twotower.commands.hits import as_json, as_table
-from twotower.commands.terminal import prints_unicode
+from twotower.commands.terminal import prints_unicode, tell
 from twotower.presets import Retriever
 from twotower.retriever import RankingParts
 
@@ -32,6 +32,13 @@ def add_to(commands: Commands) -> None:
         "--where", type=arguments.where, metavar="JSON", help="""a filter, such as '{"brand": "Acme"}'"""
     )
     search.add_argument("-k", type=arguments.count, default=10, help="number of hits (default: 10)")
+    search.add_argument(
+        "--offset",
+        type=arguments.offset,
+        default=0,
+        metavar="N",
+        help="leave out the N best hits: a later page",
+    )
     search.add_argument(
         "--now", type=arguments.moment, metavar="TIME", help="the moment to search at (default: now)"
     )
@@ -65,6 +72,7 @@ def run(given: Namespace) -> None:
     hits = retriever.search(
         given.query,
         given.k,
+        offset=given.offset,
         image=given.image,
         user=given.user,
         where=given.where,
@@ -73,5 +81,10 @@ def run(given: Namespace) -> None:
         min_score=given.min_score,
         **depth,
     )
-    for line in as_json(hits, ascii_only=not prints_unicode()) if given.json else as_table(hits):
+    if given.user is not None and not retriever.knows(given.user, now=given.now):
+        advice = "" if hits else "give words, or "
+        tell(f"nothing is known of user {given.user!r}: {advice}record what they did")
+    first = given.offset + 1
+    lines = as_json(hits, first, ascii_only=not prints_unicode()) if given.json else as_table(hits, first)
+    for line in lines:
         print(line)

@@ -75,7 +75,7 @@ class Catalogue(Table):
             id=required_text(row, self.columns.required(("id",), row.place)),
             title=text(row, fields.get("title")),
             text=text(row, fields.get("text")),
-            image=image_path(row, fields.get("image"), self._folder),
+            image=image_path(row, fields.get("image"), self._folder, anywhere=self.options.photos_anywhere),
             time=time(row, fields.get("time"), self.options.zone),
             attributes=dict(self._attributes(row)),
         )
@@ -114,8 +114,8 @@ def read_catalogue(
     - Ids may be whole numbers. A decimal is a number, single precision its shortest decimal. Times are aware
       datetimes, ISO-8601 text, or numbers since 1970; a date is its midnight. See `ReadOptions.timezone`.
     - Attributes inside an object `attributes` keep their names and values, whatever they are.
-    - Images are paths relative to the catalogue's folder and must not leave it; `Item.image` is absolute. URLs are
-      not fetched.
+    - Images are paths relative to the catalogue's folder and must not leave it unless `ReadOptions.photos_anywhere`;
+      `Item.image` is absolute. URLs are not fetched.
 
     Args:
         path: a .jsonl, .json, .csv, .tsv or .parquet file, all but the last also packed as .gz, or a BEIR folder with

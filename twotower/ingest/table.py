@@ -15,7 +15,7 @@ from twotower.ingest.names import UsualNames
 from twotower.ingest.options import ColumnType, ReadOptions
 from twotower.ingest.row import OnBad, Row, ignore
 from twotower.ingest.survey import survey
-from twotower.ingest.values import TIME
+from twotower.ingest.values import PATH, TIME
 
 MAX_DEPTH = 20
 
@@ -102,7 +102,7 @@ def _leaves(
     if depth > MAX_DEPTH:
         raise row.error(prefix, f"objects are nested more than {MAX_DEPTH} deep: flatten them")
     for key, value in values.items():
-        if isinstance(value, Mapping) and set(value) != {TIME}:
+        if isinstance(value, Mapping) and set(value) not in ({TIME}, {PATH}):
             yield from _leaves(row, value, f"{prefix}{key}.", depth + 1)
         else:
             yield prefix + key, value

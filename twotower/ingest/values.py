@@ -19,6 +19,8 @@ from twotower.values import plain as plain_in_python
 
 TIME = "$time"
 """The one key of an object that is a time, as `twotower export` writes it."""
+PATH = "$path"
+"""The same for an image that is a `Path`."""
 
 MISSING_WORDS = frozenset({"n/a", "na", "#n/a", "nan", "nat", "null", "none", "nil", "-", "--", "\\n"})
 """What programs write, in any case, into a column of numbers, booleans or times where there is no value."""

@@ -18,7 +18,7 @@ from typing import Any
 from twotower.errors import StoreDamagedError, StoreError, StoreVersionError
 from twotower.store.database import Database
 from twotower.store.generations import CURRENT, Generations
-from twotower.store.lock import LOCK, WriteLock
+from twotower.store.lock import LOCK, FileLease, WriteLock
 from twotower.store.receipt import Receipt
 from twotower.store.sqlite_item_store import SqliteItemStore
 
@@ -93,7 +93,7 @@ class StoreFolder:
         with ExitStack() as on_error:
             if lock is not None:
                 on_error.callback(lock.release)
-            database = Database(folder / ITEMS, writable=lock is not None)
+            database = Database(folder / ITEMS, FileLease(folder / RECEIPT), writable=lock is not None)
             on_error.callback(database.close, untouched=True)
             receipt = Receipt(folder / RECEIPT)
             if not _is_empty(database):
@@ -172,7 +172,7 @@ def is_store(folder: str | Path) -> bool:
         return (folder / CURRENT).exists() or (folder / RECEIPT).exists()
     if (folder / RECEIPT).exists():
         return True
-    database = Database(folder / ITEMS, writable=False)
+    database = Database(folder / ITEMS, FileLease(folder / RECEIPT), writable=False)
     try:
         return not _is_empty(database)
     finally:

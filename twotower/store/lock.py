@@ -1,8 +1,12 @@
-"""The right to write to a folder, which one process at a time has."""
+"""Who may write to a folder, which one process at a time does, and to a file that others are reading."""
 
 from __future__ import annotations
 
-from contextlib import suppress
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -10,6 +14,7 @@ from filelock import FileLock, Timeout
 from twotower.errors import StoreError
 
 LOCK = "LOCK"
+POLL_SECONDS = 0.002
 
 
 class WriteLock:
@@ -50,3 +55,58 @@ class WriteLock:
                 (self.folder / LOCK).unlink()
                 self.folder.rmdir()
         self._lock.release()
+
+
+class FileLease:
+    """Held by readers together, or by a writer alone while it changes a file that they read without SQLite's locks.
+
+    Args:
+        path: an existing file that stands for the lease; where there is none, or locks are not supported, everybody
+            holds the lease.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @contextmanager
+    def shared(self) -> Iterator[bool]:
+        """Try to hold it as a reader; gives whether it is held."""
+        with self._held(fcntl.LOCK_SH, wait=0.0) as held:
+            yield held
+
+    @contextmanager
+    def alone(self, *, wait: float) -> Iterator[bool]:
+        """Try to hold it as the writer; gives whether it is held.
+
+        Args:
+            wait: seconds.
+        """
+        with self._held(fcntl.LOCK_EX, wait=wait) as held:
+            yield held
+
+    @contextmanager
+    def _held(self, how: int, *, wait: float) -> Iterator[bool]:
+        deadline = time.monotonic() + wait
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY)
+        except OSError:
+            yield True
+            return
+        try:
+            yield _locks(descriptor, how, deadline)
+        finally:
+            os.close(descriptor)
+
+
+def _locks(descriptor: int, how: int, deadline: float) -> bool:
+    while True:
+        try:
+            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(POLL_SECONDS)
+        except OSError:  # a file system without locks
+            return True
+        else:
+            return True

@@ -84,12 +84,16 @@ class SqliteItemStore:
                 **dict.fromkeys(("commits", "label", "purged"), 0),
             }
             connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+        try:
+            receipt.write(0)
+        except OSError as error:
+            raise StoreError(f"file '{receipt.path}' cannot be written ({error})") from error
         return cls(database, receipt)
 
     @property
     def settings(self) -> Mapping[str, Any]:
         """How the retriever is composed, as plain JSON values."""
-        settings: Mapping[str, Any] = json.loads(str(self._meta(self._database.reader)["settings"]))
+        settings: Mapping[str, Any] = json.loads(str(self._meta()["settings"]))
         return settings
 
     def state(self, connection: apsw.Connection | None = None) -> State:
@@ -98,8 +102,10 @@ class SqliteItemStore:
         Args:
             connection: to read it by; None for the newest state.
         """
+        if connection is None:
+            with self._database.reading() as newest:
+                return self.state(newest)
         with self._database.translated():
-            connection = connection or self._database.reader
             meta = self._meta(connection)
             tombstones: list[tuple[Any, ...]] = list(
                 connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'tombstones'")
@@ -176,7 +182,7 @@ class SqliteItemStore:
         Args:
             target: what identifies the encoder; None starts anew, as does another target than last time.
         """
-        if target is None or self._meta(self._database.reader).get("target") != target:
+        if target is None or self._meta().get("target") != target:
             with self._writing() as connection:
                 connection.execute("DELETE FROM fresh_vectors")
                 connection.execute("INSERT OR REPLACE INTO meta VALUES ('target', ?)", (target or "",))
@@ -333,7 +339,7 @@ class SqliteItemStore:
     def _check_format(self) -> None:
         self._database.check_header()
         try:
-            found = self._meta(self._database.reader)["format"]
+            found = self._meta()["format"]
         except (KeyError, StoreError) as error:
             if isinstance(error, StoreDamagedError):
                 raise
@@ -346,9 +352,11 @@ class SqliteItemStore:
                 "upgrade twotower"
             )
 
-    def _meta(self, connection: apsw.Connection) -> dict[str, Any]:
+    def _meta(self, connection: apsw.Connection | None = None) -> dict[str, Any]:
+        statement = "SELECT name, value FROM meta"
         with self._database.translated():
-            return {str(name): value for name, value in connection.execute("SELECT name, value FROM meta")}
+            rows = self._database.rows(statement) if connection is None else connection.execute(statement)
+            return {str(name): value for name, value in rows}
 
     @contextmanager
     def _writing(self) -> Iterator[apsw.Connection]:
