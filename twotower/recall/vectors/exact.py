@@ -86,8 +86,8 @@ class ExactIndex:
         vectors = self._table[rows]
         return in_half_precision(vectors) if self._halved else vectors
 
-    def halved(self) -> ExactIndex:
-        """The same index, scoring as one of half precision does, so that equal vectors in the two score alike."""
+    def comparable(self) -> ExactIndex:
+        """See `VectorIndex.comparable`; with vectors of half precision, as all other kinds have no other."""
         return ExactIndex(self._index, halved=True)
 
     def write(self, sink: Callable[[bytes], object], /) -> None:
