@@ -12,6 +12,7 @@ from twotower import __version__
 from twotower.commands import (
     calibrate,
     compact,
+    delete,
     demo,
     export,
     index,
@@ -29,6 +30,7 @@ COMMANDS = (  # in the order of `--help`
     index.add_to,
     search.add_to,
     record.add_to,
+    delete.add_to,
     stats.add_to,
     verify.add_to,
     compact.add_to,

@@ -66,7 +66,11 @@ class FilterError(QueryError):
     """A `where` names an unknown operator or attribute, or compares values that cannot be compared."""
 
 
-class FilterWarning(UserWarning):
+class QueryWarning(UserWarning):
+    """A search that can be run probably does not do what was meant."""
+
+
+class FilterWarning(QueryWarning):
     """A filter names an attribute, or text, that no item has; the message names the nearest that one has."""
 
 

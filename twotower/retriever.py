@@ -9,7 +9,8 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self, TypeAlias, TypedDict, Unpack, get_args
+from reprlib import repr as shown
+from typing import Any, Literal, NoReturn, Self, TypeAlias, TypedDict, Unpack, get_args
 
 from twotower.corpus.attribute_updates import updated_items
 from twotower.corpus.base import Corpus
@@ -22,10 +23,13 @@ from twotower.corpus.persistent import save_corpus
 from twotower.corpus.photo_content import photo_digests
 from twotower.corpus.write_checks import check_events, check_item, check_items
 from twotower.errors import EventError, ItemError, QueryError
+from twotower.ingest.records import events_in, items_in
 from twotower.recall.fusion import DEFAULT_FUSION, HybridFusion
 from twotower.recall.queries import EncodedQueries
 from twotower.recall.vectors.policy import IndexPolicy
+from twotower.search.arguments import item_id_of, queries_of, query_of, user_of, users_of
 from twotower.search.hits import Hits
+from twotower.search.newest import newest_items
 from twotower.search.query_encoding import QueryEncoder
 from twotower.search.ranking import NO_HITS, Ranking
 from twotower.search.request import SearchRequest
@@ -80,8 +84,8 @@ class BaseRetriever:
         user_tower: encodes a behaviour history as a vector.
         user_weight: weight of the user's history relative to the query, in [0, 1].
         relevance_weight: weight of the reranker's relevance relative to the score of recall, in [0, 1].
-        rerank_depth: how many candidates are recalled for the reranker (k if that is more), at least 1; None is the
-            most that a cascade reads, or 100 for any other reranker.
+        rerank_depth: how many of the best candidates of recall the reranker may read, at least 1; those behind them
+            follow in the order of recall. None is the most that a cascade reads, or 100 for any other reranker.
         hybrid: how lexical recall is fused with dense recall, such as `Convex(0.6)`, the default, or
             `ReciprocalRank()`; None recalls by vectors alone.
         index: the recall and memory that the vector index of a new corpus must keep to; None is `IndexPolicy()`.
@@ -145,7 +149,9 @@ class BaseRetriever:
         """
         if unknown := parts.keys() - RankingParts.__annotations__.keys():
             known = ", ".join(RankingParts.__annotations__)
-            raise ValueError(f"{min(unknown)} is not a part that a search can exchange: pass one of {known}")
+            raise QueryError(
+                f"{shown(min(unknown))} is no argument of a search, nor a part that it can exchange, such as {known}"
+            )
         twin = copy(self)
         replaced: dict[str, Any] = dict(parts)
         if "reranker" in parts:
@@ -165,6 +171,17 @@ class BaseRetriever:
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         self.close(settle=kind is None)
+
+    def __copy__(self) -> Self:
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a Retriever holds an index, locks and threads, so it is neither pickled nor deep-copied: "
+            "send hits, or open its store in every process"
+        )
 
     @property
     def encoder(self) -> Encoder:
@@ -236,7 +253,7 @@ class BaseRetriever:
 
     def upsert(
         self,
-        items: Iterable[Item],
+        items: Iterable[Item | Mapping[str, Any]],
         *,
         on_error: OnError = "raise",
         on_bad_photo: Literal["error", "words"] = "error",
@@ -248,7 +265,8 @@ class BaseRetriever:
         the photo are as they were. So an encoder of your own must read nothing else of an item.
 
         Args:
-            items: with distinct ids.
+            items: with distinct ids; also mappings, or a DataFrame of pandas or polars, by the rules of
+                `twotower.ingest.items_from`.
             on_error: "raise" stops at the first bad item before anything is written; "skip" leaves bad items
                 out and reports each with its reason.
             on_bad_photo: "error" makes an item with an unusable photo a bad item; "words" indexes it by its words,
@@ -262,11 +280,11 @@ class BaseRetriever:
             ItemError: an item cannot be indexed, or an id is repeated (with "raise").
             EncoderError: the encoder returned something other than finite vectors.
         """
-        if isinstance(items, Item):
-            raise ItemError(f"upsert takes a list of items: pass [item] for item {items.id!r}")
+        if isinstance(items, Item | Mapping):
+            raise ItemError("upsert takes a list of items: pass [item]")
         bad: list[BadItem] | None = collected_if(on_error)
         without_photo = photo_problems_if(on_bad_photo)
-        checked = check_items(self._corpus.yielding_to_searches(items), bad)
+        checked = check_items(self._corpus.yielding_to_searches(items_in(items)), bad)
         with self._writing:
             encoding = ItemEncoding(self.encoder, self._corpus.text_of, bad, without_photo, progress)
             encoded = encode_changed(self._corpus, encoding, checked, photo_digests(checked))
@@ -331,18 +349,23 @@ class BaseRetriever:
             raise ValueError("delete takes either item_ids or where: pass one of them")
         if isinstance(item_ids, str):
             raise ValueError(f"item_ids must be a list of ids: pass [{item_ids!r}]")
+        ids = None if item_ids is None else list(item_ids)
+        if ids and not all(isinstance(item_id, str) for item_id in ids):
+            raise ValueError(f"item_ids must be a list of ids, which are text, got {ids[:3]!r}")
         with self._writing:
             return self._corpus.delete(
-                [item.id for item in self._corpus.items(where)] if item_ids is None else item_ids
+                [item.id for item in self._corpus.items(where)] if ids is None else ids
             )
 
-    def record(self, events: Iterable[Event], *, on_error: OnError = "raise") -> RecordReport:
+    def record(
+        self, events: Iterable[Event | Mapping[str, Any]], *, on_error: OnError = "raise"
+    ) -> RecordReport:
         """Record behaviour events, the input of the user tower.
 
         An event that is recorded again counts once; see `Event.id`.
 
         Args:
-            events: in any order.
+            events: in any order; also mappings or a DataFrame, by the rules of `twotower.ingest.events_from`.
             on_error: "raise" stops at the first bad event before anything is recorded; "skip" leaves bad events out
                 and reports each with its reason.
 
@@ -352,11 +375,11 @@ class BaseRetriever:
         Raises:
             EventError: an event cannot be recorded (with "raise").
         """
-        if isinstance(events, Event):
+        if isinstance(events, Event | Mapping):
             raise EventError("record takes a list of events: pass [event]")
         bad: list[BadEvent] | None = collected_if(on_error)
         with self._writing:
-            checked = check_events(events, self._corpus, bad)
+            checked = check_events(events_in(events), self._corpus, bad)
             recorded = self._corpus.record(checked)
         return RecordReport(recorded, len(checked) - recorded, tuple(bad or ()))
 
@@ -365,6 +388,7 @@ class BaseRetriever:
         query: str | Query = "",
         k: int = 10,
         *,
+        offset: int = 0,
         image: ImageSource | None = None,
         user: str | None = None,
         where: Where | None = None,
@@ -378,28 +402,30 @@ class BaseRetriever:
         Args:
             query: words, possibly "".
             k: how many hits, at least 1; fewer come back only where fewer items match `where`.
+            offset: how many of the best hits to leave out, for the pages after the first: page p of ten is k=10,
+                offset=10 * p. Pages do not overlap, and a hit keeps its place whatever `k` and `offset` are.
             image: a photo: path or open image.
             user: whose history to take into account; someone without one is no error.
             where: only items with these attributes, such as `{"price": {"$lt": 100}}`.
             now: the moment to search at, aware; None is the present. Later events are not seen.
             budget_ms: the time allowed, in milliseconds: the reranker reads as many of the best candidates as it can
                 in that time; `Hit.ranks` tells which. None reads all.
-            min_score: hits with a lower score are left out, so that the answer may be "nothing".
+            min_score: hits with a lower score are left out, so that the answer may be "nothing". Under
+                `ReciprocalRank` a score tells a rank and no quality: leave it out there.
             parts: as in `using`, for this search alone, such as `decay=None` or `rerank_depth=50`.
 
         Returns:
             Hits, best first: a read-only list.
 
         Raises:
-            QueryError: nothing to search by, k < 1, a naive `now`, an unusable photo, or a budget of 0 or less.
-            ValueError: a part is out of its range.
+            QueryError: nothing to search by, an unusable photo, or an argument or a part of the wrong type or out of
+                its range.
             FilterError: `where` is invalid, or compares an attribute with a value of another type.
         """
-        if image is not None:
-            query = Query(query.text if isinstance(query, Query) else query, image)
         return self.search_batch(
-            [query],
+            [query if image is None else query_of(query, image)],
             k,
+            offset=offset,
             users=None if user is None else [user],
             where=where,
             now=now,
@@ -410,10 +436,11 @@ class BaseRetriever:
 
     def search_batch(
         self,
-        queries: Sequence[str | Query],
+        queries: Iterable[str | Query],
         k: int = 10,
         *,
-        users: Sequence[str | None] | None = None,
+        offset: int = 0,
+        users: Iterable[str | None] | None = None,
         where: Where | None = None,
         now: datetime | None = None,
         budget_ms: float | None = None,
@@ -425,6 +452,7 @@ class BaseRetriever:
         Args:
             queries: n queries: words, or `Query` for words with a photo.
             k: hits per query, at least 1.
+            offset: as in `search`.
             users: n users or None; None for no users.
             where: as in `search`, for all of them.
             now: as in `search`, for all of them.
@@ -438,38 +466,42 @@ class BaseRetriever:
         Raises:
             QueryError: as in `search`, or `queries` or `users` is a single string, or `users` is of another length.
         """
-        for name, given in (("queries", queries), ("users", users)):
-            if isinstance(given, str):
-                raise QueryError(f"{name} must be a list: pass [{given!r}]")
-        request = SearchRequest.of(k, where=where, now=now, budget_ms=budget_ms, min_score=min_score)
-        parsed = [query if isinstance(query, Query) else Query(query) for query in queries]
-        if users is None:
-            histories = None
-        elif len(users) == len(parsed):
-            histories = [None if user is None else self._history(user, request.now) for user in users]
-        else:
-            raise QueryError(
-                f"users must name one user per query, got {len(users)} for {len(parsed)} queries"
-            )
+        request = SearchRequest.of(
+            k, offset=offset, where=where, now=now, budget_ms=budget_ms, min_score=min_score
+        )
+        parsed = queries_of(queries)
+        known = users_of(users, len(parsed))
+        histories = None
+        if known is not None:
+            histories = [None if user is None else self._history(user, request.now) for user in known]
         ranking = self.using(**parts)._ranking if parts else self._ranking
         return self._answer(ranking, self._queries.encode(parsed, histories, request.now), request)
 
     def similar(
-        self, item_id: str, k: int = 10, *, where: Where | None = None, now: datetime | None = None
+        self,
+        item_id: str,
+        k: int = 10,
+        *,
+        offset: int = 0,
+        where: Where | None = None,
+        now: datetime | None = None,
     ) -> Hits:
         """Find items like one that is indexed; it is not among them.
 
         Args:
             item_id: an indexed item.
             k: how many, at least 1.
+            offset: as in `search`.
             where: as in `search`.
             now: as in `search`.
 
         Raises:
             UnknownItemError: the item is not indexed.
+            QueryError: as in `search`.
         """
-        vector, itself = self._corpus.vector(item_id), self._corpus.labels_of([item_id])
-        request = SearchRequest.of(k, where=where, now=now, exclude=itself)
+        request = SearchRequest.of(k, offset=offset, where=where, now=now)
+        vector, itself = self._corpus.vector(item_id_of(item_id)), self._corpus.labels_of([item_id])
+        request = replace(request, exclude=itself)
         return self._answer(self._ranking, EncodedQueries([""], vector[None]), request)[0]
 
     def recommend(
@@ -477,17 +509,20 @@ class BaseRetriever:
         user: str,
         k: int = 10,
         *,
+        offset: int = 0,
         where: Where | None = None,
         now: datetime | None = None,
         exclude_seen: bool = True,
     ) -> Hits:
         """Find items for a user by what they did before.
 
-        A user without a history gets recommendations from the recent behaviour of all users.
+        A user without a history, or whose items are all gone, gets recommendations from the recent behaviour of all
+        users; where those items are gone too, the newest items.
 
         Args:
             user: to recommend for.
             k: how many, at least 1.
+            offset: as in `search`.
             where: as in `search`.
             now: as in `search`.
             exclude_seen: leave out every item of the user's own history, however long ago.
@@ -495,14 +530,18 @@ class BaseRetriever:
         Returns:
             Hits, best first; empty if no events have been recorded yet.
         """
-        request = SearchRequest.of(k, where=where, now=now)
-        own = self._history(user, request.now)
+        request = SearchRequest.of(k, offset=offset, where=where, now=now)
+        own = self._history(user_of(user), request.now)
         if exclude_seen:
             request = replace(request, exclude=self._corpus.labels_seen(user, until=request.now))
         shopper = self._queries.encode_user(own, request.now)
         if shopper is None:
             shopper = self._queries.encode_user(self._history(None, request.now), request.now)
-        return NO_HITS if shopper is None else self._answer(self._ranking, shopper, request)[0]
+        if shopper is not None:
+            return self._answer(self._ranking, shopper, request)[0]
+        if not self._corpus.item_store.count_events():
+            return NO_HITS
+        return self._corpus.answer(partial(newest_items, request=request))
 
     def close(self, *, settle: bool = True) -> None:
         """Close the store, or free the memory; the retriever cannot be used afterwards.
@@ -548,7 +587,7 @@ class BaseRetriever:
         """The reranker for whole lists of candidates under a deadline."""
         if reranker is None or isinstance(reranker, ListwiseReranker):
             return reranker
-        raise ValueError(f"reranker must be a ListwiseReranker, got {type(reranker).__name__}")
+        raise QueryError(f"reranker must be a ListwiseReranker, got {type(reranker).__name__}")
 
     def _history(self, user: str | None, now: datetime) -> UserHistory:
         return self._corpus.history(user, until=now, newest=self._queries.user_tower.newest)

@@ -13,12 +13,7 @@ from twotower.types import Vectors
 
 
 class Cached:
-    """A tower some of whose methods look vectors up; everything else is the tower's own.
-
-    Args:
-        tower: of vectors of length `dim`.
-        encode: by the method's name, what encodes new inputs, float32 of shape (n, dim).
-    """
+    """A tower some of whose methods look vectors up, and what encodes new inputs; all else is the tower's own."""
 
     def __init__(self, tower: Any, **encode: Callable[[list[Any]], Vectors]) -> None:
         self._tower = tower

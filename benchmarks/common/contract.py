@@ -55,20 +55,14 @@ class ResultRow:
 class Result:
     """The measurements of one run.
 
-    Args:
-        benchmark: its name.
-        seed: of everything random.
-        rows: one for each system and setting.
-        ratios: by "OURS / PEER : METRIC", measured in this run; better than the peer is above 1 for a rate or a
-            quality and below 1 for a time.
-        headline: one sentence with the most important number.
+    A ratio is measured in this run; better than the peer is above 1 for a rate or a quality and below 1 for a time.
     """
 
     benchmark: str
-    seed: int
-    rows: list[ResultRow] = field(default_factory=list)
-    ratios: dict[str, Spread] = field(default_factory=dict)
-    headline: str = ""
+    seed: int  # of everything random
+    rows: list[ResultRow] = field(default_factory=list)  # one for each system and setting
+    ratios: dict[str, Spread] = field(default_factory=dict)  # by "OURS / PEER : METRIC"
+    headline: str = ""  # one sentence with the most important number
 
     def add(self, system: str, params: Params, metrics: Metrics) -> None:
         """Add a row."""
@@ -101,10 +95,10 @@ def write(result: Result, out: Path | None) -> Path:
     Raises:
         ValueError: a metric or ratio is not finite, which JSON cannot hold.
     """
+    from twotower.store.files import replace
+
     content = json.dumps(result.to_json(), indent=2, ensure_ascii=False, allow_nan=False, default=float)
     out = out or RESULTS / f"{result.benchmark}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(out.name + ".partial")
-    partial.write_text(content + "\n", encoding="utf-8")
-    partial.replace(out)
+    replace(out, f"{content}\n".encode())
     return out

@@ -1,15 +1,15 @@
-"""The data of a benchmark: any BEIR folder, or the sample shop written as one."""
+"""The data of a benchmark: any BEIR folder, or the sample shop."""
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 from benchmarks.common.machine import scratch_folder
+from twotower.demo.shop import Shop, make_shop
 from twotower.evaluation.metrics import Qrels
 from twotower.ingest import read_catalogue, read_qrels, read_queries
 from twotower.recall.columns import Columns
@@ -21,7 +21,7 @@ from twotower.types import Item, Query, Where
 class Dataset:
     """A corpus with judged queries: the items in the file's order, the split's queries and their grades by id."""
 
-    folder: Path
+    name: str
     items: tuple[Item, ...]
     queries: Mapping[str, Query]
     qrels: Qrels
@@ -65,22 +65,14 @@ def read_dataset(
     limit: int | None = None,
     corpus_limit: int | None = None,
 ) -> Dataset:
-    """Read a BEIR folder.
+    """Read a BEIR folder, or without one the sample shop.
 
     Some data sets judge a split over its own products only, which the attribute "split" names. If every judged
-    product has the split's name there, the others are left out: nobody has looked at them.
-
-    Args:
-        folder: None makes the sample shop in a temporary folder.
-        split: name of the qrels file.
-        where: only items that pass this filter; None is all, or the split's own as above.
-        limit: only the first so many queries.
-        corpus_limit: only the judged items of these, and the first others up to so many in all.
+    product has the split's name there, the others are left out: nobody has looked at them. Limited are the first so
+    many queries, and to their judged items the first others, up to so many in all.
     """
-    folder = sample_folder() if folder is None else folder
-    qrels = dict(list(read_qrels(folder, split).items())[:limit])
-    queries = read_queries(folder)
-    items = tuple(read_catalogue(folder))
+    data = sample_shop(split) if folder is None else _read_folder(folder, split)
+    qrels, items = dict(list(data.qrels.items())[:limit]), data.items
     judged = {item for grades in qrels.values() for item in grades}
     if where is None and all(item.attributes.get("split") == split for item in items if item.id in judged):
         where = {"split": split}
@@ -90,39 +82,25 @@ def read_dataset(
     if corpus_limit is not None:
         judged_first = sorted(range(len(items)), key=lambda row: items[row].id not in judged)  # stable
         items = tuple(items[row] for row in sorted(judged_first[: max(corpus_limit, len(judged))]))
-    return Dataset(folder, items, {query: queries[query] for query in qrels}, qrels)
+    return Dataset(data.name, items, {query: data.queries[query] for query in qrels}, qrels)
 
 
-def sample_folder(**size: int) -> Path:
-    """The shop of `twotower demo` as a BEIR folder with the splits train and dev; `size` is that of `make_shop`."""
-    from twotower.demo.shop import make_shop
-
-    folder = scratch_folder("data") / "sample shop"
-    (folder / "qrels").mkdir(parents=True)
-    shop = make_shop(folder, **size)
-    write_json_lines(folder / "corpus.jsonl", map(_item_row, shop.items))
-    write_json_lines(
-        folder / "queries.jsonl", ({"_id": query.id, "text": query.text} for query in shop.queries)
+def _read_folder(folder: Path, split: str) -> Dataset:
+    return Dataset(
+        folder.name, tuple(read_catalogue(folder)), read_queries(folder), read_qrels(folder, split)
     )
-    for split, name in (("train", "train"), ("test", "dev")):
-        judged = [
-            f"{query.id}\t{item}\t{grade}\n"
-            for query in shop.queries
-            if query.split == split
-            for item, grade in shop.qrels[query.id].items()
-        ]
-        (folder / "qrels" / f"{name}.tsv").write_text("query-id\tcorpus-id\tscore\n" + "".join(judged))
-    return folder
 
 
-def write_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write one JSON object a line."""
-    path.write_text("".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows), encoding="utf-8")
+def sample_shop(split: str, **size: int) -> Dataset:
+    """The shop of `twotower demo` without its attributes; the queries that it tests with are the split "dev"."""
+    shop = _made_shop(**size)
+    wanted = "test" if split == "dev" else split
+    asked = {query.id: Query(query.text) for query in shop.queries if query.split == wanted}
+    qrels = {query: shop.qrels[query] for query in asked}
+    items = (Item(item.id, item.title, item.text, image=item.image, time=item.time) for item in shop.items)
+    return Dataset("sample shop", tuple(items), asked, qrels)
 
 
-def _item_row(item: Item) -> dict[str, Any]:
-    metadata = {
-        "image": None if item.image is None else f"photos/{Path(str(item.image)).name}",
-        "time": None if item.time is None else item.time.isoformat(),
-    }
-    return {"_id": item.id, "title": item.title, "text": item.text, "metadata": metadata}
+@cache
+def _made_shop(**size: int) -> Shop:
+    return make_shop(scratch_folder("shop"), **size)

@@ -13,15 +13,7 @@ from multimodal.hub import DEFAULT_TEXT_MODEL
 
 
 class Option:
-    """One option.
-
-    Args:
-        flag: such as "--size".
-        text: its help.
-        default: also says the type.
-        quick: the default under `--quick`, if that is another one.
-        settings: argparse's own.
-    """
+    """One option, whose defaults also say its type; settings are argparse's own."""
 
     def __init__(
         self, flag: str, text: str, default: Any = None, *, quick: Any = None, **settings: Any

@@ -75,14 +75,8 @@ def quality_rows(
 ) -> list[ResultRow]:
     """One row for each run: means, and of the first metric its 95 % interval (_low, _high) and condensed view.
 
-    Args:
-        runs: scores by system, query and item.
-        params: of each run's row.
-        qrels: grades.
-        options: how they count, and the seed of the bootstrap and the test.
-        baseline: the run that the others are compared with on the first metric: the mean difference with its
-            bootstrap interval, and the p-value of a paired permutation test, Holm-corrected; None compares nothing.
-        metrics: names.
+    With a baseline the other runs are compared with it on the first metric: the mean difference with its bootstrap
+    interval, and the p-value of a paired permutation test, Holm-corrected.
     """
     primary, counting, seed = metrics[0], counting_of(options), options.seed
     others = {name: run for name, run in runs.items() if name != baseline}
@@ -144,7 +138,7 @@ def ratio_of_means(ours: NDArray[np.float64], peer: NDArray[np.float64], seed: i
 def shared_params(data: Dataset, options: Namespace) -> dict[str, Parameter]:
     """What all rows of a table have in common: the data, and how it is counted."""
     return {
-        "data": data.folder.name,
+        "data": data.name,
         "split": options.split,
         "queries": len(data.qrels),
         "items": len(data.items),

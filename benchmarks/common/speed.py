@@ -1,4 +1,4 @@
-"""Models that do the same work, and how much of it each does in a second."""
+"""Equal work: models are compared, in how much they do in a second, only if they give the same answers."""
 
 from __future__ import annotations
 
@@ -16,23 +16,56 @@ from benchmarks.common.contract import Params, Result
 from benchmarks.common.timing import Clock
 
 Answers: TypeAlias = NDArray[np.float32]
+TOLERANCE = 1e-4
+
+
+class UnequalWorkError(RuntimeError):
+    """A peer computed something else than we did, so its time says nothing about ours."""
+
+
+def require_equal_scores(ours: Answers, peer: Answers, name: str) -> None:
+    """Check that a peer gives the same scores in [0, 1] to the same pairs, each of shape (n,).
+
+    An untrained head gives all pairs nearly one score, so the tolerance also shrinks with the spread of the scores.
+
+    Raises:
+        UnequalWorkError: a score differs by more than 1e-4 or 2 % of the scores' standard deviation.
+    """
+    tolerance = min(TOLERANCE, 0.02 * float(np.std(ours))) if len(ours) > 1 else TOLERANCE
+    apart = float(np.abs(ours - peer).max()) if ours.shape == peer.shape else np.inf
+    if not apart <= tolerance:  # NaN too
+        raise UnequalWorkError(
+            f"{name} gave scores up to {apart:.2g} from ours for the same pairs: no fair peer"
+        )
+
+
+def cosines(ours: Answers, peer: Answers) -> Answers:
+    """Cosine of each row of one with the same row of the other, shape (n,); rows of unit length, shape (n, dim)."""
+    found: Answers = np.einsum("nd,nd->n", ours, peer)
+    return found
+
+
+def require_equal_vectors(ours: Answers, peer: Answers, name: str) -> None:
+    """Check that a peer encodes the same inputs to the same vectors of unit length, each of shape (n, dim).
+
+    Raises:
+        UnequalWorkError: a cosine is 1e-4 or more below 1, or the peer's rows are not of unit length.
+    """
+    least = float(cosines(ours, peer).min()) if ours.shape == peer.shape else -1.0
+    if not np.allclose(np.linalg.norm(peer, axis=1), 1, atol=TOLERANCE) or not least > 1 - TOLERANCE:
+        raise UnequalWorkError(
+            f"{name} gave vectors of cosine {least:.5f} to ours for one input: no fair peer"
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """A model to measure.
+    """A model to measure."""
 
-    Args:
-        call: many inputs at once to float32 of shape (n,) or (n, dim).
-        params: what it runs with.
-        exact: whether it has to give the reference's answers.
-        many: whether one call may take the inputs of several queries.
-    """
-
-    call: Callable[[list[Any]], Answers]
-    params: Params = field(default_factory=dict)
-    exact: bool = True
-    many: bool = True
+    call: Callable[[list[Any]], Answers]  # many inputs at once to float32 of shape (n,) or (n, dim)
+    params: Params = field(default_factory=dict)  # what it runs with
+    exact: bool = True  # whether it has to give the reference's answers
+    many: bool = True  # whether one call may take the inputs of several queries
 
 
 def measure_rate(
@@ -49,20 +82,10 @@ def measure_rate(
     repetitions: int = timing.REPETITIONS,
     clock: Clock = time.perf_counter,
 ) -> None:
-    """Time whole calls in turns, after a check that all give the same answers.
+    """Time whole calls in turns, after a check that those that have to be exact give the reference's answers.
 
-    Args:
-        result: gets a row for each system, and the ratios of ours to every peer.
-        systems: by name; ours start with "twotower".
-        inputs: of one call.
-        metric: such as "texts_per_s".
-        label: names the inputs in a ratio.
-        params: of every row.
-        reference: the system that the others' answers are compared with.
-        require_equal: raises UnequalWorkError if a system that has to be exact is not.
-        difference: what a row says about how far its answers are from the reference's.
-        repetitions: timed turns of each system.
-        clock: a monotonic clock, in seconds.
+    The result gets a row for each system, which says how far its answers are from the reference's, and the ratios of
+    ours to every peer, in which `label` names the inputs.
     """
     answers = {name: system.call(inputs) for name, system in systems.items()}  # the warm-up too
     for name, system in systems.items():

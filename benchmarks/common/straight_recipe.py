@@ -12,13 +12,7 @@ if TYPE_CHECKING:
 
 
 class StraightRecipe:
-    """Retrieve with one model and rerank with another, as the documentation does it.
-
-    Args:
-        bi_encoder: for queries and documents.
-        cross_encoder: None keeps the order of retrieval.
-        documents: texts by id.
-    """
+    """Retrieve from texts by id, and rerank with another model, if any, as the documentation does it."""
 
     def __init__(
         self,

@@ -24,12 +24,7 @@ def pools(
 ) -> Iterator[tuple[str, list[str], list[str], np.random.Generator]]:
     """For each mix: its name, different queries, different texts, and a source of randomness.
 
-    Args:
-        tokenizer: of the model.
-        max_length: tokens that the model reads.
-        data: whose queries and texts; None makes up queries of 2 to 6 words, and texts.
-        size: how many are made up.
-        seed: of what is made up.
+    Without data they are made up: so many texts, and queries of 2 to 6 words.
     """
     words = words_of(tokenizer) if data is None else []
     for number, (mix, attribute) in enumerate(MIXES.items()):

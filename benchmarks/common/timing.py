@@ -37,8 +37,7 @@ def interleaved(
 ) -> dict[str, Seconds]:
     """Time whole calls in turns: A B C, B C A, C A B, ...; warm-up calls of each come first and are not counted.
 
-    Returns:
-        Seconds of each repetition, shape (repetitions,), by name.
+    The seconds have shape (repetitions,).
     """
     for _ in range(warm_up):
         for call in systems.values():
@@ -63,10 +62,8 @@ def interleaved_calls(
     """Time every call on every input; for each input the systems run in another random order.
 
     If the order were only rotated, a system would nearly always follow the same other one, and where both read the
-    same memory it would find it in the caches. The first inputs are called for warm-up and not counted.
-
-    Returns:
-        Seconds of each call, shape (repetitions, inputs), by name.
+    same memory it would find it in the caches. The first inputs are called for warm-up and not counted. The seconds
+    have shape (repetitions, inputs).
     """
     for given in inputs[:warm_up]:
         for call in systems.values():
@@ -105,10 +102,7 @@ def percentiles(seconds: Sequence[Sequence[float]] | Seconds) -> dict[str, Sprea
 def time_ratio(ours: Seconds, peer: Seconds, percent: float = 50) -> Spread:
     """Our time over the peer's, repetition by repetition; below 1 is faster.
 
-    Args:
-        ours: shape (repetitions,), or (repetitions, calls) to compare a percentile of the calls.
-        peer: of the same shape.
-        percent: which percentile of the calls.
+    Both have shape (repetitions,), or (repetitions, calls) to compare a percentile of the calls.
     """
     if ours.ndim == 2:
         ours, peer = (np.percentile(seconds, percent, axis=1) for seconds in (ours, peer))

@@ -31,17 +31,11 @@ GRAPH = {
 
 @dataclass(frozen=True)
 class Points:
-    """A corpus and queries from the same clusters.
+    """A corpus and queries from the same clusters."""
 
-    Args:
-        table: float32 of shape (size + queries, dim), unit rows: the items, then the queries.
-        size: number of items.
-        seed: of the attribute that filters read.
-    """
-
-    table: Vectors
-    size: int
-    seed: int
+    table: Vectors  # float32 of shape (size + queries, dim), unit rows: the items, then the queries
+    size: int  # number of items
+    seed: int  # of the attribute that filters read
 
     @property
     def dim(self) -> int:
@@ -100,11 +94,7 @@ def clustered(size: int, queries: int, *, seed: int, dim: int = DIM) -> Points:
 
 
 class LookupEncoder:
-    """An encoder that costs next to nothing: items and queries are row numbers of a table.
-
-    Args:
-        table: float32 of shape (rows, dim).
-    """
+    """An encoder that costs next to nothing: items and queries are row numbers of a table, shape (rows, dim)."""
 
     def __init__(self, table: Vectors) -> None:
         self._table = table
@@ -122,14 +112,7 @@ class LookupEncoder:
 def exact(vectors: Vectors, queries: Vectors, k: int, allowed: Mask | None = None) -> Rows:
     """The k rows with the largest inner products, found by an exhaustive search in float32.
 
-    Args:
-        vectors: shape (n, dim).
-        queries: shape (q, dim).
-        k: at least 1.
-        allowed: shape (n,); None allows all rows.
-
-    Returns:
-        Rows, shape (q, k), best first; -1 where fewer than k rows are allowed.
+    The rows have shape (queries, k), best first, with -1 where fewer than k rows are allowed.
     """
     import faiss
 
@@ -142,11 +125,9 @@ def exact(vectors: Vectors, queries: Vectors, k: int, allowed: Mask | None = Non
 
 
 def recall_at_k(found: Sequence[Sequence[int]], truth: Rows) -> float:
-    """Mean share of the true nearest that were found; a row found twice counts once.
+    """Mean share of the true nearest that were found, of `exact`'s shape (queries, k), with at least one a query.
 
-    Args:
-        found: for each of q queries at most k rows; more are cut off, rows below 0 count as nothing.
-        truth: shape (q, k), as `exact` gives it, with at least one row of each query.
+    A row found twice counts once, more than k are cut off, and rows below 0 count as nothing.
     """
     if len(found) != len(truth):
         raise ValueError(f"there are {len(found)} answers to {len(truth)} queries: answer each one")

@@ -42,23 +42,14 @@ OPTIONS = (Option("--kills", "number of processes to kill", 300, quick=30),)
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """One process and its end.
+    """One process and its end."""
 
-    Args:
-        folder: of the store.
-        journal: the file that it notes its operations in.
-        name: unique.
-        opening: whether it is killed while it opens the store.
-        delay_s: it is killed this long after it began to open the store, or after the store was open.
-        read_only: whether the store is opened for reading only afterwards.
-    """
-
-    folder: Path
-    journal: Path
-    name: str
-    opening: bool
-    delay_s: float
-    read_only: bool
+    folder: Path  # of the store
+    journal: Path  # the file that it notes its operations in
+    name: str  # unique
+    opening: bool  # whether it is killed while it opens the store
+    delay_s: float  # it is killed this long after it began to open the store, or after the store was open
+    read_only: bool  # whether the store is opened for reading only afterwards
 
 
 @dataclass(slots=True)

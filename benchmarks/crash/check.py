@@ -38,21 +38,13 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """Numbers of things that must never happen.
+    """Numbers of things that must never happen."""
 
-    Args:
-        lost: acknowledged writes that are missing or old.
-        ghosts: records that should not be there: deleted, replaced, or never written.
-        halves: batches that were not acknowledged and are there in part.
-        unfindable: items that are there and that a search does not find.
-        problems: found by the store's own verification.
-    """
-
-    lost: int = 0
-    ghosts: int = 0
-    halves: int = 0
-    unfindable: int = 0
-    problems: int = 0
+    lost: int = 0  # acknowledged writes that are missing or old
+    ghosts: int = 0  # records that should not be there: deleted, replaced, or never written
+    halves: int = 0  # batches that were not acknowledged and are there in part
+    unfindable: int = 0  # items that are there and that a search does not find
+    problems: int = 0  # found by the store's own verification
 
     def __add__(self, other: Faults) -> Faults:
         return Faults(*map(add, astuple(self), astuple(other)))
@@ -61,10 +53,7 @@ class Faults:
 def check(retriever: Retriever, before: Contents, pending: Operation | None) -> tuple[Faults, Contents]:
     """The faults of a store that was just opened, and its contents.
 
-    Args:
-        retriever: open.
-        before: the contents that it must have, after all acknowledged operations.
-        pending: begun and not acknowledged.
+    Before are the contents after all acknowledged operations; the pending one was begun and not acknowledged.
     """
     problems = len(retriever.maintenance.verify())
     found = contents(retriever)

@@ -60,13 +60,7 @@ def stored(retriever: Retriever) -> PersistentCorpus:
 
 
 class Worker:
-    """Random operations on a store, each noted in a journal.
-
-    Args:
-        folder: the store.
-        journal: for the operations.
-        name: unique; the seed of the operations.
-    """
+    """Random operations on a store, each noted in a journal; the unique name is their seed."""
 
     def __init__(self, folder: Path, journal: Journal, name: str) -> None:
         self._folder = folder
@@ -84,8 +78,8 @@ class Worker:
             self._upsert: 35,
             self._delete: 25,
             self._record: 15,
-            self._checkpoint: 10,
-            self._compact: 7,
+            lambda: (Operation("checkpoint"), stored(self.retriever).checkpoint): 10,
+            lambda: (Operation("compact"), self.retriever.maintenance.compact): 7,
             self._reopen: 8,
         }
         (plan,) = self._random.choices(list(plans), list(plans.values()))
@@ -108,12 +102,6 @@ class Worker:
         events = [Event(f"user-{self._random.randrange(USERS)}", item_id, "view", now) for item_id in known]
         written = [event_record(event) for event in events]
         return Operation("record", events=written), partial(self.retriever.record, events)
-
-    def _checkpoint(self) -> Plan:
-        return Operation("checkpoint"), stored(self.retriever).checkpoint
-
-    def _compact(self) -> Plan:
-        return Operation("compact"), self.retriever.maintenance.compact
 
     def _reopen(self) -> Plan:
         def act() -> None:

@@ -17,10 +17,9 @@ import numpy as np
 from benchmarks.common import models
 from benchmarks.common.contract import Result
 from benchmarks.common.data import Dataset, read_dataset
-from benchmarks.common.equal_work import cosines, require_equal_vectors
 from benchmarks.common.machine import peak_rss_mb
 from benchmarks.common.options import IMAGE_MODEL, INPUTS, TEXT_MODEL, Option
-from benchmarks.common.speed import Answers, System, measure_rate
+from benchmarks.common.speed import Answers, System, cosines, measure_rate, require_equal_vectors
 from benchmarks.common.texts import choose, count_tokens, pools
 from benchmarks.common.timing import OURS, SENTENCE_TRANSFORMERS, synchronised
 from benchmarks.encode.photos import photo_sets

@@ -78,20 +78,7 @@ def measure_fill(
     durable: bool = False,
     clock: Clock = time.perf_counter,
 ) -> dict[str, Seconds]:
-    """Fill stores from empty, in turns; each must hold every item afterwards, and find them.
-
-    Args:
-        result: gets the rows and ratios.
-        kinds: of stores.
-        points: at least `size` items, and queries.
-        size: items to write.
-        chunk: items a call.
-        folder: for stores that save.
-        durable: save after every chunk.
-        clock: a monotonic clock, in seconds.
-
-    Returns:
-        Seconds of each repetition by store.
+    """Fill stores from empty, in turns, and save durable ones after every chunk; returns the seconds by store.
 
     Raises:
         ValueError: a store holds another number of items than was written.

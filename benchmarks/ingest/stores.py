@@ -26,40 +26,24 @@ def nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """An open store; items and queries are rows of a table.
+    """An open store; items and queries are rows of a table."""
 
-    Args:
-        upsert: writes the items of some rows.
-        search: the K nearest items' rows to a row of the table.
-        size: number of items.
-        delete: removes the items of some rows; None if the store cannot.
-        save: makes everything written so far survive a loss of power.
-        settle: waits for background work.
-    """
-
-    upsert: Callable[[Sequence[int]], object]
-    search: Callable[[int], Sequence[int]]
-    size: Callable[[], int]
-    delete: Callable[[Sequence[int]], object] | None = None
-    save: Callable[[], object] = nothing
-    settle: Callable[[], object] = nothing
+    upsert: Callable[[Sequence[int]], object]  # writes the items of some rows
+    search: Callable[[int], Sequence[int]]  # the K nearest items' rows to a row of the table
+    size: Callable[[], int]  # number of items
+    delete: Callable[[Sequence[int]], object] | None = None  # None if the store cannot
+    save: Callable[[], object] = nothing  # makes everything written so far survive a loss of power
+    settle: Callable[[], object] = nothing  # waits for background work
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of store.
-
-    Args:
-        name: its fixed name.
-        params: its index.
-        durable: how it saves.
-        open: makes an empty one in a folder; the second argument says whether it will be saved.
-    """
+    """A kind of store."""
 
     name: str
-    params: Params
-    durable: str
-    open: Callable[[Path, bool], Store]
+    params: Params  # of its index
+    durable: str  # how it saves
+    open: Callable[[Path, bool], Store]  # an empty one in a folder, and whether it will be saved
 
 
 def retriever_store(points: Points, *, exact_up_to: int) -> Kind:

@@ -22,21 +22,13 @@ class Round:
 
 @dataclass(slots=True)
 class Mixed:
-    """The outcome of writing and searching at the same time.
+    """The outcome of writing and searching at the same time."""
 
-    Args:
-        write_s: seconds that all writes took together.
-        written: upserts and deletes.
-        search_s: seconds of each concurrent search that did not fail.
-        failed_searches: searches that raised.
-        stale_hits: hits whose delete had been acknowledged before their search began.
-    """
-
-    write_s: float = 0.0
-    written: int = 0
-    search_s: list[float] = field(default_factory=list)
-    failed_searches: int = 0
-    stale_hits: int = 0
+    write_s: float = 0.0  # seconds that all writes took together
+    written: int = 0  # upserts and deletes
+    search_s: list[float] = field(default_factory=list)  # seconds of each concurrent search that did not fail
+    failed_searches: int = 0  # searches that raised
+    stale_hits: int = 0  # hits whose delete had been acknowledged before their search began
 
 
 def write_while_searching(

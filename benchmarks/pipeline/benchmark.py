@@ -37,7 +37,7 @@ def run(options: Namespace) -> Result:
     data, depth = dataset_of(options), options.depth
     if len(data.worded) < len(data.queries):
         raise ValueError(
-            f"data '{data.folder}' has a query without words: pass data whose queries all have words"
+            f"data '{data.name}' has a query without words: pass data whose queries all have words"
         )
     # Our encoders bring texts to one Unicode form; the recipe gets them in it, so that both read the same.
     queries = {query: normalize_text(text) for query, text in data.texts.items()}

@@ -12,7 +12,9 @@ import time
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from tqdm.auto import tqdm
@@ -32,7 +34,6 @@ from benchmarks.common.vectors import (
     openmp_threads,
     recall_at_k,
 )
-from benchmarks.recall.raw_faiss import faiss_array, faiss_walk, raw_faiss
 from benchmarks.recall.system import ALL, Share, VectorSearch, answer_in_threads
 from benchmarks.recall.systems import (
     build_retriever,
@@ -70,18 +71,19 @@ def run(options: Namespace) -> Result:
 def measure_size(result: Result, size: int, options: Namespace) -> None:
     """Build every system over the same vectors, then let them take turns at every kind of search."""
     points = clustered(size, options.queries, seed=result.seed)
-    systems = build_systems(result, points, options)
+    turns = Turns(result, build_systems(result, points, options), size)
     truth = exact(points.items, points.queries, K)
-    measure_single(result, systems, truth[: options.single], size, ALL)
-    measure_batch(result, systems, truth, size, options.threads)
-    measure_two_threads(result, systems, truth, size)
+    turns.single(truth[: options.single])
+    turns.batch(truth, options.threads)
+    turns.two_threads(truth)
     for share in SELECTIVITIES:
-        right = exact(points.items, points.queries[: options.filtered], K, points.allowed(share))
-        measure_single(result, systems, right, size, share)
+        turns.single(exact(points.items, points.queries[: options.filtered], K, points.allowed(share)), share)
 
 
 def build_systems(result: Result, points: Points, options: Namespace) -> list[VectorSearch]:
     """Every system; ours first, so that its peak of memory includes no peer, then what shares its index."""
+    from benchmarks.recall.raw_faiss import faiss_array, faiss_walk, raw_faiss  # after the threads are pinned
+
     params = {"mode": "build", "threads": options.threads}
     peers = [] if options.without_peers else [name for name in PEERS if installed(name, name)]
     bar = tqdm(
@@ -109,99 +111,98 @@ def build_systems(result: Result, points: Points, options: Namespace) -> list[Ve
     return systems
 
 
-def measure_single(
-    result: Result,
-    systems: Sequence[VectorSearch],
-    truth: Rows,
-    size: int,
-    share: Share,
-    *,
-    clock: Clock = time.perf_counter,
-) -> None:
-    """One query a call, under a filter that lets `share` of the items through; `ALL` is no filter.
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """The systems over so many vectors, which take turns; rows and ratios go into the result.
 
-    Systems that have such a search take part; `truth` has the right answers to the first queries, shape (queries, k).
+    A measurement gets the right answers to the first queries, shape (queries, k), and compares the systems that can
+    be asked in its way.
     """
-    able = [system for system in systems if share in system.searches]
-    calls = {system.name: system.searches[share] for system in able}
-    with openmp_threads(1):
-        seconds = timing.interleaved_calls(calls, range(len(truth)), clock=clock)
+
+    result: Result
+    systems: Sequence[VectorSearch]
+    size: int
+    clock: Clock = time.perf_counter
+
+    def single(self, truth: Rows, share: Share = ALL) -> None:
+        """One query a call, under a filter that lets a share of the items through."""
+        able = [system for system in self.systems if share in system.searches]
+        calls = {system.name: system.searches[share] for system in able}
+        with openmp_threads(1):
+            seconds = timing.interleaved_calls(calls, range(len(truth)), clock=self.clock)
+            metrics = {
+                system.name: {**timing.percentiles(seconds[system.name]), **_recall(system, share, truth)}
+                for system in able
+            }
+        mode = "single" if share == ALL else f"filtered {100 * share:g}%"
+        _add(self.result, able, self.size, {"mode": mode, "threads": 1}, metrics)
+        # A filter is measured with few queries, whose 99th percentile is their maximum.
+        for percent in (50, 99) if share == ALL else (50,):
+            self._compare(f"p{percent}_ms", mode, seconds, timing.time_ratio, percent=percent)
+
+    def batch(self, truth: Rows, threads: int) -> None:
+        """Many queries a call; every library may use all threads."""
+        able = [system for system in self.systems if system.batch is not None]
+        starts = range(0, len(truth), QUERIES_A_CALL)
+        parts = [slice(start, min(start + QUERIES_A_CALL, len(truth))) for start in starts]
+        calls = {system.name: partial(_all_parts, system, parts) for system in able}
+        with openmp_threads(threads):
+            seconds = timing.interleaved(calls, clock=self.clock)
+            found = {system.name: list(chain(*map(system.rows, calls[system.name]()))) for system in able}
         metrics = {
-            system.name: {**timing.percentiles(seconds[system.name]), **_recall(system, share, truth)}
+            name: {
+                "queries_per_s": timing.rate(seconds[name], len(truth)),
+                f"recall@{K}": recall_at_k(rows, truth),
+            }
+            for name, rows in found.items()
+        }
+        params = {"mode": "batch", "batch": QUERIES_A_CALL, "threads": threads}
+        _add(self.result, able, self.size, params, metrics)
+        self._compare("queries_per_s", "batch", seconds, timing.rate_ratio)
+
+    def two_threads(self, truth: Rows) -> None:
+        """Two Python threads that send single queries, and one that sends them all; one OpenMP thread in each."""
+        able = [system for system in self.systems if ALL in system.searches]
+        inputs = range(len(truth))
+        with ThreadPoolExecutor(2) as pool:
+            calls = {
+                f"{system.name} in {count}": partial(
+                    answer_in_threads, system.searches[ALL], inputs, pool, count
+                )
+                for system in able
+                for count in (1, 2)
+            }
+            seconds = timing.interleaved(calls, clock=self.clock)
+        one, two = (
+            {system.name: seconds[f"{system.name} in {count}"] for system in able} for count in (1, 2)
+        )
+        metrics = {
+            system.name: {
+                "queries_per_s": timing.rate(two[system.name], len(truth)),
+                "scaling": timing.rate_ratio(two[system.name], one[system.name]),
+                **_recall(system, ALL, truth),
+            }
             for system in able
         }
-    mode = "single" if share == ALL else f"filtered {100 * share:g}%"
-    _add(result, able, size, {"mode": mode, "threads": 1}, metrics)
-    # A filter is measured with few queries, whose 99th percentile is their maximum.
-    for percent in (50, 99) if share == ALL else (50,):
-        compare = partial(timing.time_ratio, percent=percent)
-        result.ratios |= _ratios(f"p{percent}_ms n={size} {mode}", seconds, compare)
+        _add(self.result, able, self.size, {"mode": "two threads", "threads": 2}, metrics)
+        self._compare("queries_per_s", "two threads", two, timing.rate_ratio)
+
+    def _compare(
+        self,
+        metric: str,
+        mode: str,
+        seconds: Mapping[str, Seconds],
+        compare: Callable[..., Spread],
+        **how: float,
+    ) -> None:
+        """Add the ratios of the retriever to all peers, and of its index alone to raw FAISS."""
+        found = timing.ratios(f"{metric} n={self.size} {mode}", seconds, compare, **how)
+        kept = ("twotower / ", "twotower-index / faiss :")
+        self.result.ratios |= {name: ratio for name, ratio in found.items() if name.startswith(kept)}
 
 
-def measure_batch(
-    result: Result,
-    systems: Sequence[VectorSearch],
-    truth: Rows,
-    size: int,
-    threads: int,
-    *,
-    clock: Clock = time.perf_counter,
-) -> None:
-    """Many queries a call; every library may use all threads."""
-    able = [system for system in systems if system.batch is not None]
-    starts = range(0, len(truth), QUERIES_A_CALL)
-    parts = [slice(start, min(start + QUERIES_A_CALL, len(truth))) for start in starts]
-
-    def all_parts(system: VectorSearch) -> list[Any]:
-        return [system.batch(part) for part in parts]  # type: ignore[misc]  # able ones have it
-
-    calls = {system.name: partial(all_parts, system) for system in able}
-    with openmp_threads(threads):
-        seconds = timing.interleaved(calls, clock=clock)
-        found = {
-            system.name: [row for answer in calls[system.name]() for row in system.rows(answer)]
-            for system in able
-        }
-    metrics = {
-        name: {
-            "queries_per_s": timing.rate(seconds[name], len(truth)),
-            f"recall@{K}": recall_at_k(rows, truth),
-        }
-        for name, rows in found.items()
-    }
-    _add(result, able, size, {"mode": "batch", "batch": QUERIES_A_CALL, "threads": threads}, metrics)
-    result.ratios |= _ratios(f"queries_per_s n={size} batch", seconds, timing.rate_ratio)
-
-
-def measure_two_threads(
-    result: Result,
-    systems: Sequence[VectorSearch],
-    truth: Rows,
-    size: int,
-    *,
-    clock: Clock = time.perf_counter,
-) -> None:
-    """Two Python threads that send single queries, and one that sends them all; one OpenMP thread in each."""
-    able = [system for system in systems if ALL in system.searches]
-    inputs = range(len(truth))
-    with ThreadPoolExecutor(2) as pool:
-        calls = {
-            f"{system.name} in {count}": partial(answer_in_threads, system.searches[ALL], inputs, pool, count)
-            for system in able
-            for count in (1, 2)
-        }
-        seconds = timing.interleaved(calls, clock=clock)
-    one, two = ({system.name: seconds[f"{system.name} in {count}"] for system in able} for count in (1, 2))
-    metrics = {
-        system.name: {
-            "queries_per_s": timing.rate(two[system.name], len(truth)),
-            "scaling": timing.rate_ratio(two[system.name], one[system.name]),
-            **_recall(system, ALL, truth),
-        }
-        for system in able
-    }
-    _add(result, able, size, {"mode": "two threads", "threads": 2}, metrics)
-    result.ratios |= _ratios(f"queries_per_s n={size} two threads", two, timing.rate_ratio)
+def _all_parts(system: VectorSearch, parts: Sequence[slice]) -> list[Any]:
+    return [system.batch(part) for part in parts]
 
 
 def _cost(held: float, start: float) -> dict[str, float | Spread]:
@@ -226,15 +227,6 @@ def _recall(system: VectorSearch, share: Share, truth: Rows) -> dict[str, float]
     return {f"recall@{K}": recall_at_k([system.rows(call(row))[0] for row in range(len(truth))], truth)}
 
 
-def _ratios(
-    measure: str, seconds: Mapping[str, Seconds], compare: Callable[[Seconds, Seconds], Spread]
-) -> dict[str, Spread]:
-    """The retriever compared with all peers, and its index alone with raw FAISS."""
-    found = timing.ratios(measure, seconds, compare)
-    kept = ("twotower / ", "twotower-index / faiss :")
-    return {name: ratio for name, ratio in found.items() if name.startswith(kept)}
-
-
 def _add(
     result: Result, systems: Sequence[VectorSearch], size: int, params: Params, metrics: Mapping[str, Metrics]
 ) -> None:
@@ -245,14 +237,12 @@ def _add(
 
 
 def _headline(size: int, result: Result) -> str:
-    ours, raw = (
-        next(
-            row.metrics
-            for row in result.rows
-            if (row.system, row.params["n"], row.params["mode"]) == (name, size, "single")
-        )
-        for name in ("twotower", "faiss")
-    )
+    single = {
+        row.system: row.metrics
+        for row in result.rows
+        if (row.params["n"], row.params["mode"]) == (size, "single")
+    }
+    ours, raw = single["twotower"], single["faiss"]
     ratio = result.ratios[f"twotower / faiss : p50_ms n={size} single"]
     return (
         f"At {size:,} vectors and k={K} one search takes {ratio} times raw FAISS's median time on the same index "

@@ -18,21 +18,13 @@ ALL: Share = 1.0  # the selectivity of no filter
 
 @dataclass(frozen=True, slots=True)
 class VectorSearch:
-    """One way to search; an answer stays in the system's own form while time is taken.
-
-    Args:
-        name: its fixed name.
-        params: its index.
-        searches: by selectivity of the filter (`ALL` is none), a function that answers the query of a number.
-        rows: the row numbers in an answer, best first, one list for each query.
-        batch: answers a range of queries in one call; None if it is not compared.
-    """
+    """One way to search; an answer stays in the system's own form while time is taken."""
 
     name: str
-    params: Params
-    searches: Mapping[Share, Search]
-    rows: Callable[[Any], Sequence[Sequence[int]]]
-    batch: Callable[[slice], Any] | None = None
+    params: Params  # of its index
+    searches: Mapping[Share, Search]  # by selectivity of the filter, what answers the query of a number
+    rows: Callable[[Any], Sequence[Sequence[int]]]  # in an answer, best first, one list for each query
+    batch: Callable[[slice], Any] | None = None  # answers a range of queries in one call
 
 
 def filtered(
@@ -52,14 +44,8 @@ def answer_in_threads(
 ) -> int:
     """Answer every input once, in so many threads that start together, with one OpenMP thread in each.
 
-    Args:
-        call: answers one input.
-        inputs: dealt out to the threads in turns.
-        pool: of at least so many workers, all idle.
-        threads: number of threads.
-
-    Returns:
-        The number of answers; an error in a thread is raised here.
+    Inputs are dealt out in turns; the pool has at least so many workers, all idle. Returns the number of answers; an
+    error in a thread is raised here.
     """
     ready = Barrier(threads)
 

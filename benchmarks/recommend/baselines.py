@@ -69,14 +69,8 @@ def from_weights(memory: Memory, weights: NDArray[np.float64]) -> Scores:
 def item_knn(matrix: sparse.csr_matrix, neighbours: int) -> NDArray[np.float64]:
     """Cosine of every two items over users, for each item's nearest neighbours and itself; 0 for the others.
 
-    Source: Sarwar et al. 2001, "Item-based collaborative filtering recommendation algorithms".
-
-    Args:
-        matrix: shape (users, items), at least 0.
-        neighbours: of each item, besides itself.
-
-    Returns:
-        Shape (items, items); column j holds the items that j is scored by.
+    Source: Sarwar et al. 2001, "Item-based collaborative filtering recommendation algorithms". From shape (users,
+    items) to (items, items), whose column j holds the items that j is scored by.
     """
     cosine: NDArray[np.float64] = cosine_similarity(matrix.T)
     if neighbours + 1 < len(cosine):

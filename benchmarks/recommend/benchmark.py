@@ -12,10 +12,13 @@ import random
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from benchmarks.common import timing
@@ -24,7 +27,7 @@ from benchmarks.common.options import DEVICE, TEXT_MODEL, Option
 from benchmarks.common.quality import NDCG, ratio_of_means, sentence, with_ends
 from benchmarks.common.timing import Seconds
 from benchmarks.recommend.folder import RecommendFolder, read_shop
-from benchmarks.recommend.made_up_shop import made_up_folder
+from benchmarks.recommend.made_up_shop import made_up_shop
 from benchmarks.recommend.systems import FittedSystem, fit_baselines, index_ours
 from twotower.evaluation import (
     Past,
@@ -48,98 +51,95 @@ OPTIONS = (
     TEXT_MODEL,
     DEVICE,
 )
-Found = Mapping[str, RecommenderEvaluation]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One system under one protocol."""
+
+    system: FittedSystem
+    found: RecommenderEvaluation
+    seconds: Seconds  # of each repetition, for the same users, shape (repetitions,)
+
+    @property
+    def ndcg(self) -> NDArray[np.float64]:
+        """Of each user, shape (users,)."""
+        return np.array(list(self.found.users[NDCG].values()))
 
 
 def run(options: Namespace) -> Result:
     """Fit, evaluate under both protocols, time, compare."""
-    made_up = QUICK_MADE_UP if options.quick else MADE_UP
-    shop = read_shop(options.data or made_up_folder(options.seed, **made_up), options.split)
-    tasks = shop.tasks[: options.users]
-    before = time_split(shop.events, shop.start)[0]
-    past = Past(shop.start, before)
-    systems = [*fit_baselines(shop, past, options), *index_ours(shop, options)]
+    if options.data is None:
+        shop = made_up_shop(options.seed, **(QUICK_MADE_UP if options.quick else MADE_UP))
+    else:
+        shop = read_shop(options.data, options.split)
+    past = Past(shop.start, time_split(shop.events, shop.start)[0])
+    everyone = chain(fit_baselines(shop, past, options), index_ours(shop, options))
+    systems = list(tqdm(everyone, desc="fitting", unit="system", disable=None, leave=False))
     result = Result("recommend", options.seed)
     best = []
     for repeats in (True, False):
-        bar = tqdm(systems, desc="recommending", unit="system", disable=None, leave=False)
-        found = {
-            system.label: evaluate_recommender(
-                system.recommend, tasks, shop.events, repeats=repeats, fitted_on=before
-            )
-            for system in bar
-        }
-        users = random.Random(options.seed).sample(tasks, min(options.timed, len(tasks)))
-        seconds = _time(systems, past, [task.user for task in users], repeats)
-        _add_rows(result, systems, found, seconds, shop, repeats, options)
-        best += list(_add_ratios(result, systems, found, seconds, repeats))[-1:]
+        measured = {each.system.label: each for each in _measure(systems, shop, past, repeats, options)}
+        _add_rows(result, measured, shop, repeats, options)
+        best += list(_add_ratios(result, measured, repeats))[-1:]
     result.headline = "Beside the best baseline: " + sentence({name: result.ratios[name] for name in best})
     return result
 
 
-def _time(
-    systems: Sequence[FittedSystem], past: Past, users: Sequence[str], repeats: bool
-) -> dict[str, Seconds]:
-    """Seconds of each call for some users at the split's start, where newcomers still are newcomers."""
+def _measure(
+    systems: Sequence[FittedSystem], shop: RecommendFolder, past: Past, repeats: bool, options: Namespace
+) -> list[Measured]:
+    """Evaluate, and time some users at the split's start, where newcomers still are newcomers."""
+    tasks, how = shop.tasks[: options.users], {"repeats": repeats, "fitted_on": past.since()}
+    bar = tqdm(systems, desc="recommending", unit="system", disable=None, leave=False)
+    found = [evaluate_recommender(system.recommend, tasks, shop.events, **how) for system in bar]
+    users = [task.user for task in random.Random(options.seed).sample(tasks, min(options.timed, len(tasks)))]
     seen = [frozenset() if repeats else frozenset(event.item for event in past.of(user)) for user in users]
     calls = {
         system.label: lambda given, recommend=system.recommend: recommend(given[0], past, 100, given[1])
         for system in systems
     }
-    return timing.interleaved_calls(calls, list(zip(users, seen, strict=True)), warm_up=2)
+    seconds = timing.interleaved_calls(calls, list(zip(users, seen, strict=True)), warm_up=2)
+    totals = [seconds[system.label].sum(axis=1) for system in systems]
+    return list(map(Measured, systems, found, totals))
 
 
 def _add_rows(
-    result: Result,
-    systems: Sequence[FittedSystem],
-    found: Found,
-    seconds: Mapping[str, Seconds],
-    shop: RecommendFolder,
-    repeats: bool,
-    options: Namespace,
+    result: Result, measured: Mapping[str, Measured], shop: RecommendFolder, repeats: bool, options: Namespace
 ) -> None:
     """One protocol's rows, each tested against the user's own frequencies."""
     resampled = {"resamples": options.resamples, "seed": options.seed}
-    baseline = found[BASELINE]
+    baseline = measured[BASELINE].found
     known = _with_past(shop)
-    others = {label: each.run for label, each in found.items() if label != BASELINE}
+    others = {label: each.found.run for label, each in measured.items() if label != BASELINE}
     compared = compare_all(others, baseline.run, baseline.qrels, NDCG, **resampled)
-    for system in systems:
-        each, own_seconds = found[system.label], seconds[system.label]
-        values = each.users[NDCG]
-        interval = mean_interval(list(values.values()), **resampled)
-        metrics = with_ends(NDCG, interval.mean, interval) | each.means
-        if own := [value for user, value in values.items() if user in known]:
+    timed = min(options.timed, len(shop.tasks[: options.users]))
+    for label, each in measured.items():
+        found, interval = each.found, mean_interval(each.ndcg, **resampled)
+        metrics = with_ends(NDCG, interval.mean, interval) | found.means
+        if own := [value for user, value in found.users[NDCG].items() if user in known]:
             metrics[f"{NDCG}_with_past"] = float(np.mean(own))
-        if system.label in compared:
-            metrics["p_holm_vs_repeat"] = compared[system.label].p_holm
-        metrics["queries_per_s"] = timing.rate(own_seconds.sum(axis=1), own_seconds.shape[1])
-        counted = {"repeats": repeats, "users": len(each.run), "users_left_out": len(each.left_out)}
-        result.add(system.name, system.params | counted, metrics)
+        if label in compared:
+            metrics["p_holm_vs_repeat"] = compared[label].p_holm
+        metrics["queries_per_s"] = timing.rate(each.seconds, timed)
+        counted = {"repeats": repeats, "users": len(found.run), "users_left_out": len(found.left_out)}
+        result.add(each.system.name, each.system.params | counted, metrics)
 
 
-def _add_ratios(
-    result: Result,
-    systems: Sequence[FittedSystem],
-    found: Found,
-    seconds: Mapping[str, Seconds],
-    repeats: bool,
-) -> Iterator[str]:
+def _add_ratios(result: Result, measured: Mapping[str, Measured], repeats: bool) -> Iterator[str]:
     """Add ours over the better row of each peer; gives the ratios' names, that to the best of all peers last."""
-    ranked = sorted(systems, key=lambda system: found[system.label].means[NDCG])
-    better = {system.name: system.label for system in ranked if system.name != "twotower"}
-    ours = np.array(list(found[REPORTED].users[NDCG].values()))
-    setting = f"repeats={str(repeats).lower()}"
-    for name, label in sorted(better.items(), key=lambda item: found[item[1]].means[NDCG]):
-        peer = np.array(list(found[label].users[NDCG].values()))
-        ratio = ratio_of_means(ours, peer, result.seed)
+    ours, setting = measured[REPORTED], f"repeats={str(repeats).lower()}"
+    ranked = sorted(measured.values(), key=lambda each: each.found.means[NDCG])
+    better = {each.system.name: each for each in ranked if each.system.name != ours.system.name}
+    for peer in (each for each in ranked if each is better.get(each.system.name)):
+        name = peer.system.name
+        ratio = ratio_of_means(ours.ndcg, peer.ndcg, result.seed)
         if ratio is None:
             print(f"no ratio to {name} with {setting}: it finds nothing", file=sys.stderr)
             continue
         result.ratios[f"twotower / {name} : {NDCG} {setting}"] = ratio
-        result.ratios[f"twotower / {name} : queries_per_s {setting}"] = timing.rate_ratio(
-            seconds[REPORTED].sum(axis=1), seconds[label].sum(axis=1)
-        )
+        speed = timing.rate_ratio(ours.seconds, peer.seconds)
+        result.ratios[f"twotower / {name} : queries_per_s {setting}"] = speed
         yield f"twotower / {name} : {NDCG} {setting}"
 
 

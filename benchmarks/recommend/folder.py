@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 
 from twotower.errors import CatalogueError
@@ -20,19 +22,12 @@ CUT = 0.8  # of a split's time span, if the folder holds nothing before it
 
 @dataclass(frozen=True, slots=True)
 class RecommendFolder:
-    """What a folder asks to predict.
+    """What a folder asks to predict."""
 
-    Args:
-        items: the whole catalogue, words only: prices and dates may have been looked up later.
-        events: of all interactions files, in order of time.
-        start: models are fitted on what is before it.
-        tasks: the first basket of each user in the split, from `start` on.
-    """
-
-    items: tuple[Item, ...]
-    events: tuple[Event, ...]
-    start: datetime
-    tasks: tuple[Task, ...]
+    items: tuple[Item, ...]  # the whole catalogue, words only: prices and dates may have been looked up later
+    events: tuple[Event, ...]  # of all interactions files, in order of time
+    start: datetime  # models are fitted on what is before it
+    tasks: tuple[Task, ...]  # the first basket of each user in the split, from `start` on
 
 
 def read_shop(folder: Path, split: str) -> RecommendFolder:
@@ -51,16 +46,20 @@ def read_shop(folder: Path, split: str) -> RecommendFolder:
             f"file '{folder / 'interactions' / split}.tsv' does not exist: the splits there are: {there}"
         )
     read = {name: _read_events(path) for name, path in files.items()}
-    events = sorted((event for part in read.values() for event in part), key=lambda event: event.time)
-    times = [event.time for event in read[split]]
-    if not times:
+    asked = read.pop(split)
+    if not asked:
         raise CatalogueError(f"file '{files[split]}' has no rows: there is nothing to predict")
+    events = [*asked, *chain(*read.values())]
+    return predicted(_items(folder, events), events, asked)
+
+
+def predicted(items: Sequence[Item], events: Iterable[Event], asked: Sequence[Event]) -> RecommendFolder:
+    """A shop in which some of its events are to be predicted."""
+    ordered, times = sorted(events, key=attrgetter("time")), [event.time for event in asked]
     start = min(times)
-    if events[0].time >= start:
+    if ordered[0].time >= start:
         start += CUT * (max(times) - start)
-    return RecommendFolder(
-        _items(folder, events), tuple(events), start, tuple(next_baskets(read[split], start))
-    )
+    return RecommendFolder(tuple(items), tuple(ordered), start, tuple(next_baskets(asked, start)))
 
 
 def _read_events(path: Path) -> list[Event]:

@@ -26,15 +26,10 @@ Scores: TypeAlias = Callable[[str, Past], Vector]
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """How past baskets count.
+    """How past baskets count."""
 
-    Args:
-        rows: place of each item in vectors, by id.
-        half_life: days after which a basket counts half; None is never.
-    """
-
-    rows: Mapping[str, int]
-    half_life: float | None = None
+    rows: Mapping[str, int]  # place of each item in vectors, by id
+    half_life: float | None = None  # days after which a basket counts half; None is never
 
     def weights(self, events: Sequence[Event], now: datetime) -> NDArray[np.float64]:
         """0.5 ** (age / half_life) of each event, shape (events,)."""
@@ -63,17 +58,11 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class RankedItems:
-    """A recommender from scores.
+    """A recommender from scores."""
 
-    Args:
-        items: ids, in the order of `Memory.rows`.
-        popularity: what breaks ties; then the catalogue's order does.
-        scores: of all items for a user.
-    """
-
-    items: Sequence[str]
-    popularity: Vector
-    scores: Scores
+    items: Sequence[str]  # ids, in the order of `Memory.rows`
+    popularity: Vector  # what breaks ties; then the catalogue's order does
+    scores: Scores  # of all items for a user
 
     def __call__(self, user: str, past: Past, k: int, exclude: frozenset[str], /) -> list[str]:
         """The best k of the catalogue that are not excluded."""

@@ -101,14 +101,7 @@ class TwoTower:
 
     @classmethod
     def over(cls, items: Sequence[Item], encoder: Encoder, half_life: float | None, newest: int) -> TwoTower:
-        """Index the catalogue.
-
-        Args:
-            items: all of them.
-            encoder: of items.
-            half_life: of events, in days; None is never.
-            newest: events of a user that are read; `exclude_seen` forgets items of older ones.
-        """
+        """Index the catalogue; `newest` events of a user are read, and `exclude_seen` forgets items of older ones."""
         tower = UserTower(half_life=np.inf if half_life is None else half_life, newest=newest)
         retriever = Retriever(encoder, user_tower=tower)
         retriever.upsert(items, progress=False)

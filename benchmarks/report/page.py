@@ -52,11 +52,8 @@ ROWS_FIRST = {
 
 def drawn(page: str, folder: Path) -> str:
     """The page with every block between its markers drawn anew from the result files of a folder."""
-    files = {
-        path.stem: tables.read(path)
-        for path in sorted(folder.glob("*.json"))
-        if STAMPED.search(path.stem) is None
-    }
+    paths = [path for path in sorted(folder.glob("*.json")) if STAMPED.search(path.stem) is None]
+    files = {path.stem: tables.read(path) for path in paths}
     return MARKED.sub(lambda found: f"{found[1]}{found[2]}\n{_section(found[1], files)}\n\n", page)
 
 
@@ -66,39 +63,30 @@ def _section(benchmark: str, files: dict[str, File]) -> str:
     planned = [name for name, command in FULL_RUNS.items() if command.split()[0] == benchmark]
     own = [name for name, file in files.items() if file["benchmark"] == benchmark]
     parts = [_result(name, files[name]) for name in dict.fromkeys([*planned, *own]) if name in files]
-    parts += [f"Not measured: {_command(name)}" for name in planned if name not in files]
-    return "\n\n".join(parts)
+    return "\n\n".join(parts + [f"Not measured: {_command(name)}" for name in planned if name not in files])
 
 
 def _result(name: str, file: File) -> str:
     command = f"{_command(name)}, " if name in FULL_RUNS else ""
-    heading = f"**{name}**: {command}{tables.machine(file)}."
-    rows, ratios = tables.row_tables(file), tables.ratio_table(file) if file["ratios"] else ""
+    first, rest = tables.ratio_table(file) if file["ratios"] else "", tables.row_tables(file)
+    title = "Rows"
     if metrics := ROWS_FIRST.get(file["benchmark"]):
-        first, rest, title = tables.row_tables(file, metrics), ratios, "Ratios"
-    else:
-        first, rest, title = ratios, rows, "Rows"
-    if not rest:
-        return f"{heading}\n\n{first}"
-    return f"{heading}\n\n{first}\n\n<details><summary>{title}</summary>\n\n{rest}\n\n</details>"
+        first, rest, title = tables.row_tables(file, metrics), first, "Ratios"
+    folded = f"\n\n<details><summary>{title}</summary>\n\n{rest}\n\n</details>" if rest else ""
+    return f"**{name}**: {command}{tables.machine(file)}.\n\n{first}{folded}"
 
 
 def _default_table(files: dict[str, File]) -> str:
     """nDCG@10 of the default retriever beside BM25, a row for each catalogue that was measured."""
     rows = []
     for name, catalogue in CATALOGUES.items():
-        if name in files:
-            whole = [
-                row for row in files[name]["rows"] if "ranked" not in row["params"]
-            ]  # not the judged alone
-            found = {row["system"]: row["metrics"]["ndcg@10"] for row in whole}
-            change = found["default"] / found["bm25"] - 1
-            rows.append(
-                f"| {catalogue} | {found['bm25']:.3f} | **{found['default']:.3f}** | {100 * change:+.0f} % |"
-            )
-    if not rows:
-        return "Not measured yet."
-    return "\n".join(["| catalogue | BM25 | `default` | change |", "|---|---|---|---|", *rows])
+        whole = [row for row in files[name]["rows"] if "ranked" not in row["params"]] if name in files else []
+        found = {row["system"]: row["metrics"]["ndcg@10"] for row in whole}  # not of the judged alone
+        if found:
+            change = f"{100 * (found['default'] / found['bm25'] - 1):+.0f} %"
+            rows.append(f"| {catalogue} | {found['bm25']:.3f} | **{found['default']:.3f}** | {change} |")
+    header = ["| catalogue | BM25 | `default` | change |", "|---|---|---|---|"]
+    return "\n".join([*header, *rows]) if rows else "Not measured yet."
 
 
 def _command(name: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from benchmarks.report.tables import File, distinguishing, slowness
 
@@ -14,25 +15,18 @@ if TYPE_CHECKING:
 
 
 def draw(file: File, stem: Path) -> list[Path]:
-    """Draw the ratios on a logarithmic axis and, if there is quality, nDCG@10 by row.
-
-    Args:
-        file: a result.
-        stem: of the pictures' names.
-
-    Returns:
-        The pictures.
-    """
+    """Draw a file's ratios on a logarithmic axis and, if there is quality, nDCG@10 by row; returns the pictures."""
     pictures = []
     ratios = {name: ratio for name, ratio in file["ratios"].items() if ratio["min"] > 0}
     if ratios:
         figure, axes = _figure(len(ratios), "ours / peer; green is better than the peer")
-        medians = [ratio["median"] for ratio in ratios.values()]
-        ends = [[ratio["median"] - ratio["min"] for ratio in ratios.values()],
-                [ratio["max"] - ratio["median"] for ratio in ratios.values()]]  # fmt: skip
+        medians, lows, highs = np.transpose(
+            [[each["median"], each["min"], each["max"]] for each in ratios.values()]
+        )
         colours = [
-            "#cc3311" if slowness(name, ratio["median"]) > 1 else "#228833" for name, ratio in ratios.items()
+            "#cc3311" if slowness(*each) > 1 else "#228833" for each in zip(ratios, medians, strict=True)
         ]
+        ends = [medians - lows, highs - medians]
         axes.errorbar(medians, list(ratios), xerr=ends, fmt="none", ecolor="#888888", capsize=3)
         axes.scatter(medians, list(ratios), c=colours, zorder=3)
         axes.set_xscale("log")
@@ -42,13 +36,18 @@ def draw(file: File, stem: Path) -> list[Path]:
     graded = [row for row in file["rows"] if "ndcg@10" in row["metrics"]]
     if graded:
         figure, axes = _figure(len(graded), "nDCG@10, with 95 % interval where there is one")
-        means = [row["metrics"]["ndcg@10"] for row in graded]
-        axes.barh(range(len(graded)), means, color="#4477aa")
+        apart = distinguishing(graded)
+        labels = [
+            ", ".join(
+                [row["system"], *(f"{name} {row['params'][name]}" for name in apart if name in row["params"])]
+            )
+            for row in graded
+        ]
+        axes.barh(range(len(graded)), [row["metrics"]["ndcg@10"] for row in graded], color="#4477aa")
+        axes.set_yticks(range(len(graded)), labels)
         for place, metrics in enumerate(row["metrics"] for row in graded):
             if "ndcg@10_low" in metrics:
                 axes.plot([metrics["ndcg@10_low"], metrics["ndcg@10_high"]], [place] * 2, color="#222222")
-        apart = distinguishing(graded)
-        axes.set_yticks(range(len(graded)), [_label(row, apart) for row in graded])
         pictures.append(stem.with_name(f"{stem.name}-ndcg.png"))
         figure.savefig(pictures[-1])
     return pictures
@@ -62,9 +61,3 @@ def _figure(lines: int, label: str) -> tuple[Figure, Axes]:
     axes.invert_yaxis()
     axes.set_xlabel(label)
     return figure, axes
-
-
-def _label(row: Mapping[str, Any], apart: list[str]) -> str:
-    return ", ".join(
-        [row["system"], *(f"{name} {row['params'][name]}" for name in apart if name in row["params"])]
-    )

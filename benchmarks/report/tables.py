@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 KEYS = {"benchmark", "commit", "versions", "hardware", "seed", "rows", "ratios"}
 LOWER_IS_BETTER = ("_ms", "_mb", "_bytes", "_s")
 RATES = "_per_s"
+ENDS = ("_low", "_high")
 File: TypeAlias = Mapping[str, Any]
 
 
@@ -52,21 +53,19 @@ def slowness(name: str, median: float) -> float:
 def worst_table(files: Iterable[File], count: int = 3) -> str:
     """The ratios in which we look worst, over all files."""
     found = [
-        (slowness(name, ratio["median"]), file["benchmark"], name, value(ratio))
+        (slowness(name, ratio["median"]), [file["benchmark"], name, value(ratio)])
         for file in files
         for name, ratio in file["ratios"].items()
     ]
     worst = sorted(found, key=lambda entry: -entry[0])[:count]
-    rows = [[benchmark, name, ratio, f"{times:.3g}"] for times, benchmark, name, ratio in worst]
-    return table(["benchmark", "ratio", "median (min to max)", "times worse"], rows)
+    header = ["benchmark", "ratio", "median (min to max)", "times worse"]
+    return table(header, [[*ratio, f"{times:.3g}"] for times, ratio in worst])
 
 
 def ratio_table(file: File) -> str:
     """Every ratio with its spread."""
-    return table(
-        ["ours / peer : metric", "median (min to max)"],
-        [[name, value(ratio)] for name, ratio in file["ratios"].items()],
-    )
+    header = ["ours / peer : metric", "median (min to max)"]
+    return table(header, [[name, value(ratio)] for name, ratio in file["ratios"].items()])
 
 
 def row_tables(file: File, metrics: Collection[str] | None = None) -> str:
@@ -80,8 +79,7 @@ def row_tables(file: File, metrics: Collection[str] | None = None) -> str:
     kinds: dict[str, list[Mapping[str, Any]]] = {}
     for row in file["rows"]:
         kinds.setdefault(next(iter(row["metrics"])), []).append(row)
-    tables = [_row_table(rows, metrics) for rows in kinds.values()]
-    return "\n\n".join(table for table in tables if table)
+    return "\n\n".join(filter(None, (_row_table(rows, metrics) for rows in kinds.values())))
 
 
 def value(found: float | Mapping[str, float]) -> str:
@@ -93,39 +91,35 @@ def value(found: float | Mapping[str, float]) -> str:
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in (header, ["---"] * len(header), *rows))
 
 
 def distinguishing(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """The parameters in which rows of one system differ."""
-    names = dict.fromkeys(name for row in rows for name in row["params"])
+    systems = {row["system"] for row in rows}
     return [
         name
-        for name in names
-        if any(
-            row["params"].get(name) != other["params"].get(name)
-            for row in rows
-            for other in rows
-            if row["system"] == other["system"]
-        )
+        for name in _names(rows, "params")
+        if len({(row["system"], str(row["params"].get(name))) for row in rows}) > len(systems)
     ]
 
 
 def _row_table(rows: Sequence[Mapping[str, Any]], wanted: Collection[str] | None) -> str:
-    metrics = _columns(rows) if wanted is None else [name for name in _columns(rows) if name in wanted]
+    names, shared = _names(rows, "metrics"), {}
+    # The ends of an interval stand in the cell of its mean.
+    metrics = [name for name in names if not any(f"{other}{end}" == name for other in names for end in ENDS)]
+    if wanted is None:
+        common = [name for name in _names(rows, "params") if all(name in row["params"] for row in rows)]
+        shared = {
+            name: rows[0]["params"][name]
+            for name in common
+            if all(row["params"][name] == rows[0]["params"][name] for row in rows)
+        }
+        params = [name for name in _names(rows, "params") if name not in shared]
+    else:
+        metrics, params = [name for name in metrics if name in wanted], distinguishing(rows)
     if not metrics:
         return ""
-    shared: dict[str, Any] = {}
-    params = distinguishing(rows)
-    if wanted is None:
-        names = dict.fromkeys(name for row in rows for name in row["params"])
-        shared = {
-            name: rows[0]["params"].get(name)
-            for name in names
-            if all(row["params"].get(name, row) == rows[0]["params"].get(name) for row in rows)
-        }
-        params = [name for name in names if name not in shared]
     cells = [
         [
             row["system"],
@@ -138,17 +132,12 @@ def _row_table(rows: Sequence[Mapping[str, Any]], wanted: Collection[str] | None
     return f"{above}\n\n" * bool(above) + table(["system", *params, *metrics], cells)
 
 
-def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """All metrics, but the ends of an interval, which stand in the cell of its mean."""
-    names = dict.fromkeys(name for row in rows for name in row["metrics"])
-    return [
-        name for name in names if name.removesuffix("_low").removesuffix("_high") not in names.keys() - {name}
-    ]
+def _names(rows: Iterable[Mapping[str, Any]], part: str) -> list[str]:
+    return list(dict.fromkeys(name for row in rows for name in row[part]))
 
 
 def _cell(metrics: Mapping[str, Any], name: str) -> str:
     if name not in metrics:
         return ""
-    if f"{name}_low" in metrics:
-        return f"{value(metrics[name])} ({value(metrics[f'{name}_low'])} to {value(metrics[f'{name}_high'])})"
-    return value(metrics[name])
+    low, high = (metrics.get(f"{name}{end}") for end in ENDS)
+    return value(metrics[name]) if low is None else f"{value(metrics[name])} ({value(low)} to {value(high)})"

@@ -23,11 +23,10 @@ from tqdm.auto import tqdm
 from benchmarks.common import quality, timing
 from benchmarks.common.contract import Params, Result
 from benchmarks.common.data import Dataset, read_dataset
-from benchmarks.common.equal_work import require_equal_scores
 from benchmarks.common.machine import peak_rss_mb
 from benchmarks.common.models import cross_encoder_folder
 from benchmarks.common.options import COUNTING, INPUTS, RERANKER, TEXT_MODEL, Option
-from benchmarks.common.speed import Answers, System, measure_rate
+from benchmarks.common.speed import Answers, System, measure_rate, require_equal_scores
 from benchmarks.common.texts import MIXES, Lengths
 from benchmarks.common.timing import OURS, SENTENCE_TRANSFORMERS, Clock
 from benchmarks.rerank.pairs import Work, make_works

@@ -23,21 +23,13 @@ POOL = 500  # made-up texts to choose from
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The pairs of one mix of lengths; no pair comes twice in a call.
+    """The pairs of one mix of lengths; no pair comes twice in a call."""
 
-    Args:
-        mix: its name.
-        batch: pairs of several queries, for one call.
-        batch_lengths: tokens of each pair of `batch`.
-        queries: for each query its pairs, for a call each.
-        query_lengths: tokens of each pair of `queries`, one after the other.
-    """
-
-    mix: str
-    batch: list[Pair]
-    batch_lengths: Lengths
-    queries: list[list[Pair]]
-    query_lengths: Lengths
+    mix: str  # its name
+    batch: list[Pair]  # pairs of several queries, for one call
+    batch_lengths: Lengths  # tokens of each pair of `batch`
+    queries: list[list[Pair]]  # for each query its pairs, for a call each
+    query_lengths: Lengths  # tokens of each pair of `queries`, one after the other
 
 
 def make_works(

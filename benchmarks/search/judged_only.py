@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from benchmarks.common.contract import Params, ResultRow
 from benchmarks.common.data import Dataset
@@ -38,7 +39,8 @@ def judged_only_rows(
         },
         "bm25": _bm25(data, qrels),
     }
-    runs |= {name: judged_run(retriever, data.queries, qrels) for name, retriever in retrievers.items()}
+    for name in tqdm(retrievers, desc="judged only", unit="system", disable=None, leave=False):
+        runs[name] = judged_run(retrievers[name], data.queries, qrels)
     params = {**shared, "ranked": "judged only", "queries": len(qrels)}
     rows = quality_rows(runs, dict.fromkeys(runs, params), qrels, options, metrics=JUDGED_METRICS)
     chance, *others = (query_values(run, qrels, NDCG, **counting_of(options)) for run in runs.values())

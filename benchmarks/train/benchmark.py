@@ -53,7 +53,7 @@ OPTIONS = (
 def run(options: Namespace) -> Result:
     """Measure speed, then quality."""
     train = read_dataset(options.data, options.split)
-    held_out = read_dataset(train.folder, options.eval_split, limit=options.queries)
+    held_out = read_dataset(options.data, options.eval_split, limit=options.queries)
     pairs = training_pairs(train, held_out.texts.values(), options.relevant)
     data = replace(held_out, items=tuple(sampled_corpus(held_out, options.corpus_size, options.seed)))
     systems = {OURS: models.text_encoder(options)}
@@ -77,7 +77,7 @@ def run(options: Namespace) -> Result:
         runs[name] = retrieve(encoder, data)
 
     params = {
-        "data": train.folder.name, "eval_queries": len(data.queries), "corpus": len(data.items),
+        "data": train.name, "eval_queries": len(data.queries), "corpus": len(data.items),
         "corpus_sampled_from": len(held_out.items), **quality.counting_of(options),
         "text_model": options.text_model, "device": options.device,
     }  # fmt: skip

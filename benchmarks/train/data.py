@@ -27,7 +27,7 @@ def training_pairs(train: Dataset, held_out: Iterable[str], relevant: int) -> Pa
         if grade >= relevant and words.get(item) and _folded(train.queries[query].text) not in unseen
     ]
     if not pairs:
-        raise ValueError(f"data '{train.folder}' has no judgement of grade {relevant} or more to train on")
+        raise ValueError(f"data '{train.name}' has no judgement of grade {relevant} or more to train on")
     return pairs
 
 

@@ -30,19 +30,10 @@ def peer_trainer(
 ) -> Callable[[], tuple[float, list[int]]]:
     """Their trainer with our batch size, optimizer, weight decay, clipping and schedule; AdamW is fused in both.
 
-    Args:
-        network: a SentenceTransformer, trained in place.
-        pairs: to train on.
-        options: what both train with.
-        bf16: whether it runs under autocast.
-        epochs: how often each pair comes.
-        sampler: of batches, by their name for it.
-        seconds: stop after the step in which so many have passed; None never stops.
-
-    Returns:
-        What trains, once, and returns the seconds from its first batch on and the number of examples of every
-        step. What `Trainer.train` does before (collecting garbage takes most of it) is not counted, because it
-        would weigh much in a short run and nothing in a long one.
+    Returns what trains the network, once, until the step in which the seconds have passed, if any. That returns the
+    seconds from its first batch on, and the number of examples of every step. What `Trainer.train` does before
+    (collecting garbage takes most of it) is not counted, because it would weigh much in a short run and nothing in a
+    long one.
     """
     import datasets
     from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments

@@ -157,7 +157,10 @@ def test_bad_rows_are_skipped_with_their_reasons(tmp_path, capsys):
     (tmp_path / "broken.jpg").write_bytes(b"no photo")
     catalogue = write(tmp_path / "catalogue.jsonl", BAD)
     assert main(["index", str(catalogue), "--store", str(tmp_path / "store"), "--on-bad", "skip"]) == 0
-    summary, *reasons = capsys.readouterr().out.splitlines()
+    columns, summary, *reasons = capsys.readouterr().out.splitlines()
+    assert columns.startswith(
+        "columns: id: id; title: title; image: image; time: time; price: number; brand: attribute"
+    )
     assert summary == "1 indexed, 0 unchanged, 3 skipped"
     assert [
         any(word in reason for reason in reasons) for word in ("line 3, field 'time'", "twice", "broken.jpg")
@@ -241,6 +244,14 @@ def test_failures_of_a_search_are_one_sentence(shop, capsys):
         assert words in line
 
 
+def test_pages_follow_each_other_and_go_on_counting(shop, capsys):
+    whole = searched(shop, capsys, "things", "-k", "4")
+    pages = [searched(shop, capsys, "things", "-k", "2", "--offset", str(offset)) for offset in (0, 2)]
+    assert [*pages[0], *pages[1]] == whole
+    assert main(["search", "things", "--store", str(shop / "store"), "-k", "1", "--offset", "3"]) == 0
+    assert capsys.readouterr().out.split()[0] == "4"
+
+
 def test_a_misspelled_filter_is_told_in_one_line_beside_the_answer(shop, capsys):
     for where, words in (
         ('{"prise": 5}', "the nearest is 'price'"),
@@ -259,6 +270,7 @@ def test_a_misspelled_filter_is_told_in_one_line_beside_the_answer(shop, capsys)
         [],
         ["search", "--store", "s"],
         ["search", "q", "--store", "s", "-k", "0"],
+        ["search", "q", "--store", "s", "--offset", "-1"],
         ["search", "q", "--store", "s", "--now", "2026-01-01"],
         ["search", "q", "--store", "s", "--where", "[1]"],
         ["search", "q", "--store", "s", "--where", '{"time": {"$gte": "yesterday"}}'],
@@ -285,7 +297,10 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_a_pipe_gets_no_bars_and_a_warning_is_one_line(tmp_path):
     catalogue = write(tmp_path / "catalogue.jsonl", [{"id": "a", "title": "红色跑步鞋"}])
     done = run("index", str(catalogue), "--store", str(tmp_path / "store"))
-    assert (done.returncode, done.stdout) == (0, "1 indexed, 0 unchanged, 0 skipped\n")
+    assert (done.returncode, done.stdout) == (
+        0,
+        "columns: id: id; title: title\n1 indexed, 0 unchanged, 0 skipped\n",
+    )
     (line,) = done.stderr.splitlines()
     assert line.startswith("twotower: warning: the text model")
 

@@ -22,6 +22,7 @@ PRINTED = {
     "index": "3 indexed, 0 unchanged, 0 skipped",
     "search": "mug",
     "record": "1 events recorded",
+    "delete": "0 items deleted",
     "stats": "3 items, vectors of",
     "verify": "nothing is wrong",
     "compact": "3 items, vectors of",

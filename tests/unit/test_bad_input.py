@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from datetime import UTC, datetime
 
 import numpy as np
+import pandas as pd
 import pytest
 from fakes import HashEncoder, OverlapReranker
 
@@ -113,16 +116,47 @@ def test_record_takes_all_events_or_none(retriever, unchanged, event, word):
 BAD_SEARCHES = {
     "k is 0": ({"query": "shoes", "k": 0}, QueryError, r"k must be .* got 0"),
     "k is negative": ({"query": "shoes", "k": -1}, QueryError, r"k must be .* got -1"),
+    "k is a truth": ({"query": "shoes", "k": True}, QueryError, r"k must be .* got True"),
+    "k is a truth of numpy": ({"query": "shoes", "k": np.True_}, QueryError, r"k must be .* got .*True"),
+    "k is a float": ({"query": "shoes", "k": 2.0}, QueryError, r"k must be .* got 2\.0"),
+    "offset is negative": ({"query": "shoes", "offset": -1}, QueryError, r"offset must be .* got -1"),
+    "offset is text": ({"query": "shoes", "offset": "1"}, QueryError, r"offset must be .* got '1'"),
+    "no query": ({"query": None}, QueryError, "must be a str or a Query of a str, got NoneType None"),
+    "a list of queries": ({"query": ["shoes"]}, QueryError, r"got list \['shoes'\]"),
+    "a user by number": ({"query": "shoes", "user": 5}, QueryError, "user must be a str, got int 5"),
+    "NaT": ({"query": "shoes", "now": pd.NaT}, QueryError, "now must be an aware datetime, got NaT"),
+    "a date": ({"query": "shoes", "now": NOW.date()}, QueryError, "now must be an aware datetime, got "),
+    "an argument of another library": ({"query": "shoes", "top_k": 5}, QueryError, "'top_k' is no argument"),
+    "a weight as text": (
+        {"query": "shoes", "relevance_weight": "0.5"},
+        QueryError,
+        r"relevance_weight .* got '0\.5'",
+    ),
+    "a modality that is no name": (
+        {"query": "shoes", "modality": []},
+        QueryError,
+        r"modality must be .* got \[\]",
+    ),
+    "min_score is a truth": (
+        {"query": "shoes", "min_score": True},
+        QueryError,
+        "min_score must be .* got True",
+    ),
+    "budget is NaN": (
+        {"query": "shoes", "budget_ms": float("nan")},
+        QueryError,
+        "budget_ms must be .* got nan",
+    ),
     "k is no number": ({"query": "shoes", "k": "ten"}, QueryError, r"k must be .* got 'ten'"),
     "a half of a depth": (
         {"query": "shoes", "rerank_depth": 1.5},
         ValueError,
         r"rerank_depth must be .* got 1\.5",
     ),
-    "a fusion by name": ({"query": "shoes", "hybrid": "rrf"}, ValueError, r"hybrid must be .* got 'rrf'"),
+    "a fusion by name": ({"query": "shoes", "hybrid": "rrf"}, QueryError, r"hybrid must be .* got 'rrf'"),
     "a decay in days": ({"query": "shoes", "decay": 30}, ValueError, r"decay must be .* got 30"),
-    "a misspelled part": ({"query": "shoes", "rerank_deph": 5}, ValueError, "rerank_deph is not a part"),
-    "min_score is NaN": ({"query": "shoes", "min_score": float("nan")}, QueryError, "min_score .* NaN"),
+    "a misspelled part": ({"query": "shoes", "rerank_deph": 5}, ValueError, "'rerank_deph' is no argument"),
+    "min_score is NaN": ({"query": "shoes", "min_score": float("nan")}, QueryError, "min_score .* got nan"),
     "min_score is text": (
         {"query": "shoes", "min_score": "0.1"},
         QueryError,
@@ -226,7 +260,18 @@ def test_empty_in_gives_empty_out():
         (["a", "b"], "u1", "users must be a list: pass ['u1']"),
         ([None], None, "a query must be a str or a Query of a str, got NoneType"),
         ([Query("a"), Query(5)], None, "a query must be a str or a Query of a str, got int"),
-        (["shoes \ud800"], None, "half of a surrogate pair"),
+        ([b"shoes"], None, "got bytes b'shoes'"),
+        ([float("nan")], None, "got float nan"),
+        ([["shoes"]], None, "got list ['shoes']"),
+        (b"shoes", None, "queries must be a list: pass [b'shoes']"),
+        (Query("a"), None, "queries must be a list: pass [Query("),
+        (None, None, "queries must be a list, got NoneType None"),
+        ({"a": 1}, None, "queries must be a list, got dict"),
+        (np.array("a"), None, "queries must be a list, got ndarray"),
+        (["a", "b"], ["u1", 5], "user must be a str, got int 5"),
+        (["a"], [float("nan")], "user must be a str, got float nan"),
+        (["a"], ["\ud83d"], "half of a surrogate pair"),
+        (["a"], 7, "users must be a list, got int 7"),
     ],
 )
 def test_what_is_no_query_is_refused(retriever, unchanged, queries, users, words):
@@ -251,9 +296,56 @@ def test_a_corpus_with_vectors_of_another_length_is_refused():
             "item 1 must be an Item, got dict",
         ),
         (lambda r: r.record(Event("u", "a", "click", NOW)), EventError, "takes a list of events"),
-        (lambda r: r.record([{"user": "u"}]), EventError, "event 0 must be an Event, got dict"),
+        (lambda r: r.record([{"user": "u"}]), EventError, "row 0: no column is the time: name one of user"),
     ],
 )
 def test_what_is_no_list_of_items_or_events_is_refused(retriever, unchanged, write, kind, words):
     with pytest.raises(kind, match=words):
         write(retriever)
+
+
+def test_long_arguments_are_told_in_short(retriever):
+    for arguments in (
+        {"query": ["x" * 9_000]},
+        {"k": "9" * 9_000},
+        {"now": "y" * 9_000},
+        {"user": b"z" * 9_000},
+    ):
+        with pytest.raises(QueryError) as refused:
+            retriever.search(**{"query": "shoes", **arguments})
+        assert len(str(refused.value)) < 300
+
+
+def test_queries_and_users_come_in_any_list_of_text(retriever):
+    expected = retriever.search_batch(["shoes", "bag"], users=["u", None], now=NOW)
+    for queries in (
+        ("shoes", "bag"),
+        iter(["shoes", "bag"]),
+        np.array(["shoes", "bag"]),
+        pd.Series(["shoes", "bag"]),
+    ):
+        assert retriever.search_batch(queries, users=iter(["u", None]), now=NOW) == expected
+    assert retriever.search(np.str_("shoes"), np.int64(9), now=NOW) == retriever.search("shoes", 9, now=NOW)
+    assert retriever.search("shoes", k=np.int8(100), offset=np.int8(100)) == []
+
+
+def test_half_an_emoji_is_replaced_and_spoils_nothing(retriever):
+    whole = retriever.search_batch(["shoes", "shoes \ufffd", "\U0001f45f"], now=NOW)
+    assert retriever.search_batch(["shoes", "shoes \ud83d", "\ud83d\udc5f"], now=NOW) == whole
+    assert len(retriever.search("\ud83d", now=NOW)) == 2
+
+
+def test_what_is_no_id_is_refused(retriever, unchanged):
+    for ask in (retriever.similar, retriever.recommend):
+        for given in (None, 5, b"a", ["a"], "\ud83d"):
+            with pytest.raises(QueryError, match=r"^(user|item_id) must be"):
+                ask(given)
+
+
+def test_a_retriever_says_why_it_is_not_pickled(retriever):
+    for copied in (pickle.dumps, copy.deepcopy):
+        with pytest.raises(
+            TypeError, match=r"^a Retriever holds an index, locks and threads, so .* open its store"
+        ):
+            copied(retriever)
+    assert copy.copy(retriever).search("shoes", now=NOW) == retriever.search("shoes", now=NOW)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rerank import Decay
 from twotower import IndexPolicy, Item, Retriever
 from twotower.corpus.item_text import ItemText
+from twotower.errors import QueryWarning
 from twotower.evaluation.baselines import BM25
 from twotower.recall.bm25 import K1, B, CollectionStatistics, LivePostings, Postings
 from twotower.recall.fusion import Convex, ReciprocalRank
@@ -192,3 +193,9 @@ def test_a_reader_finds_the_words_of_a_large_segment_ready(tmp_path):
     with Retriever.open(tmp_path, encoder=HashEncoder(), read_only=True) as reader:
         assert [part.segment.lexical.is_ready for part in reader._corpus.snapshot.parts] == [True]
         assert reader.search("006R90321", k=1)[0].id == "code"
+
+
+def test_a_least_score_under_reciprocal_ranks_is_told_to_mean_little():
+    made = retriever(ReciprocalRank())
+    with pytest.warns(QueryWarning, match="min_score tells little under ReciprocalRank"):
+        made.search("shoe", min_score=0.3)

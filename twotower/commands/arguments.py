@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from argparse import ArgumentTypeError
 from collections.abc import Mapping
 from datetime import datetime
+from fractions import Fraction
 from typing import Any
 
 
@@ -26,6 +28,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def offset(text: str) -> int:
+    """A whole number of at least 0."""
+    if not text.isdecimal():
+        raise ArgumentTypeError(f"must be a whole number of at least 0, got {text!r}")
+    return int(text)
+
+
 def weight(text: str) -> float:
     """A finite number of at least 0."""
     try:
@@ -42,6 +51,30 @@ def positive(text: str) -> float:
     if not (number := weight(text)) > 0:
         raise ArgumentTypeError(f"must be a number above 0, got {text!r}")
     return number
+
+
+def pairs(text: str) -> list[tuple[str, str]]:
+    """Names and values such as "text=description,time=release date"; a comma inside a value may stay."""
+    found = [part.partition("=") for part in re.split(r",(?=[^,=]+=)", text)]
+    if any(not mark or not name.strip() for name, mark, _ in found):
+        raise ArgumentTypeError(f"must be pairs such as text=description,time=date, got {text!r}")
+    return [(name.strip(), value.strip()) for name, _, value in found]
+
+
+def separator(text: str) -> str:
+    """One character; "tab" is one too."""
+    character = {"tab": "\t", "\\t": "\t"}.get(text, text)
+    if len(character) != 1:
+        raise ArgumentTypeError(f"must be one character or 'tab', got {text!r}")
+    return character
+
+
+def share(text: str) -> int | Fraction:
+    """A whole number of at least 0, or a share such as "5%"."""
+    number = text.removesuffix("%")
+    if re.fullmatch(r"\d+" if number == text else r"\d+(\.\d+)?", number, re.ASCII) is None:
+        raise ArgumentTypeError(f"must be a whole number or a share such as 5%, got {text!r}")
+    return int(number) if number == text else min(Fraction(number) / 100, Fraction(1))
 
 
 def moment(text: str) -> datetime:

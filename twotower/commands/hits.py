@@ -13,14 +13,15 @@ TITLE_CELLS = 48
 _LINE_ENDS = {ord(end): f"\\u{ord(end):04x}" for end in "\u0085\u2028\u2029"}  # that JSON leaves in a text
 
 
-def as_json(hits: Sequence[Hit], *, ascii_only: bool = False) -> Iterator[str]:
+def as_json(hits: Sequence[Hit], first: int = 1, *, ascii_only: bool = False) -> Iterator[str]:
     """One JSON object a line; times are ISO-8601.
 
     Args:
         hits: best first.
+        first: the rank of the first of them.
         ascii_only: escape all other characters, for a terminal that may lack them.
     """
-    for rank, hit in enumerate(hits, start=1):
+    for rank, hit in enumerate(hits, start=first):
         item = hit.item
         record = {
             "rank": rank,
@@ -37,13 +38,13 @@ def as_json(hits: Sequence[Hit], *, ascii_only: bool = False) -> Iterator[str]:
         yield json.dumps(record, ensure_ascii=ascii_only, default=_to_text).translate(_LINE_ENDS)
 
 
-def as_table(hits: Sequence[Hit]) -> Iterator[str]:
-    """Rank, score, id, title, and the parts of the score."""
+def as_table(hits: Sequence[Hit], first: int = 1) -> Iterator[str]:
+    """Rank, score, id, title, and the parts of the score; see `as_json`."""
     if not hits:
         yield "no hits"
     ids = max((_cells(_line(hit.id)) for hit in hits), default=0)
     titles = min(TITLE_CELLS, max((_cells(_line(hit.item.title)) for hit in hits), default=0))
-    for rank, hit in enumerate(hits, start=1):
+    for rank, hit in enumerate(hits, start=first):
         parts = "  ".join(f"{name} {value:.3f}" for name, value in hit.explain.items())
         yield f"{rank:>3}  {hit.score:.3f}  {_padded(hit.id, ids)}  {_padded(hit.item.title, titles)}  {parts}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from multimodal.clip.encoder import ClipEncoder
@@ -14,16 +15,19 @@ from multimodal.text.encoder import TextEncoder
 from twotower import presets
 from twotower.commands import arguments
 from twotower.commands.command import Commands, add_command, add_store, add_wait
-from twotower.corpus.write_checks import check_items
-from twotower.errors import CatalogueError
-from twotower.ingest.catalogue import read_catalogue
+from twotower.commands.known_attributes import known_attributes
+from twotower.commands.reading import Skipped, add_read_options, add_skip_options, read_options, skipped_of
+from twotower.corpus.write_checks import check_item
+from twotower.errors import CatalogueError, ItemError, TwoTowerError
+from twotower.ingest.catalogue import Catalogue
+from twotower.ingest.options import ReadOptions
+from twotower.ingest.row import ignore, stop
 from twotower.presets import Retriever
 from twotower.store.folder import is_store
 from twotower.towers.dual_encoder import DualEncoder
-from twotower.types import BadItem, Encoder
+from twotower.types import BadItem, Encoder, Item
 
 ITEMS_PER_WRITE = 1_000  # an interruption loses the work on at most this many
-MAX_REASONS = 20
 
 
 def add_to(commands: Commands) -> None:
@@ -36,13 +40,15 @@ def add_to(commands: Commands) -> None:
         run,
     )
     index.add_argument(
-        "catalogue", type=Path, metavar="CATALOGUE", help="a .jsonl, .csv or .parquet file, or a BEIR folder"
+        "catalogue",
+        type=Path,
+        metavar="CATALOGUE",
+        help="a .jsonl, .json, .csv, .tsv or .parquet file, or a BEIR folder; text may be packed as .gz",
     )
     add_store(index)
     add_wait(index)
-    index.add_argument(
-        "--on-bad", choices=("stop", "skip"), default="stop", help="what to do with bad items (default: stop)"
-    )
+    add_read_options(index)
+    add_skip_options(index, "items")
     index.add_argument(
         "--searchable",
         nargs="+",
@@ -74,11 +80,14 @@ def run(given: Namespace) -> None:
         given.catalogue,
         given.store,
         EncoderChoice(**chosen).encoder if chosen else None,
-        skip_bad=given.on_bad == "skip",
+        options=read_options(given),
+        skipped=skipped_of(given),
         searchable=given.searchable,
         wait=given.wait,
     )
     print(*report.lines(), sep="\n")
+    if report.failure:
+        raise CatalogueError(report.failure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,66 +122,102 @@ class IndexReport:
     """The result of one `index`.
 
     Args:
+        columns: what the columns of the catalogue became, as text.
         indexed: number of items that were new or had changed.
         unchanged: number of items that the store already had as they are.
-        reasons: one sentence for each row that was skipped.
+        skipped: the rows that were left out.
+        failure: why the call failed all the same, "" if it did not.
     """
 
+    columns: tuple[str, ...]
     indexed: int
     unchanged: int
-    reasons: tuple[str, ...]
+    skipped: Skipped
+    failure: str = ""
 
     def lines(self) -> Iterator[str]:
         """The report as text."""
-        yield f"{self.indexed:,} indexed, {self.unchanged:,} unchanged, {len(self.reasons):,} skipped"
-        yield from (f"  skipped: {reason}" for reason in self.reasons[:MAX_REASONS])
-        if len(self.reasons) > MAX_REASONS:
-            yield f"  and {len(self.reasons) - MAX_REASONS:,} more"
+        yield from self.columns
+        yield f"{self.indexed:,} indexed, {self.unchanged:,} unchanged, {self.skipped.count:,} skipped"
+        yield from self.skipped.lines()
 
 
 def index(
-    catalogue: Path,
+    path: Path,
     store: Path,
     make_encoder: Callable[[], Encoder] | None,
     *,
-    skip_bad: bool = False,
+    options: ReadOptions | None = None,
+    skipped: Skipped | None = None,
     searchable: Sequence[str] | None = None,
     wait: float = 0.0,
 ) -> IndexReport:
     """Bring a store up to date with a catalogue; items that only the store has stay.
 
-    The whole catalogue is read and checked before anything is written. Items are then encoded and written
-    `ITEMS_PER_WRITE` at a time, so the same call after an interruption resumes where that one stopped.
+    The whole catalogue is read and checked before anything is written. Items are then read again, encoded and written
+    `ITEMS_PER_WRITE` at a time, so that the catalogue may be larger than the memory, and the same call after an
+    interruption resumes where that one stopped.
 
     Args:
-        catalogue: as in `read_catalogue`.
+        path: of the catalogue, as in `read_catalogue`.
         store: a store, or a new or empty folder.
         make_encoder: called once the catalogue has been checked and the store is locked; None is the encoder of the
             store, or for a new one the default.
-        skip_bad: leave out rows and items that cannot be indexed instead of stopping at the first.
+        options: how to read the catalogue.
+        skipped: collects the rows and items that cannot be indexed; None stops at the first.
         searchable: names of attributes that people type, for a new store; None is the default, or those of the store.
         wait: how many seconds to wait for another process that writes to the store.
 
+    Returns:
+        What was done; nothing was if more rows than allowed were left out while checking.
+
     Raises:
         CatalogueError: the catalogue cannot be read.
-        ItemError: an item cannot be indexed (without `skip_bad`).
+        ItemError: an item cannot be indexed (without `skipped`).
         StoreError: the store cannot be used, or was made with another encoder or other searchable attributes.
     """
-    bad_rows: list[CatalogueError] = []
-    bad_items: list[BadItem] = []
-    rows = read_catalogue(catalogue, bad=bad_rows if skip_bad else None)
-    items = check_items(rows, bad_items if skip_bad else None)
-    indexed = 0
+    known, searched = known_attributes(store, searchable)
+    catalogue = Catalogue.of_file(path, options, known)
+    if catalogue.columns.names:
+        catalogue.columns.required(("title", "text", "image"), str(path))
+    columns = tuple(catalogue.columns.lines(searched))
+    left_out = skipped or Skipped()
+    good = sum(1 for _ in checked(catalogue, None if skipped is None else skipped.add))
+    if failure := left_out.failure(good):
+        return IndexReport(columns, 0, 0, left_out, f"{failure}: nothing was written")
+    indexed = unchanged = 0
     with _open(store, make_encoder, searchable, wait) as retriever:
-        fresh = retriever.changed(items)
-        for start in range(0, len(fresh), ITEMS_PER_WRITE):
-            report = retriever.upsert(
-                fresh[start : start + ITEMS_PER_WRITE], on_error="skip" if skip_bad else "raise"
-            )
+        items = checked(catalogue, ignore)
+        while batch := list(islice(items, ITEMS_PER_WRITE)):
+            changed = retriever.changed(batch)
+            report = retriever.upsert(changed, on_error="raise" if skipped is None else "skip")
             indexed += report.upserted
-            bad_items += report.skipped
-    reasons = [str(error) for error in bad_rows] + [_reason(item) for item in bad_items]
-    return IndexReport(indexed, len(items) - len(fresh), tuple(reasons))
+            unchanged += len(batch) - len(changed)
+            for bad in report.skipped:
+                left_out.add(_reason(bad))
+    return IndexReport(columns, indexed, unchanged, left_out, left_out.failure(indexed + unchanged))
+
+
+def checked(catalogue: Catalogue, on_bad: Callable[[TwoTowerError], None] | None) -> Iterator[Item]:
+    """The items that can be indexed, the first of each id.
+
+    Args:
+        catalogue: to read.
+        on_bad: receives the error of each row or item that cannot; None raises the first.
+    """
+    seen: set[str] = set()
+    for item in catalogue.items(on_bad or stop):
+        try:
+            check_item(item)
+            if item.id in seen:
+                raise ItemError(f"item '{item.id}' comes twice in one catalogue: keep one of the two")
+        except ItemError as error:
+            if on_bad is None:
+                raise
+            on_bad(error)
+        else:
+            seen.add(item.id)
+            yield item
 
 
 def _open(

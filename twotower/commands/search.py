@@ -33,6 +33,13 @@ def add_to(commands: Commands) -> None:
     )
     search.add_argument("-k", type=arguments.count, default=10, help="number of hits (default: 10)")
     search.add_argument(
+        "--offset",
+        type=arguments.offset,
+        default=0,
+        metavar="N",
+        help="leave out the N best hits: a later page",
+    )
+    search.add_argument(
         "--now", type=arguments.moment, metavar="TIME", help="the moment to search at (default: now)"
     )
     search.add_argument(
@@ -65,6 +72,7 @@ def run(given: Namespace) -> None:
     hits = retriever.search(
         given.query,
         given.k,
+        offset=given.offset,
         image=given.image,
         user=given.user,
         where=given.where,
@@ -73,5 +81,7 @@ def run(given: Namespace) -> None:
         min_score=given.min_score,
         **depth,
     )
-    for line in as_json(hits, ascii_only=not prints_unicode()) if given.json else as_table(hits):
+    first = given.offset + 1
+    lines = as_json(hits, first, ascii_only=not prints_unicode()) if given.json else as_table(hits, first)
+    for line in lines:
         print(line)

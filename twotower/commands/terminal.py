@@ -14,13 +14,13 @@ from typing import TextIO
 def quiet_libraries() -> Iterator[None]:
     """Show our own warnings in one line each, and hide other libraries' warnings and logs, and bars in a pipe."""
     from multimodal.errors import UnknownTokensWarning
-    from twotower.errors import FilterWarning
+    from twotower.errors import QueryWarning
 
     disabled = logging.root.manager.disable
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", UnknownTokensWarning)
-        warnings.simplefilter("always", FilterWarning)
+        warnings.simplefilter("always", QueryWarning)
         warnings.showwarning = _show
         try:
             logging.disable(logging.WARNING)

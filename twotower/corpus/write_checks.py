@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from twotower.corpus.base import Corpus
-from twotower.errors import EventError, ItemError
+from twotower.errors import CatalogueError, EventError, ItemError
 from twotower.types import BadEvent, BadItem, Event, Item
 from twotower.values import is_no_time, plain
 
@@ -17,11 +17,11 @@ RESERVED_NAMES = frozenset({"id", "time"})
 """Attribute names that a filter reads from the item itself."""
 
 
-def check_items(items: Iterable[Item], bad: list[BadItem] | None) -> list[Item]:
+def check_items(items: Iterable[Item | CatalogueError], bad: list[BadItem] | None) -> list[Item]:
     """Validate items and copy the good ones, so that the caller may change their attributes afterwards.
 
     Args:
-        items: to validate.
+        items: to validate; in place of an item that could not be made, the reason.
         bad: collects each bad item with the reason; None raises at the first.
 
     Raises:
@@ -29,6 +29,11 @@ def check_items(items: Iterable[Item], bad: list[BadItem] | None) -> list[Item]:
     """
     good: dict[str, Item] = {}
     for number, item in enumerate(items):
+        if isinstance(item, CatalogueError):
+            if bad is None:
+                raise ItemError(str(item)) from item
+            bad.append(BadItem("", str(item)))
+            continue
         if not isinstance(item, Item):
             raise ItemError(f"item {number} must be an Item, got {type(item).__name__}")
         try:
@@ -44,11 +49,13 @@ def check_items(items: Iterable[Item], bad: list[BadItem] | None) -> list[Item]:
     return list(good.values())
 
 
-def check_events(events: Iterable[Event], corpus: Corpus, bad: list[BadEvent] | None) -> list[Event]:
+def check_events(
+    events: Iterable[Event | CatalogueError], corpus: Corpus, bad: list[BadEvent] | None
+) -> list[Event]:
     """Validate events.
 
     Args:
-        events: to validate.
+        events: to validate; in place of an event that could not be made, the reason.
         corpus: of the items that they may name.
         bad: collects each bad event with the reason; None raises at the first.
 
@@ -97,7 +104,7 @@ def check_item(item: Item) -> Item:
     return item
 
 
-def check_event(event: Event, position: int) -> Event:
+def check_event(event: Event | CatalogueError, position: int) -> Event:
     """Refuse an event that cannot be recorded.
 
     Args:
@@ -110,6 +117,8 @@ def check_event(event: Event, position: int) -> Event:
     Raises:
         EventError: names the event's position, the field, and what to do.
     """
+    if isinstance(event, CatalogueError):
+        raise EventError(str(event)) from event
     if not isinstance(event, Event):
         raise EventError(f"event {position} must be an Event, got {type(event).__name__}")
     event = Event(*(plain(getattr(event, each.name)) for each in fields(Event)))

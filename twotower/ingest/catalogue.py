@@ -1,18 +1,17 @@
-"""Read a catalogue: items from a shop's file, from a BEIR folder, or from mappings and DataFrames."""
+"""Read a catalogue: items from a shop's file or from a BEIR folder."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from twotower.errors import CatalogueError
 from twotower.ingest.fields import image_path, required_text, text, time
 from twotower.ingest.names import ITEM_NAMES
 from twotower.ingest.options import ColumnType, ReadOptions
 from twotower.ingest.row import OnBad, Row, stop
-from twotower.ingest.table import Source, Table, file_source, record_source
+from twotower.ingest.table import Source, Table, file_source
 from twotower.ingest.values import describe, is_finite
 from twotower.types import AttributeValue, Item
 
@@ -23,7 +22,8 @@ class Catalogue(Table):
     Args:
         place: the file, for errors.
         source: reads the rows.
-        folder: that the paths of photos are relative to, absolute and without links.
+        folder: that the paths of photos are relative to and must not leave, absolute and without links; None takes
+            any path.
         options: how to read them.
         known: the attributes that the store has and their types, None for several: a value of another type is an
             error, and a column that differs from one only in case is that attribute.
@@ -36,7 +36,7 @@ class Catalogue(Table):
         self,
         place: str,
         source: Source,
-        folder: Path,
+        folder: Path | None,
         options: ReadOptions | None = None,
         known: Mapping[str, ColumnType | None] | None = None,
     ) -> None:
@@ -75,7 +75,7 @@ class Catalogue(Table):
             id=required_text(row, self.columns.required(("id",), row.place)),
             title=text(row, fields.get("title")),
             text=text(row, fields.get("text")),
-            image=image_path(row, fields.get("image"), self._folder),
+            image=image_path(row, fields.get("image"), self._folder, anywhere=self.options.photos_anywhere),
             time=time(row, fields.get("time"), self.options.zone),
             attributes=dict(self._attributes(row)),
         )
@@ -114,8 +114,8 @@ def read_catalogue(
     - Ids may be whole numbers. A decimal is a number, single precision its shortest decimal. Times are aware
       datetimes, ISO-8601 text, or numbers since 1970; a date is its midnight. See `ReadOptions.timezone`.
     - Attributes inside an object `attributes` keep their names and values, whatever they are.
-    - Images are paths relative to the catalogue's folder and must not leave it; `Item.image` is absolute. URLs are
-      not fetched.
+    - Images are paths relative to the catalogue's folder and must not leave it unless `ReadOptions.photos_anywhere`;
+      `Item.image` is absolute. URLs are not fetched.
 
     Args:
         path: a .jsonl, .json, .csv, .tsv or .parquet file, all but the last also packed as .gz, or a BEIR folder with
@@ -132,29 +132,6 @@ def read_catalogue(
         MissingExtraError: a Parquet file needs pyarrow, which is not installed.
     """
     return Catalogue.of_file(path, options).items(stop if bad is None else bad.append)
-
-
-def items_from(
-    records: Iterable[Mapping[str, Any]],
-    options: ReadOptions | None = None,
-    *,
-    bad: list[CatalogueError] | None = None,
-) -> Iterator[Item]:
-    """Make items of mappings, or of a DataFrame of pandas or polars, by the rules of `read_catalogue`.
-
-    Args:
-        records: mappings with a key for each column, or a DataFrame.
-        options: as in `read_catalogue`.
-        bad: as in `read_catalogue`.
-
-    Returns:
-        The items, in order; photos are relative to the current folder and must not leave it.
-
-    Raises:
-        CatalogueError: as in `read_catalogue`, naming the row, from 0.
-    """
-    catalogue = Catalogue("the catalogue", record_source(records), Path.cwd().resolve(), options)
-    return catalogue.items(stop if bad is None else bad.append)
 
 
 def _check(row: Row, column: str, value: object) -> None:

@@ -1,17 +1,16 @@
-"""Read behaviour: events from a shop's file, or from mappings and DataFrames."""
+"""Read behaviour: events from a shop's file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from twotower.errors import CatalogueError
-from twotower.ingest.fields import required_text, time
+from twotower.ingest.fields import required_text, text, time
 from twotower.ingest.names import EVENT_NAMES
 from twotower.ingest.options import ReadOptions
 from twotower.ingest.row import OnBad, Row, stop
-from twotower.ingest.table import Source, Table, file_source, record_source
+from twotower.ingest.table import Source, Table, file_source
 from twotower.ingest.values import describe, is_finite, number, plain
 from twotower.types import Event
 
@@ -47,13 +46,17 @@ class EventLog(Table):
         Args:
             on_bad: receives the error of each row that cannot be used; `stop` raises the first.
         """
+        return (event for _, event in self.placed_events(on_bad))
+
+    def placed_events(self, on_bad: OnBad = stop) -> Iterator[tuple[str, Event]]:
+        """The events as for `events`, each after its place in the file."""
         for row in self.rows(on_bad):
             try:
                 event = self._event(row)
             except CatalogueError as error:
                 on_bad(error)
             else:
-                yield event
+                yield row.place, event
 
     def lines(self) -> Iterator[str]:
         """What the columns became, as text."""
@@ -77,6 +80,7 @@ class EventLog(Table):
             kind=required_text(row, fields["kind"]) if "kind" in fields else DEFAULT_KIND,
             time=when,
             value=self._value(row, fields.get("value")),
+            id=text(row, fields.get("event_id")),
         )
 
     def _value(self, row: Row, column: str | None) -> float:
@@ -94,9 +98,9 @@ def read_events(
 ) -> Iterator[Event]:
     """Read events one by one.
 
-    The fields are user, item, kind, time and value (1 if missing), or columns with one of their usual names, such as
-    user_id, product_id, event_type and timestamp; other columns are not used. Without a column for the kind, it is
-    `DEFAULT_KIND`. Values mean the same as in `read_catalogue`.
+    The fields are user, item, kind, time, value (1 if missing) and event_id (see `Event.id`), or columns with one of
+    their usual names, such as user_id, product_id, event_type and timestamp; other columns are not used. Without a
+    column for the kind, it is `DEFAULT_KIND`. Values mean the same as in `read_catalogue`.
 
     Args:
         path: a .jsonl, .json, .csv, .tsv or .parquet file, all but the last also packed as .gz. It is read twice.
@@ -111,22 +115,3 @@ def read_events(
             cannot be used, naming the file, the line and the column.
     """
     return EventLog.of_file(path, options).events(stop if bad is None else bad.append)
-
-
-def events_from(
-    records: Iterable[Mapping[str, Any]],
-    options: ReadOptions | None = None,
-    *,
-    bad: list[CatalogueError] | None = None,
-) -> Iterator[Event]:
-    """Make events of mappings, or of a DataFrame of pandas or polars, by the rules of `read_events`.
-
-    Args:
-        records: mappings with a key for each column, or a DataFrame.
-        options: as in `read_events`.
-        bad: as in `read_events`.
-
-    Raises:
-        CatalogueError: as in `read_events`, naming the row, from 0.
-    """
-    return EventLog("the events", record_source(records), options).events(stop if bad is None else bad.append)

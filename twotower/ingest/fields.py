@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, tzinfo
 from pathlib import Path
 
 from twotower.ingest.row import Row, quoted
-from twotower.ingest.values import describe, is_url, moment, plain
+from twotower.ingest.values import PATH, describe, is_url, moment, plain
 
 
 def required_text(row: Row, column: str) -> str:
@@ -47,16 +48,24 @@ def time(row: Row, column: str | None, zone: tzinfo | None = None) -> datetime |
         raise row.error(column, str(error)) from None
 
 
-def image_path(row: Row, column: str | None, folder: Path) -> str | None:
+def image_path(
+    row: Row, column: str | None, folder: Path | None, *, anywhere: bool = False
+) -> str | Path | None:
     """The field, a path relative to `folder`, as an absolute path below it; None if it is missing.
 
-    Links are followed; apart from that the file is not touched.
+    Links are followed; apart from that the file is not touched. {"$path": ...} is a `Path`, other text a str.
 
     Args:
         row: the row.
         column: None if the file has none for the field.
-        folder: an absolute path without links.
+        folder: an absolute path without links; None takes any path as it is.
+        anywhere: whether the path may lead out of the folder.
     """
+    given = None if column is None else row.values.get(column)
+    if isinstance(given, Mapping) and set(given) == {PATH}:
+        row = Row(row.place, {**row.values, str(column): given[PATH]}, row.typed)
+        path = image_path(row, column, folder, anywhere=anywhere)
+        return None if path is None else Path(path)
     value = text(row, column)
     if column is None or not value:
         return None
@@ -64,12 +73,17 @@ def image_path(row: Row, column: str | None, folder: Path) -> str | None:
         raise row.error(
             column, f"{quoted(value)} is a URL, which is not fetched: download the photo, and give its path"
         )
+    if folder is None:
+        return value
     try:
         path = (folder / value).resolve()
     except (OSError, RuntimeError, ValueError):  # too long, a loop of links, a NUL character
         raise row.error(column, f"{quoted(value)} is not a path: give one relative to the file") from None
+    if anywhere:
+        return str(folder / value)
     if not path.is_relative_to(folder):
         raise row.error(
-            column, f"{quoted(value)} leads out of {folder}: keep images in the catalogue's folder"
+            column,
+            f"{quoted(value)} leads out of {folder}: keep images in the catalogue's folder, or allow photos_anywhere",
         )
     return str(path)

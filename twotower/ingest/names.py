@@ -48,6 +48,7 @@ EVENT_NAMES: UsualNames = {
         "date", "eventdate", "时间", "时间戳", "日期",
     ),
     "value": ("value", "weight"),
+    "event_id": ("eventid", "interactionid"),
 }  # fmt: skip
 
 

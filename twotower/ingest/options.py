@@ -27,6 +27,8 @@ class ReadOptions:
         encoding: of text files that have no byte order mark, such as "gb18030" or "cp1252".
         timezone: of times that do not name their own: "Europe/Berlin", "+08:00" or "UTC". None refuses them, except
             for dates, which begin at midnight UTC.
+        photos_anywhere: whether photos may lie outside the file's folder; a file that is not trusted could name any
+            file of this machine.
 
     Raises:
         ValueError: an option is not one of these.
@@ -38,6 +40,7 @@ class ReadOptions:
     decimal: Literal[".", ","] | None = None
     encoding: str = "utf-8"
     timezone: str | None = None
+    photos_anywhere: bool = False
 
     def __post_init__(self) -> None:
         for name, chosen in self.types.items():

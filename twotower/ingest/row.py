@@ -33,12 +33,12 @@ class Row:
         return CatalogueError(f"{self.place}, field {column[:_MAX_QUOTED]!r}: {problem}")
 
 
-def stop(error: CatalogueError) -> None:
+def stop(error: Exception) -> None:
     """Stop reading at the first row that cannot be used."""
     raise error
 
 
-def ignore(error: CatalogueError) -> None:
+def ignore(error: Exception) -> None:
     """Leave out rows that cannot be used."""
 
 

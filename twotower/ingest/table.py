@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,10 +15,9 @@ from twotower.ingest.names import UsualNames
 from twotower.ingest.options import ColumnType, ReadOptions
 from twotower.ingest.row import OnBad, Row, ignore
 from twotower.ingest.survey import survey
-from twotower.ingest.values import TIME
+from twotower.ingest.values import PATH, TIME
 
 MAX_DEPTH = 20
-_FRAME_ROWS = 10_000
 
 Source: TypeAlias = Callable[[OnBad], Iterator[Row]]
 """Reads the rows from the beginning."""
@@ -83,36 +82,6 @@ def file_source(path: Path, options: ReadOptions) -> tuple[Source, Path]:
     return partial(read_rows, path, options), path.parent.resolve()
 
 
-def record_source(records: Iterable[Mapping[str, Any]]) -> Source:
-    """The rows of mappings, or of a DataFrame of pandas or polars."""
-    held = records if hasattr(records, "columns") else list(records)
-
-    def rows(on_bad: OnBad) -> Iterator[Row]:
-        for number, record in enumerate(_mappings(held)):
-            if isinstance(record, Mapping) and all(isinstance(name, str) for name in record):
-                yield Row(f"row {number}", record)
-            else:
-                on_bad(
-                    CatalogueError(
-                        f"row {number} must be a mapping with names of text, got {type(record).__name__}"
-                    )
-                )
-
-    return rows
-
-
-def _mappings(records: Any) -> Iterator[Any]:
-    if hasattr(records, "iter_rows"):  # polars
-        yield from records.iter_rows(named=True)
-    elif hasattr(records, "iloc"):  # pandas
-        if not records.columns.is_unique:
-            raise CatalogueError("the DataFrame has two columns of one name: rename one of them")
-        for start in range(0, len(records), _FRAME_ROWS):
-            yield from records.iloc[start : start + _FRAME_ROWS].to_dict("records")
-    else:
-        yield from records
-
-
 def _flat(row: Row) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in _leaves(row, row.values):
@@ -133,7 +102,7 @@ def _leaves(
     if depth > MAX_DEPTH:
         raise row.error(prefix, f"objects are nested more than {MAX_DEPTH} deep: flatten them")
     for key, value in values.items():
-        if isinstance(value, Mapping) and set(value) != {TIME}:
+        if isinstance(value, Mapping) and set(value) not in ({TIME}, {PATH}):
             yield from _leaves(row, value, f"{prefix}{key}.", depth + 1)
         else:
             yield prefix + key, value

@@ -19,6 +19,8 @@ from twotower.ingest.row import quoted
 
 TIME = "$time"
 """The one key of an object that is a time, as `twotower export` writes it."""
+PATH = "$path"
+"""The same for an image that is a `Path`."""
 
 MISSING_WORDS = frozenset({"n/a", "na", "#n/a", "nan", "nat", "null", "none", "nil", "-", "--", "\\n"})
 """What programs write, in any case, into a column of numbers, booleans or times where there is no value."""
@@ -151,8 +153,8 @@ def moment(value: object, zone: tzinfo | None = None) -> datetime:
 
 
 def _from_text(text: str) -> date:
-    if text.isascii() and text.isdigit() and len(text) >= 8:
-        return _from_number(int(text[:30]))
+    if (value := number(text)) is not None:
+        return _from_number(value)
     written = re.sub(r"^(\d{4})/(\d{2})/(\d{2})", r"\1-\2-\3", text)
     written = re.sub(r"(?<=\d) ?UTC$", "Z", written)
     for read in (date.fromisoformat, datetime.fromisoformat):

@@ -52,6 +52,10 @@ class Candidates(NamedTuple):
             [self.items[place] for place in places.tolist()] if self.items else (),
         )
 
+    def first(self, k: int) -> Candidates:
+        """The first k of the candidates."""
+        return self if len(self.ordinals) <= k else self.take(np.arange(k))
+
     def best(self, k: int) -> Candidates:
         """The k best after decay, best first; ties are broken by the older write."""
         return self.take(np.lexsort((self.ordinals, -self.decayed_scores))[:k])

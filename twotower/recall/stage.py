@@ -38,7 +38,13 @@ class Scope:
 
 
 def recall_candidates(
-    snapshot: Snapshot, queries: EncodedQueries, k: int, scope: Scope, fusion: HybridFusion | None
+    snapshot: Snapshot,
+    queries: EncodedQueries,
+    k: int,
+    scope: Scope,
+    fusion: HybridFusion | None,
+    *,
+    skip: int = 0,
 ) -> list[Candidates]:
     """Find the k best items of each query, and read them.
 
@@ -48,9 +54,10 @@ def recall_candidates(
         k: at least 1.
         scope: which items may be found.
         fusion: of words and vectors; None searches by vectors alone.
+        skip: how many of the best to leave out before the k.
 
     Returns:
-        min(k, items in scope) candidates for each query, best first.
+        Up to k candidates for each query, fewer only if there are no more items in scope, best first.
 
     Raises:
         FilterError: see `Snapshot.allowed`.
@@ -58,9 +65,13 @@ def recall_candidates(
     allowed = snapshot.allowed(scope.where, scope.exclude)
     freshness = Freshness.at(scope.now, scope.decay)
     if fusion is None:
-        found = dense_candidates(snapshot, queries.vectors, k, allowed=allowed, freshness=freshness)
+        found = dense_candidates(snapshot, queries.vectors, skip + k, allowed=allowed, freshness=freshness)
     else:
-        found = hybrid_candidates(snapshot, queries, k, fusion=fusion, allowed=allowed, freshness=freshness)
+        found = hybrid_candidates(
+            snapshot, queries, skip + k, fusion=fusion, allowed=allowed, freshness=freshness
+        )
+    if skip:
+        found = [each.take(np.arange(skip, max(skip, len(each.ordinals)))) for each in found]
     return _with_items(snapshot, found)
 
 

@@ -74,7 +74,7 @@ class Explanation:
         parts: dict[str, NDArray[np.floating]] = {}
         if own.any():
             for name, columns in (self.blocks or {SIMILARITY: slice(None)}).items():
-                parts[name] = vectors[:, columns] @ own[columns]
+                parts[name] = np.vecdot(vectors[:, columns], own[columns])  # `@` rounds by the number of rows
         if user is not None:
-            parts[USER] = vectors @ user
+            parts[USER] = np.vecdot(vectors, user)
         return {**parts, **candidates.channels}

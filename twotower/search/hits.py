@@ -38,8 +38,10 @@ class Hits(Sequence[Hit]):
 
     @property
     def scores(self) -> NDArray[np.floating]:
-        """The scores of the hits, shape (m,)."""
-        return self._scores
+        """The scores of the hits, shape (m,), read-only."""
+        scores = self._scores.view()
+        scores.flags.writeable = False
+        return scores
 
     def __len__(self) -> int:
         return len(self._items)

@@ -48,9 +48,9 @@ class QueryEncoder:
             now: the present; no event in the histories is later.
 
         Raises:
-            QueryError: a query has neither words nor a photo nor a user, or its words are no readable `str`.
+            QueryError: a query has neither words nor a photo nor a user.
         """
-        texts = [_words(query) for query in queries]
+        texts = [query.text.strip() for query in queries]
         rows = [row for row, text in enumerate(texts) if text or queries[row].image is not None]
         users: Vectors | None = None
         known: NDArray[np.bool_] | None = None
@@ -115,17 +115,3 @@ class QueryEncoder:
             if user is not None:
                 vectors[row], users[row] = combine(vectors[row], user, self.user_weight)
         return vectors, users
-
-
-def _words(query: Query) -> str:
-    """The words of a query, without the spaces around them."""
-    text = query.text
-    if not isinstance(text, str):
-        raise QueryError(f"a query must be a str or a Query of a str, got {type(text).__name__}")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise QueryError(
-            f"the query {text!r} has half of a surrogate pair, which is no text: repair it"
-        ) from error
-    return text.strip()

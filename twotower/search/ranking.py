@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from reprlib import repr as shown
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from twotower.errors import QueryError, QueryWarning
 from twotower.recall.candidates import Candidates
 from twotower.recall.freshness import decayed
-from twotower.recall.fusion import HybridFusion
+from twotower.recall.fusion import HybridFusion, ReciprocalRank
 from twotower.recall.plan import Plan
 from twotower.recall.queries import EncodedQueries
 from twotower.recall.snapshot import Snapshot
 from twotower.recall.stage import Scope, recall_candidates, recall_plans
 from twotower.search.explanation import Explanation
 from twotower.search.hits import Hits
-from twotower.search.request import SearchRequest, is_positive_integer
-from twotower.types import Item, ListwiseReranker, TimeDecay, Where
+from twotower.search.request import SearchRequest, is_number, is_whole
+from twotower.types import Item, ListwiseReranker, ListwiseResult, TimeDecay, Where
 
+MAX_QUERIES = 256  # that are answered at a time, so that memory does not grow with a batch
 DEFAULT_DEPTH = 100  # candidates for a reranker without a limit of its own
 
 
@@ -31,8 +36,9 @@ class Ranking:
 
     with recall's similarity in [-1, 1] (under `hybrid`, the fused score), the reranker's relevance in [0, 1] and the
     decay's freshness in (0, 1]; without a reranker, or for a query without words, similarity * freshness.
-    Freshness does not change scores of 0 or below, which it would raise. A candidate that was not read, for lack of
-    time or because it ranks too low, has relevance 0.
+    Freshness does not change scores of 0 or below, which it would raise. The reranker reads the first `depth`
+    candidates of recall, however many hits are asked for. A candidate that was not read, for lack of time or because
+    it ranks too low, has relevance 0, so that it follows those that were read and keeps its place in recall.
 
     Args:
         reranker: None to rank by similarity.
@@ -46,7 +52,7 @@ class Ranking:
         hybrid: how a query's words find items besides its vector; None recalls by vectors alone.
 
     Raises:
-        ValueError: a number is out of its range, or there is no such block.
+        QueryError: a number is out of its range, or there is no such block.
     """
 
     reranker: ListwiseReranker | None
@@ -61,23 +67,27 @@ class Ranking:
     explanation: Explanation = field(init=False)
 
     def __post_init__(self) -> None:
-        if self.modality is not None and self.modality not in self.blocks:
+        if self.modality is not None and self.modality not in list(self.blocks):
             known = ", ".join(map(repr, self.blocks)) or "none"
-            raise ValueError(
-                f"modality must be one of the parts of the vectors ({known}), got {self.modality!r}"
+            raise QueryError(
+                f"modality must be one of the parts of the vectors ({known}), got {shown(self.modality)}"
             )
-        if self.hybrid is not None and not hasattr(self.hybrid, "fuse"):
-            raise ValueError(f"hybrid must be a fusion such as Convex(0.6), or None, got {self.hybrid!r}")
+        if self.hybrid is not None and not (hasattr(self.hybrid, "fuse") and hasattr(self.hybrid, "bound")):
+            raise QueryError(
+                f"hybrid must be a fusion such as Convex(0.6), or None, got {shown(self.hybrid)}"
+            )
         if self.decay is not None and not hasattr(self.decay, "factor"):
-            raise ValueError(
-                f"decay must be a decay such as Decay.half_life(30), or None, got {self.decay!r}"
+            raise QueryError(
+                f"decay must be a decay such as Decay.half_life(30), or None, got {shown(self.decay)}"
             )
-        if not 0 <= self.relevance_weight <= 1:
-            raise ValueError(f"relevance_weight must be in [0, 1], got {self.relevance_weight}")
-        if self.rerank_depth is not None and not is_positive_integer(self.rerank_depth):
-            raise ValueError(f"rerank_depth must be a whole number of at least 1, got {self.rerank_depth!r}")
+        if not (is_number(self.relevance_weight) and 0 <= self.relevance_weight <= 1):
+            raise QueryError(f"relevance_weight must be in [0, 1], got {shown(self.relevance_weight)}")
+        if self.rerank_depth is not None and not is_whole(self.rerank_depth, at_least=1):
+            raise QueryError(
+                f"rerank_depth must be a whole number of at least 1, got {shown(self.rerank_depth)}"
+            )
         read_at_most = None if self.reranker is None else self.reranker.depth
-        object.__setattr__(self, "depth", self.rerank_depth or read_at_most or DEFAULT_DEPTH)
+        object.__setattr__(self, "depth", int(self.rerank_depth or 0) or read_at_most or DEFAULT_DEPTH)
         object.__setattr__(self, "explanation", Explanation(self.blocks, self.relevance_weight))
 
     def rank(self, snapshot: Snapshot, queries: EncodedQueries, request: SearchRequest) -> list[Hits]:
@@ -89,13 +99,12 @@ class Ranking:
         scope = Scope(request.where, request.exclude, self.decay, request.now)
         if self.modality is not None:
             queries = queries.within(self.blocks[self.modality])
-        if (
-            not (words_matter := self.reranker is not None or self._fusion is not None)
-            and queries.known is None
-        ):
+        words_matter = self.reranker is not None or self._fusion is not None
+        at_most = MAX_QUERIES if request.deadline is None else len(queries.texts)
+        if not words_matter and queries.known is None and len(queries.texts) <= at_most:
             return list(self._as_recalled(snapshot, queries, request, scope, None))
         answers: list[Hits] = [NO_HITS] * len(queries.texts)
-        for rows, worded in _groups(queries, words_matter=words_matter):
+        for rows, worded in _groups(queries, at_most, words_matter=words_matter):
             group = queries if len(rows) == len(answers) else queries.take(rows)
             if worded and self.reranker is not None:
                 hits = self._reranked(self.reranker, snapshot, group, request, scope)
@@ -132,7 +141,15 @@ class Ranking:
         fusion: HybridFusion | None,
     ) -> Iterator[Hits]:
         """Hits in the order of recall."""
-        for row, found in enumerate(recall_candidates(snapshot, queries, request.k, scope, fusion)):
+        if request.min_score is not None and isinstance(fusion, ReciprocalRank):
+            warnings.warn(
+                "min_score tells little under ReciprocalRank, whose scores are ranks: the best hit of any query has "
+                "at least 0.5; fuse by Convex()",
+                QueryWarning,
+                stacklevel=2,
+            )
+        recalled = recall_candidates(snapshot, queries, request.k, scope, fusion, skip=request.offset)
+        for row, found in enumerate(recalled):
             scores = found.decayed_scores
             if request.min_score is not None:
                 found = found.take(np.flatnonzero(scores >= request.min_score))
@@ -149,39 +166,73 @@ class Ranking:
         scope: Scope,
     ) -> Iterator[Hits]:
         """Hits in order of the blended score; the reranker gets all queries in one call."""
-        recalled = recall_candidates(snapshot, queries, max(request.k, self.depth), scope, self._fusion)
+        recalled = recall_candidates(snapshot, queries, max(request.end, self.depth), scope, self._fusion)
+        heads = [found.first(self.depth) for found in recalled]
 
         def scores(row: int, relevance: NDArray[np.float32]) -> NDArray[np.float64]:
-            return blend(recalled[row], relevance, self.relevance_weight)
+            return blend(heads[row], relevance, self.relevance_weight)
 
-        texts = [list(map(self.text_of, found.items)) for found in recalled]
+        texts = [list(map(self.text_of, found.items)) for found in heads]
         results = reranker.rerank(queries.texts, texts, scores, deadline=request.deadline)
         for row, (found, result) in enumerate(zip(recalled, results, strict=True)):
-            order = result.order[: request.k]
+            ranked = _Reranked.of(found, result, self.relevance_weight)
+            page = ranked.order[request.offset : request.end]
             if request.min_score is not None:
-                order = order[result.scores[order] >= request.min_score]
-            kept, user = found.take(order), None if queries.users is None else queries.users[row]
+                page = page[ranked.scores[page] >= request.min_score]
+            kept, user = found.take(page), None if queries.users is None else queries.users[row]
             yield Hits(
                 kept.items,
-                result.scores[order],
-                self.explanation.of(kept, snapshot, queries.vectors[row], user, result.relevance[order]),
-                {stage: ranks[order] for stage, ranks in result.ranks.items()},
+                ranked.scores[page],
+                self.explanation.of(kept, snapshot, queries.vectors[row], user, ranked.relevance[page]),
+                {stage: ranks[page] for stage, ranks in ranked.ranks.items()},
             )
 
 
+class _Reranked(NamedTuple):
+    """All candidates of one query, those that the reranker was given before the others; see `ListwiseResult`."""
+
+    scores: NDArray[np.float64]
+    relevance: NDArray[np.float32]
+    order: NDArray[np.intp]
+    ranks: Mapping[str, NDArray[np.intp]]
+
+    @classmethod
+    def of(cls, found: Candidates, result: ListwiseResult, relevance_weight: float) -> _Reranked:
+        """The result for the first of some candidates, continued by the others in the order of recall."""
+        given, count = len(result.order), len(found.ordinals)
+        if given == count:
+            return cls(result.scores, result.relevance, result.order, result.ranks)
+        others = np.arange(given, count)
+        unread = np.zeros(len(others), dtype=np.float32)
+        scores = blend(found.take(others), unread, relevance_weight)
+        ranks = {
+            stage: np.concatenate([ranks, others + 1 if stage == RECALL else np.zeros_like(others)])
+            for stage, ranks in result.ranks.items()
+        }
+        return cls(
+            np.concatenate([result.scores, scores]),
+            np.concatenate([result.relevance, unread]),
+            np.concatenate([result.order, others]),
+            ranks,
+        )
+
+
+RECALL = "recall"  # the stage whose ranks are those of all candidates
 NO_HITS = Hits([], np.zeros(0), {})
 
 
-def _groups(queries: EncodedQueries, *, words_matter: bool) -> Iterator[tuple[Sequence[int], bool]]:
-    """Rows that are answered alike: those with words, then those without; none that nothing is known of."""
+def _groups(
+    queries: EncodedQueries, at_most: int, *, words_matter: bool
+) -> Iterator[tuple[Sequence[int], bool]]:
+    """Rows that are answered together: those with words, then those without; none that nothing is known of."""
     rows: Sequence[int] = range(len(queries.texts))
     if queries.known is not None:
         rows = np.flatnonzero(queries.known).tolist()
     worded = [row for row in rows if queries.texts[row]] if words_matter else []
-    if worded:
-        yield worded, True
-    if len(worded) < len(rows):
-        yield [row for row in rows if not queries.texts[row]] if worded else rows, False
+    wordless = [row for row in rows if not queries.texts[row]] if worded else rows
+    for group, has_words in ((worded, True), (wordless, False)):
+        for start in range(0, len(group), at_most):
+            yield group[start : start + at_most], has_words
 
 
 def blend(candidates: Candidates, relevance: NDArray[np.float32], weight: float) -> NDArray[np.float64]:

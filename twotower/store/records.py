@@ -9,7 +9,6 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from twotower.errors import StoreError
 from twotower.types import AttributeValue, Event, Item
 
 TIME = "$time"
@@ -17,7 +16,6 @@ PATH = "$path"
 GIVEN = "id:"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
-FIELDS = frozenset({"title", "text", "image"})
 
 
 def item_to_bytes(item: Item) -> bytes:
@@ -36,26 +34,24 @@ def item_to_json(item: Item) -> dict[str, Any]:
         "id": item.id,
         "title": item.title,
         "text": item.text,
-        "image": {PATH: str(item.image)} if isinstance(item.image, Path) else item.image,
+        "image": _image_to_json(item.image),
         "time": None if item.time is None else item.time.isoformat(),
         "attributes": {name: _to_json(value) for name, value in item.attributes.items()},
     }
 
 
-def item_to_row(item: Item) -> dict[str, Any]:
-    """An item as a flat row of a catalogue file, without empty fields and with times as text.
+def item_to_row(item: Item, image: str | Path | None) -> dict[str, Any]:
+    """An item as a row of a catalogue file, which `read_catalogue` turns into the same item.
 
-    Raises:
-        StoreError: an attribute has the name of a field.
+    Empty fields are left out. The attributes are an object of their own, in which {"$time": ...} is a time; an image
+    {"$path": ...} is a `Path`.
+
+    Args:
+        item: to write.
+        image: the path of its photo as the file should have it.
     """
-    if taken := FIELDS & item.attributes.keys():
-        raise StoreError(f"item '{item.id}' has an attribute named '{min(taken)}', which is a column already")
-    values = item_to_json(item) | {"image": None if item.image is None else str(item.image)}
-    values |= {
-        name: value[TIME] if isinstance(value, dict) else value
-        for name, value in values.pop("attributes").items()
-    }
-    return {name: value for name, value in values.items() if value not in (None, "")}
+    row = item_to_json(item) | {"image": _image_to_json(image)}
+    return {name: value for name, value in row.items() if value not in (None, "", {})}
 
 
 def item_from_json(record: dict[str, Any]) -> Item:
@@ -91,13 +87,19 @@ def moment(time: datetime) -> int:
     return (time - EPOCH) // MICROSECOND
 
 
+def _image_to_json(image: str | Path | None) -> str | dict[str, str] | None:
+    return {PATH: str(image)} if isinstance(image, Path) else image
+
+
 def _to_json(value: AttributeValue) -> Any:
     if isinstance(value, datetime):
         return {TIME: value.isoformat()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return list(value)
+        return [_to_json(part) for part in value]
     return value
 
 
-def _from_json(value: Any) -> AttributeValue:
-    return datetime.fromisoformat(value[TIME]) if isinstance(value, dict) else value
+def _from_json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return datetime.fromisoformat(value[TIME])
+    return [_from_json(part) for part in value] if isinstance(value, list) else value

@@ -6,8 +6,7 @@ from PIL import Image
 
 from benchmarks.__main__ import read_options
 from benchmarks.common.contract import Result
-from benchmarks.common.equal_work import UnequalWorkError
-from benchmarks.common.speed import System
+from benchmarks.common.speed import System, UnequalWorkError
 from benchmarks.encode import benchmark as encode
 from benchmarks.encode.photos import draw_files, photo_sets
 from twotower import Item

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.common.data import read_dataset, sample_folder
+from benchmarks.common.data import read_dataset, sample_shop
 from benchmarks.common.quality import quality_ratios, quality_rows, ratio_of_means
 
 
@@ -21,9 +21,11 @@ def test_the_corpus_is_the_split_s_own_where_only_that_is_judged(folder):
     assert {item for grades in small.qrels.values() for item in grades} <= {item.id for item in small.items}
 
 
-def test_the_sample_shop_as_a_folder_reads_back_with_both_splits():
-    folder = sample_folder(items=60, queries=80)
-    train, dev = (read_dataset(folder, split) for split in ("train", "dev"))
+def test_the_sample_shop_has_both_splits_and_photos_and_tells_no_attributes():
+    train, dev = (sample_shop(split, items=60, queries=80) for split in ("train", "dev"))
+    assert not any(item.attributes for item in dev.items)
+    assert train.qrels.keys() == train.queries.keys()
+    assert dev.qrels.keys() == dev.queries.keys()
     assert len(dev.items) == len(train.items) == 60
     assert not set(train.queries.values()) & set(dev.queries.values())
     assert any(item.image and Path(item.image).is_file() for item in dev.items)

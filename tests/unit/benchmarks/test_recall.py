@@ -76,7 +76,7 @@ def test_recall_needs_an_answer_to_every_query():
 
 def measure(systems, truth, share=ALL, clock=None):
     result = Result("recall", 0)
-    recall.measure_single(result, systems, truth, SIZE, share, **({"clock": clock} if clock else {}))
+    recall.Turns(result, systems, SIZE, **({"clock": clock} if clock else {})).single(truth, share)
     return {row.system: row.metrics for row in result.rows}, result.ratios
 
 
@@ -131,7 +131,7 @@ def test_a_batch_rate_counts_every_query_once(truth):
 
     system = VectorSearch("twotower", {}, {}, rows=lambda answer: answer.tolist(), batch=search)
     result = Result("recall", 0)
-    recall.measure_batch(result, [system], truth, SIZE, 1, clock=clock)
+    recall.Turns(result, [system], SIZE, clock).batch(truth, 1)
     (row,) = result.rows
     assert row.metrics["queries_per_s"].median == pytest.approx(100)
     assert row.metrics["recall@10"] == 1

@@ -11,12 +11,13 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from benchmarks.recommend import baselines, systems
 from benchmarks.recommend.folder import read_shop
-from benchmarks.recommend.made_up_shop import HEADER, made_up_folder
+from benchmarks.recommend.made_up_shop import made_up_shop
 from benchmarks.recommend.memory import Memory, RankedItems
 from twotower.errors import CatalogueError, LeakError
 from twotower.evaluation.recommendation import Past, check_blind, evaluate_recommender, time_split
 from twotower.types import Event, Item
 
+HEADER = "user_id\titem_id\ttimestamp\tevent\tquantity\tprice\tinvoice"
 NOW = datetime(2024, 3, 1, tzinfo=UTC)
 ROWS = {item: row for row, item in enumerate("abcd")}
 OPTIONS = Namespace(half_life=90.0, seed=0, threads=1)
@@ -131,7 +132,7 @@ def test_scores_are_the_past_times_the_weights():
 
 @pytest.fixture(scope="module")
 def shop():
-    return read_shop(made_up_folder(seed=1, users=150, per_kind=15), "dev")
+    return made_up_shop(seed=1, users=150, per_kind=15)
 
 
 @pytest.fixture(scope="module")

@@ -107,21 +107,21 @@ def test_the_page_in_the_repository_is_drawn_from_the_files_beside_it():
 
 
 @pytest.fixture
-def page(results, tmp_path) -> list[str]:
+def page(results, tmp_path) -> dict:
     """Arguments for a page with two blocks over the folder of `results`; what stands in the blocks is wrong."""
     text = "# Page\n\n" + "\n".join(
         f"<!-- results: {name} -->\nold\n<!-- end of results -->\nprose" for name in ("search", "rerank")
     )
     (tmp_path / "page.md").write_text(text)
     (tmp_path / "rerank-20260101T000000Z.json").write_text("a run that nobody named")
-    return ["--page", str(tmp_path / "page.md"), "--results", str(tmp_path)]
+    return {"pages": [tmp_path / "page.md"], "results": tmp_path}
 
 
 def test_a_page_is_drawn_and_checked_against_its_files(page, tmp_path, capsys):
-    assert report.main([*page, "--check"]) == 1
+    assert report.main(["--check"], **page) == 1
     assert "page.md' differs from the files in" in capsys.readouterr().err
-    assert report.main(page) == 0
-    assert report.main([*page, "--check"]) == 0
+    assert report.main([], **page) == 0
+    assert report.main(["--check"], **page) == 0
     text = (tmp_path / "page.md").read_text()
     search, rerank = (part.split("<!-- end")[0] for part in text.split("<!-- results: ")[1:])
     assert "old" not in text
@@ -134,7 +134,7 @@ def test_a_page_is_drawn_and_checked_against_its_files(page, tmp_path, capsys):
     changed = json.loads((tmp_path / "rerank.json").read_text())
     changed["ratios"]["twotower / peer : p50_ms short"]["median"] = 0.26
     (tmp_path / "rerank.json").write_text(json.dumps(changed))
-    assert report.main([*page, "--check"]) == 1
+    assert report.main(["--check"], **page) == 1
 
 
 def test_the_readme_shows_the_default_beside_bm25_for_every_catalogue_that_was_measured(tmp_path):
@@ -148,11 +148,11 @@ def test_the_readme_shows_the_default_beside_bm25_for_every_catalogue_that_was_m
     }  # fmt: skip
     page = tmp_path / "front.md"
     page.write_text("<!-- results: default -->\n<!-- end of results -->")
-    arguments = ["--page", str(page), "--results", str(tmp_path)]
-    assert report.main(arguments) == 0
+    arguments = {"pages": [page], "results": tmp_path}
+    assert report.main([], **arguments) == 0
     assert "Not measured yet." in page.read_text()
     (tmp_path / "search-myntra.json").write_text(json.dumps(file))
-    assert report.main(arguments) == 0
+    assert report.main([], **arguments) == 0
     assert "| Myntra, fashion | 0.500 | **0.550** | +10 % |" in page.read_text()
     assert "Chorus" not in page.read_text()
     assert FRONT.read_text(encoding="utf-8").count("<!-- results: default -->") == 1

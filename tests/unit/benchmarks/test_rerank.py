@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +9,8 @@ import pytest
 from benchmarks.__main__ import read_options
 from benchmarks.common.contract import Result
 from benchmarks.common.data import Dataset
-from benchmarks.common.equal_work import UnequalWorkError
 from benchmarks.common.machine import installed
-from benchmarks.common.speed import System
+from benchmarks.common.speed import System, UnequalWorkError
 from benchmarks.common.texts import count_tokens, draw_lengths, draw_texts, words_of
 from benchmarks.rerank import benchmark as rerank
 from benchmarks.rerank import flashrank as flashrank_peer
@@ -179,7 +177,7 @@ def test_quality_is_that_of_the_judged_items_alone():
     items = tuple(Item(name, f"thing {name}") for name in "abcx")
     queries = {name: Query(f"query {name}") for name in ("one", "two", "few")}
     grades = {"a": 2, "b": 1, "c": 0}
-    data = Dataset(Path("data"), items, queries, {"one": grades, "two": grades, "few": {"a": 1, "x": 0}})
+    data = Dataset("data", items, queries, {"one": grades, "two": grades, "few": {"a": 1, "x": 0}})
     options = Namespace(relevant=1, gain="linear", seed=0)
 
     def right(pairs):
@@ -200,7 +198,7 @@ def test_quality_is_that_of_the_judged_items_alone():
 
 def test_a_mix_that_the_data_has_no_texts_for_is_left_out(big_tokenizer, capsys):
     items = tuple(Item(str(n), f"aax bbx {n}") for n in range(300))
-    data = Dataset(Path("data"), items, {str(n): Query(f"abx {n}") for n in range(300)}, {})
+    data = Dataset("data", items, {str(n): Query(f"abx {n}") for n in range(300)}, {})
     works = make_works(big_tokenizer, 64, data, read_options("rerank", ["--quick"]))
     assert [work.mix for work in works] == ["short", "mixed"]
     assert capsys.readouterr().err == "the mix of long texts is left out: the data has none\n"

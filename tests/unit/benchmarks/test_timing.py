@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -15,6 +19,8 @@ from benchmarks.common.timing import (
     ratios,
     time_ratio,
 )
+
+ROOT = Path(__file__).parents[3]
 
 
 class Machine:
@@ -34,6 +40,16 @@ class Machine:
             self.calls.append(name)
 
         return call
+
+
+def test_no_benchmark_loads_a_library_before_its_threads_are_pinned():
+    """OpenMP reads the number of threads for threads made later when it is loaded."""
+    code = (
+        "import sys; from benchmarks.__main__ import BENCHMARKS, read_options; "
+        "[read_options(name) for name in BENCHMARKS]; print(sorted({'torch', 'faiss'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_systems_take_turns_and_the_first_place_moves_on():

@@ -3,7 +3,6 @@ from __future__ import annotations
 import shutil
 from argparse import Namespace
 from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,7 +32,7 @@ def encoders(tiny_text_folder, tmp_path):
 
 def dataset(queries, qrels, items=None):
     items = items or [Item(f"i{n}", f"item {n}") for n in range(10)]
-    return Dataset(Path("shop"), tuple(items), {i: Query(text) for i, text in queries.items()}, qrels)
+    return Dataset("shop", tuple(items), {i: Query(text) for i, text in queries.items()}, qrels)
 
 
 def test_no_evaluated_query_is_trained_on():

@@ -1,0 +1,190 @@
+"""What is exported and indexed again is what was there, whatever it is called and whatever it holds."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from fakes import HashEncoder
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twotower import Item, Retriever
+from twotower.__main__ import main
+from twotower.commands.export import export
+from twotower.commands.index import index
+from twotower.errors import CatalogueError, StoreError
+from twotower.ingest.catalogue import read_catalogue
+from twotower.ingest.options import ReadOptions
+
+ANYWHERE = ReadOptions(photos_anywhere=True)
+FIELDS = [
+    "id",
+    "_id",
+    "title",
+    "text",
+    "image",
+    "time",
+    "attributes",
+    "name",
+    "sku",
+    "description",
+    "date",
+    "$time",
+]
+
+text = st.text(max_size=20)
+names = (
+    st.sampled_from(FIELDS) | text.filter(bool) | st.sampled_from(["a.b", "attributes.x", "Price", "price"])
+).filter(lambda name: not name.startswith("$") and name not in ("id", "time"))
+times = st.datetimes(
+    datetime(1900, 1, 1),
+    datetime(2100, 1, 1),
+    timezones=st.sampled_from([UTC, timezone(timedelta(hours=8)), timezone(-timedelta(hours=3, minutes=30))]),
+)
+numbers = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
+words = text | st.sampled_from(
+    ["N/A", "true", "007", "1,299.00", "2026-01-01", "null", "", " ", "\u2028", "https://x.example"]
+)
+scalars = words | numbers | st.booleans() | times
+values = scalars | st.lists(scalars, max_size=3)
+images = st.sampled_from(
+    [None, "photos/1.jpg", "photos/ü 2.png", "/outside/3.jpg", "https://shop.example/4.jpg"]
+)
+
+
+@st.composite
+def shops(draw):
+    items = []
+    for item_id in draw(st.lists(text.filter(bool), min_size=1, max_size=6, unique=True)):
+        attributes = draw(st.dictionaries(names, values, max_size=4))
+        title, body = draw(words), draw(words)
+        time = draw(st.none() | times)
+        image, kind = draw(images), draw(st.sampled_from([str, Path]))
+        if image is not None and "://" not in image:
+            image = kind(image)
+        items.append(Item(item_id, title or "x", body, image, time, attributes))
+    return items
+
+
+def moved(item, folder):
+    """The item with its photo in a folder."""
+    if item.image is None or "://" in str(item.image) or str(item.image).startswith("/outside"):
+        return item
+    relative = Path(item.image).relative_to(Path.cwd())
+    return replace(
+        item, image=type(item.image)(folder / relative) if isinstance(item.image, str) else folder / relative
+    )
+
+
+def stored(folder, items):
+    with Retriever.open(folder, encoder=HashEncoder()) as retriever:
+        retriever.upsert(items, progress=False)
+    return folder
+
+
+def items_in(folder):
+    with Retriever.open(folder, encoder=HashEncoder(), read_only=True) as retriever:
+        return list(retriever.items())
+
+
+@given(shops())
+def test_export_and_index_are_the_identity(items):
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name).resolve()
+        items = [moved(item, folder) for item in items if item.image is None or "://" not in str(item.image)]
+        before = items_in(stored(folder / "store", items))
+        export(folder / "store", folder / "out.jsonl", photos="keep")
+        assert list(read_catalogue(folder / "out.jsonl", ANYWHERE)) == before == items
+        for place in ("store", "new"):
+            report = index(folder / "out.jsonl", folder / place, HashEncoder, options=ANYWHERE)
+            assert (report.indexed, report.unchanged) == (
+                (0, len(items)) if place == "store" else (len(items), 0)
+            )
+            again = items_in(folder / place)
+            assert again == before
+            assert [type(item.image) for item in again] == [type(item.image) for item in before]
+            assert [{name: type(value) for name, value in item.attributes.items()} for item in again] == [
+                {name: type(value) for name, value in item.attributes.items()} for item in before
+            ]
+
+
+@pytest.fixture
+def shop(tmp_path):
+    """A store with a photo beside the catalogue, one photo of two items elsewhere, and one that is gone."""
+    inside, outside = tmp_path / "out" / "in.jpg", tmp_path / "photos" / "1.JPG"
+    for path in (inside, outside):
+        path.parent.mkdir()
+        path.write_bytes(path.name.encode())
+    items = [
+        Item("a", "mug", image=inside),
+        Item("b", "mug", image=str(outside)),
+        Item("c", "mug", image=outside, attributes={"text": "x", "image": ["y"]}),
+    ]
+    return stored(tmp_path / "store", items), items
+
+
+def test_photos_from_elsewhere_are_copied_once_under_their_content(shop, tmp_path, capsys):
+    store, items = shop
+    out = tmp_path / "out" / "shop.jsonl"
+    assert main(["export", str(out), "--store", str(store)]) == 0
+    assert capsys.readouterr().out == f"3 items written to {out}\n"
+    (copy,) = (tmp_path / "out" / "shop.photos").iterdir()
+    assert copy.name == f"{sha256(b'1.JPG').hexdigest()[:32]}.jpg"
+    assert copy.read_bytes() == b"1.JPG"
+    expected = [items[0], replace(items[1], image=str(copy)), replace(items[2], image=copy)]
+    assert list(read_catalogue(out)) == expected
+    assert json.loads(out.read_text().splitlines()[1])["image"] == f"shop.photos/{copy.name}"
+    elsewhere = tmp_path / "elsewhere"
+    (tmp_path / "out").rename(elsewhere)  # a backup is whole wherever it goes
+    assert [item.id for item in read_catalogue(elsewhere / "shop.jsonl")] == ["a", "b", "c"]
+    assert Path(list(read_catalogue(elsewhere / "shop.jsonl"))[1].image).read_bytes() == b"1.JPG"
+
+
+def test_paths_of_photos_are_kept_on_request(shop, tmp_path, capsys):
+    store, items = shop
+    out = tmp_path / "out" / "shop.jsonl"
+    assert main(["export", str(out), "--store", str(store), "--photos", "keep"]) == 0
+    assert out.exists()
+    assert not (tmp_path / "out" / "shop.photos").exists()
+    with pytest.raises(CatalogueError, match=r"line 2, field 'image': .* leads out of .*photos_anywhere"):
+        list(read_catalogue(out))
+    assert list(read_catalogue(out, ANYWHERE)) == items
+
+
+def test_a_photo_that_is_gone_keeps_its_path_and_is_told(shop, tmp_path, capsys):
+    store, items = shop
+    (tmp_path / "photos" / "1.JPG").unlink()
+    out = tmp_path / "out" / "shop.jsonl"
+    assert main(["export", str(out), "--store", str(store)]) == 0
+    assert "2 photos are no longer there" in capsys.readouterr().out
+    assert list(read_catalogue(out, ANYWHERE)) == items
+    assert not (tmp_path / "out" / "shop.photos").exists()
+
+
+@pytest.mark.parametrize("taken", ["shop.jsonl", "shop.photos", "shop.safetensors"])
+def test_an_export_never_overwrites_and_leaves_nothing_half_done(shop, tmp_path, taken):
+    store, _ = shop
+    (tmp_path / "out" / taken).mkdir()
+    before = sorted((tmp_path / "out").iterdir())
+    with pytest.raises(StoreError, match="already exists"):
+        export(store, tmp_path / "out" / "shop.jsonl", tmp_path / "out" / "shop.safetensors")
+    assert sorted((tmp_path / "out").iterdir()) == before
+
+
+def test_an_export_that_fails_leaves_nothing_behind(shop, tmp_path, monkeypatch):
+    store, _ = shop
+    before = sorted((tmp_path / "out").iterdir())
+
+    def full(*given):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("twotower.commands.export.shutil.copyfile", full)
+    with pytest.raises(StoreError, match="No space left"):
+        export(store, tmp_path / "out" / "shop.jsonl")
+    assert sorted((tmp_path / "out").iterdir()) == before

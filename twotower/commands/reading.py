@@ -1,0 +1,157 @@
+"""The options of commands that read a shop's file, and what became of the rows that could not be used."""
+
+from __future__ import annotations
+
+import re
+from argparse import ArgumentParser, Namespace
+from collections import Counter
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import get_args
+
+from twotower.commands import arguments
+from twotower.ingest.options import ColumnType, ReadOptions
+
+MAX_EXAMPLES = 20
+MAX_REASONS = 8
+
+_PLACE = re.compile(
+    r"^.*?, (?:line|row) [\d,]+(?:, |: | )?|^(?:item|event) (?:'[^']*'|\d+)(?:, )?", re.DOTALL
+)
+_VALUE = re.compile(r"'[^']*'|\"[^\"]*\"|\d(?:[\d.,:+-]*\w)?")
+
+
+def add_read_options(parser: ArgumentParser) -> None:
+    """Add the options that explain a file."""
+    parser.add_argument(
+        "--columns",
+        type=arguments.pairs,
+        action="extend",
+        default=[],
+        metavar="FIELD=COLUMN,...",
+        help="the columns that are fields, or another name for one, such as text=description,brand=Marke",
+    )
+    parser.add_argument(
+        "--types",
+        type=arguments.pairs,
+        action="extend",
+        default=[],
+        metavar="NAME=TYPE,...",
+        help=f"the types of attributes: {', '.join(get_args(ColumnType))}; such as gtin=text,price=number",
+    )
+    parser.add_argument(
+        "--separator",
+        type=arguments.separator,
+        metavar="C",
+        help="between cells of CSV (default: found; or tab)",
+    )
+    parser.add_argument(
+        "--decimal",
+        choices=(".", ","),
+        help="the decimal of numbers with separators of thousands: 1.299,00 has ','",
+    )
+    parser.add_argument("--encoding", default="utf-8", help="of text, such as gb18030 (default: utf-8)")
+    parser.add_argument(
+        "--timezone", metavar="ZONE", help="of times without their own, such as Europe/Berlin"
+    )
+
+
+def add_skip_options(parser: ArgumentParser, what: str) -> None:
+    """Add the options about rows that cannot be used."""
+    parser.add_argument(
+        "--on-bad", choices=("stop", "skip"), help=f"what to do with bad {what} (default: stop)"
+    )
+    parser.add_argument(
+        "--max-skipped",
+        type=arguments.share,
+        metavar="N|N%",
+        help="skip bad ones, but fail if they are more than so many or such a share",
+    )
+
+
+def read_options(given: Namespace) -> ReadOptions:
+    """The options that `add_read_options` added."""
+    try:
+        return ReadOptions(
+            dict(given.columns),
+            dict(given.types),
+            given.separator,
+            given.decimal,
+            given.encoding,
+            given.timezone,
+        )
+    except ValueError as error:
+        given.parser.error(str(error))
+        raise  # not reached: argparse exits
+
+
+def skipped_of(given: Namespace) -> Skipped | None:
+    """What collects the rows that are left out, by the options of `add_skip_options`; None stops at the first."""
+    if given.max_skipped is None and given.on_bad != "skip":
+        return None
+    if given.on_bad == "stop":
+        given.parser.error("--max-skipped belongs to --on-bad skip: leave out one of them")
+    return Skipped(given.max_skipped)
+
+
+class Skipped:
+    """The rows that were left out: how many, why, and the first of them.
+
+    Args:
+        limit: how many may be left out: a number, or a Fraction of all rows; None is all but the last.
+
+    Attributes:
+        count: how many were left out.
+    """
+
+    def __init__(self, limit: int | Fraction | None = None) -> None:
+        self.count = 0
+        self._limit = limit
+        self._examples: list[str] = []
+        self._reasons: Counter[str] = Counter()
+
+    def add(self, problem: object) -> None:
+        """Leave out a row.
+
+        Args:
+            problem: one sentence.
+        """
+        self.count += 1
+        self._reasons[reason_of(str(problem))] += 1
+        if len(self._examples) < MAX_EXAMPLES:
+            self._examples.append(str(problem))
+
+    def failure(self, good: int) -> str:
+        """What is wrong with so many rows left out, "" if nothing is.
+
+        Args:
+            good: how many rows could be used.
+        """
+        total = good + self.count
+        if self.count and not good:
+            return f"none of the {total:,} rows can be used"
+        limit = self._limit * total if isinstance(self._limit, Fraction) else self._limit
+        if limit is None or self.count <= limit:
+            return ""
+        share = f"{float(100 * self._limit):g} %" if isinstance(self._limit, Fraction) else f"{self._limit:,}"
+        return f"{self.count:,} of {total:,} rows cannot be used, more than {share}"
+
+    def lines(self) -> Iterator[str]:
+        """The counts by reason on one line, and the first rows."""
+        if not self.count:
+            return
+        counts = [f"{count:,} {reason}" for reason, count in self._reasons.most_common(MAX_REASONS)]
+        if (rest := self.count - sum(count for _, count in self._reasons.most_common(MAX_REASONS))) > 0:
+            counts.append(f"{rest:,} for other reasons")
+        yield f"  skipped by reason: {'; '.join(counts)}"
+        yield from (f"  skipped: {example}" for example in self._examples)
+        if self.count > MAX_EXAMPLES:
+            yield f"  and {self.count - MAX_EXAMPLES:,} more"
+
+
+def reason_of(problem: str) -> str:
+    """What the problems of many rows have in common: without the place, the values and the advice."""
+    problem = _PLACE.sub("", problem)
+    named = re.match(r"field '([^']*)': ", problem)
+    start, column = (0, "") if named is None else (named.end(), f"{named.group(1)}: ")
+    return column + re.split(r"[:,;] ", _VALUE.sub("…", problem[start:]), maxsplit=1)[0].strip()

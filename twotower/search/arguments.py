@@ -1,0 +1,103 @@
+"""What callers pass as queries and users, checked before anything is encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from reprlib import repr as shown
+from typing import Any
+
+from twotower.errors import QueryError
+from twotower.types import ImageSource, Query
+
+
+def query_of(given: object, image: ImageSource | None = None) -> Query:
+    """One query of words, a photo or both.
+
+    Half of a surrogate pair, which a cut emoji leaves behind, is replaced by U+FFFD, "�", as decoders do.
+
+    Args:
+        given: a str or a `Query`.
+        image: a photo that takes the place of the query's own.
+
+    Raises:
+        QueryError: it is neither.
+    """
+    text = given.text if isinstance(given, Query) else given
+    if not isinstance(text, str):
+        raise QueryError(
+            f"a query must be a str or a Query of a str, got {type(text).__name__} {shown(text)}"
+        )
+    whole = _whole(text)
+    if isinstance(given, Query):
+        if image is None and whole is text:
+            return given
+        image = given.image if image is None else image
+    return Query(whole, image)
+
+
+def queries_of(given: object) -> list[Query]:
+    """A list of queries.
+
+    Raises:
+        QueryError: it is a single query, or not a list; or as `query_of`.
+    """
+    return [query_of(query) for query in _listed("queries", given)]
+
+
+def users_of(given: object, queries: int) -> list[str | None] | None:
+    """A list of the users of some queries; None for no users.
+
+    Raises:
+        QueryError: it is a single user, not a list, or of another length; or as `user_of`.
+    """
+    if given is None:
+        return None
+    users = [None if user is None else user_of(user) for user in _listed("users", given)]
+    if len(users) != queries:
+        raise QueryError(f"users must name one user per query, got {len(users)} for {queries} queries")
+    return users
+
+
+def user_of(given: object) -> str:
+    """The id of a user.
+
+    Raises:
+        QueryError: it is no text.
+    """
+    return _id("user", given)
+
+
+def item_id_of(given: object) -> str:
+    """The id of an item.
+
+    Raises:
+        QueryError: it is no text.
+    """
+    return _id("item_id", given)
+
+
+def _id(name: str, given: object) -> str:
+    if not isinstance(given, str):
+        raise QueryError(f"{name} must be a str, got {type(given).__name__} {shown(given)}")
+    if _whole(given) != given:
+        raise QueryError(f"{name} must be text, got {shown(given)} with half of a surrogate pair")
+    return given
+
+
+def _listed(name: str, given: Any) -> list[Any]:
+    if isinstance(given, str | bytes | Query):
+        raise QueryError(f"{name} must be a list: pass [{shown(given)}]")
+    if isinstance(given, Iterable) and not isinstance(given, Mapping):
+        try:
+            return list(given)
+        except TypeError:  # an array without dimensions
+            pass
+    raise QueryError(f"{name} must be a list, got {type(given).__name__} {shown(given)}")
+
+
+def _whole(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
