@@ -56,6 +56,10 @@ OnError: TypeAlias = Literal["raise", "skip"]
 """What to do with bad items and events: raise at the first, or leave them out and report them."""
 
 
+OnBadPhoto: TypeAlias = Literal["error", "words"]
+"""What to do with an item whose photo cannot be used: it is a bad item, or it is indexed by its words."""
+
+
 class RankingParts(TypedDict, total=False):
     """The parts that `Retriever.using` or a single search can replace."""
 
@@ -256,7 +260,7 @@ class BaseRetriever:
         items: Iterable[Item | Mapping[str, Any]],
         *,
         on_error: OnError = "raise",
-        on_bad_photo: Literal["error", "words"] = "error",
+        on_bad_photo: OnBadPhoto = "error",
         progress: bool | None = None,
     ) -> UpsertReport:
         """Index items, replacing those with the same ids; atomically for searches.
@@ -476,6 +480,18 @@ class BaseRetriever:
             histories = [None if user is None else self._history(user, request.now) for user in known]
         ranking = self.using(**parts)._ranking if parts else self._ranking
         return self._answer(ranking, self._queries.encode(parsed, histories, request.now), request)
+
+    def knows(self, user: str, *, now: datetime | None = None) -> bool:
+        """Whether anything that a user did with items that are indexed is recorded.
+
+        Args:
+            user: any id.
+            now: as in `search`; later events do not count.
+
+        Raises:
+            QueryError: `user` is not text, or `now` is naive.
+        """
+        return bool(self._history(user_of(user), SearchRequest.of(1, where=None, now=now).now).events)
 
     def similar(
         self,

@@ -7,13 +7,16 @@ import json
 import os
 import subprocess
 import sys
+import warnings
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from fakes import HashEncoder
 
-from twotower import Item, Retriever
+from twotower import Event, Item, Query, Retriever
 from twotower.__main__ import main
+from twotower.errors import QueryWarning
 
 TITLES = ["Red shoe 👟 é", '茶杯 \u2028 \u0000 "quoted" \\', "İ ﬁ 𝄞", "plain"]
 SHOP = f"""
@@ -98,3 +101,35 @@ def test_output_that_nobody_can_read_ends_without_a_traceback(arguments, code, s
     assert done.returncode == code
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == bool(said)
+
+
+@pytest.mark.parametrize("query", ["", "shoe"])
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_nothing_known_of_a_user_is_said_beside_the_hits(shop, capsys, query, form):
+    shop.record([Event("u1", "3", "purchase", datetime(2026, 5, 1, tzinfo=UTC))])
+    asked = ["search", query, "--store", "anywhere", *form]
+    assert main([*asked, "--user", "ghost", "--now", "2026-06-01T00:00:00Z"]) == 0
+    printed = capsys.readouterr()
+    assert "twotower: nothing is known of user 'ghost': " in printed.err
+    assert "ghost" not in printed.out
+    assert (len(printed.out.splitlines()) == len(TITLES)) == bool(query)
+    main([*asked, "--user", "u1", "--now", "2026-06-01T00:00:00Z"])
+    assert capsys.readouterr().err == ""
+    main([*asked, "--user", "u1", "--now", "2026-04-01T00:00:00Z"])  # before they did anything
+    assert "nothing is known of user 'u1'" in capsys.readouterr().err
+
+
+def test_a_very_long_query_is_cut_and_that_is_told_once(shop, capsys):
+    long = "shoe " + "lamp " * 200_000
+    batch = [long, Query(long), "shoe", long.upper()]
+    with pytest.warns(QueryWarning, match=r"only the first 10,000 characters of a query are searched"):
+        found = shop.search_batch(batch)
+    assert [hit.id for hit in found[0]] == [hit.id for hit in shop.search(long[:10_000])]
+    assert found[0] == found[1]
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("default")
+        for _ in range(3):
+            shop.search_batch(batch)
+    assert len(told) == 1
+    assert main(["search", long[:120_000], "--store", "anywhere", "-k", "1"]) == 0
+    assert capsys.readouterr().err.count("only the first") == 1

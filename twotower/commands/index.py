@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from typing import get_args
 
 from multimodal.clip.encoder import ClipEncoder
 from multimodal.fusion import WeightedConcat
@@ -16,13 +18,22 @@ from twotower import presets
 from twotower.commands import arguments
 from twotower.commands.command import Commands, add_command, add_store, add_wait
 from twotower.commands.known_attributes import known_attributes
-from twotower.commands.reading import Skipped, add_read_options, add_skip_options, read_options, skipped_of
+from twotower.commands.pruning import add_prune_options, items_to_prune, prune_limit
+from twotower.commands.reading import (
+    MAX_EXAMPLES,
+    Skipped,
+    add_read_options,
+    add_skip_options,
+    read_options,
+    skipped_of,
+)
 from twotower.corpus.write_checks import check_item
 from twotower.errors import CatalogueError, ItemError, TwoTowerError
 from twotower.ingest.catalogue import Catalogue
 from twotower.ingest.options import ReadOptions
 from twotower.ingest.row import ignore, stop
 from twotower.presets import Retriever
+from twotower.retriever import OnBadPhoto
 from twotower.store.folder import is_store
 from twotower.towers.dual_encoder import DualEncoder
 from twotower.types import BadItem, Encoder, Item
@@ -49,6 +60,18 @@ def add_to(commands: Commands) -> None:
     add_wait(index)
     add_read_options(index)
     add_skip_options(index, "items")
+    index.add_argument(
+        "--on-bad-photo",
+        choices=get_args(OnBadPhoto),
+        default="error",
+        help="an item with a photo that cannot be used is bad, or is indexed by its words (default: error)",
+    )
+    index.add_argument(
+        "--photos-anywhere",
+        action="store_true",
+        help="allow photos outside the catalogue's folder, if you trust the file",
+    )
+    add_prune_options(index)
     index.add_argument(
         "--searchable",
         nargs="+",
@@ -80,8 +103,10 @@ def run(given: Namespace) -> None:
         given.catalogue,
         given.store,
         EncoderChoice(**chosen).encoder if chosen else None,
-        options=read_options(given),
+        options=replace(read_options(given), photos_anywhere=given.photos_anywhere),
         skipped=skipped_of(given),
+        on_bad_photo=given.on_bad_photo,
+        max_pruned=prune_limit(given),
         searchable=given.searchable,
         wait=given.wait,
     )
@@ -126,6 +151,8 @@ class IndexReport:
         indexed: number of items that were new or had changed.
         unchanged: number of items that the store already had as they are.
         skipped: the rows that were left out.
+        without_photo: the items that were indexed by their words alone.
+        pruned: number of items that were removed because the catalogue lacks them; None if that was not asked for.
         failure: why the call failed all the same, "" if it did not.
     """
 
@@ -133,13 +160,20 @@ class IndexReport:
     indexed: int
     unchanged: int
     skipped: Skipped
+    without_photo: tuple[BadItem, ...] = ()
+    pruned: int | None = None
     failure: str = ""
 
     def lines(self) -> Iterator[str]:
         """The report as text."""
         yield from self.columns
         yield f"{self.indexed:,} indexed, {self.unchanged:,} unchanged, {self.skipped.count:,} skipped"
+        if self.pruned is not None:
+            yield f"{self.pruned:,} pruned"
         yield from self.skipped.lines()
+        if self.without_photo:
+            yield f"  {len(self.without_photo):,} indexed by their words alone"
+            yield from (f"  without photo: {_reason(bad)}" for bad in self.without_photo[:MAX_EXAMPLES])
 
 
 def index(
@@ -149,10 +183,12 @@ def index(
     *,
     options: ReadOptions | None = None,
     skipped: Skipped | None = None,
+    on_bad_photo: OnBadPhoto = "error",
+    max_pruned: int | Fraction | None = None,
     searchable: Sequence[str] | None = None,
     wait: float = 0.0,
 ) -> IndexReport:
-    """Bring a store up to date with a catalogue; items that only the store has stay.
+    """Bring a store up to date with a catalogue.
 
     The whole catalogue is read and checked before anything is written. Items are then read again, encoded and written
     `ITEMS_PER_WRITE` at a time, so that the catalogue may be larger than the memory, and the same call after an
@@ -165,11 +201,15 @@ def index(
             store, or for a new one the default.
         options: how to read the catalogue.
         skipped: collects the rows and items that cannot be indexed; None stops at the first.
+        on_bad_photo: see `Retriever.upsert`.
+        max_pruned: how many items that only the store has may be removed: a number, or a Fraction of its items; None
+            keeps them all.
         searchable: names of attributes that people type, for a new store; None is the default, or those of the store.
         wait: how many seconds to wait for another process that writes to the store.
 
     Returns:
-        What was done; nothing was if more rows than allowed were left out while checking.
+        What was done; nothing was if more rows than allowed were left out while checking, or more items than allowed
+        would be removed.
 
     Raises:
         CatalogueError: the catalogue cannot be read.
@@ -184,18 +224,29 @@ def index(
     left_out = skipped or Skipped()
     good = sum(1 for _ in checked(catalogue, None if skipped is None else skipped.add))
     if failure := left_out.failure(good):
-        return IndexReport(columns, 0, 0, left_out, f"{failure}: nothing was written")
+        return IndexReport(columns, 0, 0, left_out, failure=f"{failure}: nothing was written")
     indexed = unchanged = 0
+    without_photo: list[BadItem] = []
+    to_prune: list[str] = []
     with _open(store, make_encoder, searchable, wait) as retriever:
+        if max_pruned is not None:
+            to_prune, failure = items_to_prune(catalogue, retriever, max_pruned)
+            if failure:
+                return IndexReport(columns, 0, 0, left_out, pruned=0, failure=failure)
         items = checked(catalogue, ignore)
         while batch := list(islice(items, ITEMS_PER_WRITE)):
             changed = retriever.changed(batch)
-            report = retriever.upsert(changed, on_error="raise" if skipped is None else "skip")
+            report = retriever.upsert(
+                changed, on_error="raise" if skipped is None else "skip", on_bad_photo=on_bad_photo
+            )
             indexed += report.upserted
             unchanged += len(batch) - len(changed)
+            without_photo += report.without_photo
             for bad in report.skipped:
                 left_out.add(_reason(bad))
-    return IndexReport(columns, indexed, unchanged, left_out, left_out.failure(indexed + unchanged))
+        pruned = None if max_pruned is None else len(retriever.delete(to_prune))
+    failure = left_out.failure(indexed + unchanged)
+    return IndexReport(columns, indexed, unchanged, left_out, tuple(without_photo), pruned, failure)
 
 
 def checked(catalogue: Catalogue, on_bad: Callable[[TwoTowerError], None] | None) -> Iterator[Item]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from twotower.commands import arguments
 from twotower.commands.command import Commands, add_command, add_store
 from twotower.commands.hits import as_json, as_table
-from twotower.commands.terminal import prints_unicode
+from twotower.commands.terminal import prints_unicode, tell
 from twotower.presets import Retriever
 from twotower.retriever import RankingParts
 
@@ -81,6 +81,9 @@ def run(given: Namespace) -> None:
         min_score=given.min_score,
         **depth,
     )
+    if given.user is not None and not retriever.knows(given.user, now=given.now):
+        advice = "" if hits else "give words, or "
+        tell(f"nothing is known of user {given.user!r}: {advice}record what they did")
     first = given.offset + 1
     lines = as_json(hits, first, ascii_only=not prints_unicode()) if given.json else as_table(hits, first)
     for line in lines:

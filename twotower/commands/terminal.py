@@ -50,6 +50,11 @@ def one_line(message: object) -> str:
     return " ".join(str(message).split())
 
 
+def tell(remark: str) -> None:
+    """Print a remark where programs that read the output do not take it for part of that."""
+    sys.stderr.write(f"twotower: {one_line(remark)}\n")
+
+
 def _hide_bars() -> None:
     from transformers.utils.logging import disable_progress_bar
 

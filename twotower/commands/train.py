@@ -191,7 +191,7 @@ def train_rerank(training: Training, *, today: date, say: Say) -> JudgedReport |
         KeyboardInterrupt: with a message that says how to resume.
     """
     check_replaceable(training.out.expanduser().absolute())
-    reranker, base = (CrossEncoderReranker(training.base, max_length=training.max_length) for _ in range(2))
+    reranker = CrossEncoderReranker(training.base, max_length=training.max_length)
     judged = _read(training.data)
     with ExitStack() as closing:
         watches = list(_watches(training, closing))
@@ -200,11 +200,12 @@ def train_rerank(training: Training, *, today: date, say: Say) -> JudgedReport |
             retriever, judged.queries, judged.train, negatives=training.negatives, seed=training.seed
         )
         say(str(mined))
+        base = _base(training)
         for line in _told(_fit(reranker, mined, training, watches)):
             say(line)
         # The checkpoint is gone now, so save before measuring.
         reranker.save(training.out, card=_card(training, mined, None, today))
-        report = _measured(retriever, reranker, base if _can_score(base) else None, judged, training.seed)
+        report = _measured(retriever, reranker, base, judged, training.seed)
     if report is None:
         say("no dev judgements of queries that are not in train: nothing was measured")
     else:
@@ -298,13 +299,14 @@ def _measured(
     return measure_judged(retriever, reranker, judged.queries, dev, base=base, seed=seed) if dev else None
 
 
-def _can_score(base: CrossEncoderReranker) -> bool:
-    """Whether a model has a head of its own; there is nothing to compare a sentence encoder by."""
+def _base(training: Training) -> CrossEncoderReranker | None:
+    """The base as it is before the fit, whose model may replace it; None if it has no scoring head to compare by."""
+    base = CrossEncoderReranker(training.base, max_length=training.max_length)
     try:
         base.score([("query", "document")])
     except NotFittedError:
-        return False
-    return True
+        return None
+    return base
 
 
 def _card(training: Training, mined: MinedPairs, report: JudgedReport | None, today: date) -> ModelCard:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from reprlib import repr as shown
 from typing import Any
 
-from twotower.errors import QueryError
+from twotower.errors import QueryError, QueryWarning
 from twotower.types import ImageSource, Query
+
+MAX_CHARACTERS = 10_000  # of a query; no model reads as many, and every further word costs time
 
 
 def query_of(given: object, image: ImageSource | None = None) -> Query:
     """One query of words, a photo or both.
 
+    Only the first `MAX_CHARACTERS` characters count, of which a `QueryWarning` tells once.
     Half of a surrogate pair, which a cut emoji leaves behind, is replaced by U+FFFD, "�", as decoders do.
 
     Args:
@@ -27,7 +31,7 @@ def query_of(given: object, image: ImageSource | None = None) -> Query:
         raise QueryError(
             f"a query must be a str or a Query of a str, got {type(text).__name__} {shown(text)}"
         )
-    whole = _whole(text)
+    whole = _whole(_shortened(text))
     if isinstance(given, Query):
         if image is None and whole is text:
             return given
@@ -93,6 +97,17 @@ def _listed(name: str, given: Any) -> list[Any]:
         except TypeError:  # an array without dimensions
             pass
     raise QueryError(f"{name} must be a list, got {type(given).__name__} {shown(given)}")
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= MAX_CHARACTERS:
+        return text
+    warnings.warn(  # in the same words each time, so that Python tells it once
+        f"only the first {MAX_CHARACTERS:,} characters of a query are searched: pass fewer",
+        QueryWarning,
+        stacklevel=2,
+    )
+    return text[:MAX_CHARACTERS]
 
 
 def _whole(text: str) -> str:

@@ -20,5 +20,5 @@ def newest_items(snapshot: Snapshot, request: SearchRequest) -> Hits:
     rows = [selection.rows + start for selection, start in zip(allowed, snapshot.starts, strict=False)]
     ordinals = np.concatenate([np.zeros(0, dtype=np.int64), *rows])
     ages = -np.nan_to_num(snapshot.days_at(ordinals), nan=-np.inf)
-    best = ordinals[np.argsort(ages, kind="stable")[: request.k]]
+    best = ordinals[np.argsort(ages, kind="stable")[request.offset :][: request.k]]
     return Hits(snapshot.items_at(best), np.zeros(len(best)), {})

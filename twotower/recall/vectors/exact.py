@@ -76,7 +76,8 @@ class ExactIndex:
         scores, rows = best(inner_products(queries, found, self.vectors), found, k)
         if fetch < selected:
             error = HALF_ERROR if self._halved else ROUNDING
-            for query in np.flatnonzero(approximate[:, -1] >= scores[:, -1] - error):
+            tied = approximate[:, -1] >= scores[:, -1] - error
+            for query in np.flatnonzero(tied) if tied.any() else ():
                 scores[query], rows[query] = self._search_all(queries[query], k, selection)
         return scores, rows
 
