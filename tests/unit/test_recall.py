@@ -11,7 +11,7 @@ import pytest
 from fakes import HashEncoder, OverlapReranker, PlaneEncoder
 
 from rerank import Decay
-from twotower import Event, IndexPolicy, Item, Retriever
+from twotower import Convex, Event, IndexPolicy, Item, Retriever
 from twotower.corpus.base import Corpus
 from twotower.recall import item_index
 from twotower.recall.item_index import ItemIndex
@@ -40,6 +40,49 @@ def test_a_fresh_item_far_down_is_not_lost(exact_up_to):
     assert best.id == "fresh"
     assert best.score == pytest.approx(np.cos(np.radians(30)), abs=1e-3)
     assert best.explain["freshness"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+@pytest.mark.parametrize("undated", [1, 20, 299])
+@pytest.mark.parametrize("hybrid", [None, Convex(0.3, depth=2)])
+def test_undated_items_are_not_forgotten_by_the_bound_of_decay(k, undated, hybrid):
+    """300 items, the nearest of them old; those without a time are far down, and are worth more than any of these."""
+    decay = Decay.half_life(10, weight=0.9)
+    assert decay.factor(np.array([np.nan])) > 2 * decay.factor(np.array([200.0]))
+    items = [
+        Item(f"i{n}", str(0.2 * n), time=None if n >= 300 - undated else NOW - (200 + n % 7) * DAY)
+        for n in range(300)
+    ]
+    retriever = Retriever(PlaneEncoder(), decay=decay, hybrid=hybrid)
+    retriever.upsert(items)
+    angles = np.radians(0.2 * np.arange(300))
+    ages = np.array([np.nan if item.time is None else 200 + n % 7 for n, item in enumerate(items)])
+    expected = np.cos(angles) * decay.factor(ages) * (1 if hybrid is None else 0.7)
+    best = np.argsort(-expected, kind="stable")[:k]
+    for hits in (
+        retriever.search("000", k=k, now=NOW),  # a word of no item
+        retriever.search_batch(["90", "000"], k=k, now=NOW)[1],
+    ):
+        assert [hit.id for hit in hits] == [f"i{n}" for n in best]
+        assert [hit.score for hit in hits] == pytest.approx(expected[best].tolist(), abs=1e-5)
+
+
+def test_an_index_that_grows_is_calibrated_again():
+    """The effort that 300 rows need was measured on 300 rows: it says nothing of 600."""
+    corpus, write = plane_corpus(exact_up_to=100)
+    write(range(300))
+    corpus.index.settle()
+    corpus.calibrate({})
+    measured = []
+    for size in (330, 400, 700, 1_500):
+        write(range(len(corpus), size))
+        corpus.index.settle()
+        for part in corpus.snapshot.parts:
+            calibration = part.segment.index.calibration
+            if calibration is not None:
+                assert calibration.rows <= len(part.segment) <= builder.MAX_ROW_GROWTH * calibration.rows
+                measured.append(calibration.rows)
+    assert max(measured) > 1_000
 
 
 def test_a_negative_similarity_is_not_raised_by_age():

@@ -108,7 +108,7 @@ def read_catalogue(
     - An object inside an object becomes "outer.inner", a list stays a list. null, NaN, NaT and in CSV an empty cell
       mean that the value is missing; in a list it is left out.
     - JSON and Parquet say which values are text, numbers, booleans and times. In CSV the whole column decides: it
-      holds numbers or booleans if at least four fifths of its cells do, and words such as "N/A" are missing values
+      holds numbers or booleans if at least two thirds of its cells do, and words such as "N/A" are missing values
       there. Codes stay text: whole numbers with leading zeros, a leading +, an exponent or more than 15 digits.
     - A value that does not fit the type of its column is an error of its row.
     - Ids may be whole numbers. A decimal is a number, single precision its shortest decimal. Times are aware

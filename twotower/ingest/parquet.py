@@ -62,8 +62,8 @@ def _rows(path: Path, batch: RecordBatch, before: int, on_bad: OnBad) -> Iterato
         name = ""
         try:
             for name, column in zip(batch.schema.names, batch.columns, strict=True):
-                if (value := column[offset].as_py()) is not None:
-                    values[name] = dict(value) if name in maps else value
+                value = column[offset].as_py()
+                values[name] = dict(value) if value and name in maps else value
         except (ValueError, OverflowError) as error:
             on_bad(
                 CatalogueError(

@@ -115,16 +115,11 @@ class Snapshot:
 
     @cached_property
     def _searched(self) -> tuple[Segment, ...]:
-        """The segments, which score equal vectors alike: in half precision if any of them has no other."""
+        """The segments, scoring equal vectors alike if their indexes are of several kinds or in several graphs."""
         segments = tuple(part.segment for part in self.parts)
-        if all(isinstance(segment.index, ExactIndex) for segment in segments):
+        if len(segments) == 1 or all(isinstance(segment.index, ExactIndex) for segment in segments):
             return segments
-        return tuple(
-            replace(segment, index=segment.index.halved())
-            if isinstance(segment.index, ExactIndex)
-            else segment
-            for segment in segments
-        )
+        return tuple(replace(segment, index=segment.index.comparable()) for segment in segments)
 
     def items(self, allowed: Sequence[Selection] | None = None) -> Iterator[Item]:
         """The live items, or only those of allowed rows, oldest write first."""

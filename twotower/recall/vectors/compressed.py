@@ -92,6 +92,10 @@ class CompressedIndex:
             scores[short], rows[short] = self.codes.scan(queries[short], fetch, chosen)
         return scores, rows
 
+    def comparable(self) -> CompressedIndex:
+        """See `VectorIndex.comparable`."""
+        return self
+
     def vectors(self, rows: Rows) -> Vectors:
         """See `VectorIndex.vectors`; float16 precision."""
         return self.table.vectors(rows)

@@ -76,7 +76,8 @@ class ExactIndex:
         scores, rows = best(inner_products(queries, found, self.vectors), found, k)
         if fetch < selected:
             error = HALF_ERROR if self._halved else ROUNDING
-            for query in np.flatnonzero(approximate[:, -1] >= scores[:, -1] - error):
+            tied = approximate[:, -1] >= scores[:, -1] - error
+            for query in np.flatnonzero(tied) if tied.any() else ():
                 scores[query], rows[query] = self._search_all(queries[query], k, selection)
         return scores, rows
 
@@ -85,8 +86,8 @@ class ExactIndex:
         vectors = self._table[rows]
         return in_half_precision(vectors) if self._halved else vectors
 
-    def halved(self) -> ExactIndex:
-        """The same index, scoring as one of half precision does, so that equal vectors in the two score alike."""
+    def comparable(self) -> ExactIndex:
+        """See `VectorIndex.comparable`; with vectors of half precision, as all other kinds have no other."""
         return ExactIndex(self._index, halved=True)
 
     def write(self, sink: Callable[[bytes], object], /) -> None:

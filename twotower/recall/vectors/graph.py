@@ -13,7 +13,7 @@ from twotower.recall.selection import Rows, Selection
 from twotower.recall.vectors import faiss_calls
 from twotower.recall.vectors.calibration import Calibration
 from twotower.recall.vectors.index import Kind
-from twotower.recall.vectors.scores import TIES, best_found
+from twotower.recall.vectors.scores import GROWTH, TIES, Find, best, best_found
 from twotower.types import Scores, Vectors
 
 LINKS = 32
@@ -95,16 +95,23 @@ class GraphIndex:
         graph: over float16.
         effort: None is `default_effort`.
         calibration: the measured recall; None if it was not measured.
+        rescored: score as other kinds of index do, instead of with FAISS's own sums.
     """
 
     kind: ClassVar[Kind] = "graph"
     default_effort: ClassVar[Effort] = Effort(SEARCH_DEPTH)
 
     def __init__(
-        self, graph: Graph, effort: Effort | None = None, calibration: Calibration | None = None
+        self,
+        graph: Graph,
+        effort: Effort | None = None,
+        calibration: Calibration | None = None,
+        *,
+        rescored: bool = False,
     ) -> None:
         self.graph = graph
         self.calibration = calibration
+        self._rescored = rescored
         self._effort = self.default_effort if effort is None else effort
 
     @property
@@ -126,7 +133,26 @@ class GraphIndex:
         """See `VectorIndex.search`."""
         plan = self.plan(k, selection)
         find = partial(self._find, k=k, plan=plan, selection=selection)
-        return best_found(find, self.vectors, queries, k, k + TIES, plan.selected)
+        if self._rescored or k >= plan.selected:
+            return best_found(find, self.vectors, queries, k, k + TIES, plan.selected)
+        # FAISS sums every pair of vectors here in the same order, so its own scores tell rows apart; only where two
+        # of them tie, among these or with the next, have all that tie to be found and sorted.
+        scores, rows = find(queries, k + 1)
+        if (scores[:, 1:] < scores[:, :-1]).all():
+            return scores[:, :k], rows[:, :k]
+        tied = np.flatnonzero(~(scores[:, 1:] < scores[:, :-1]).all(axis=1))
+        scores, rows = scores[:, :k].copy(), rows[:, :k].copy()
+        scores[tied], rows[tied] = self._untied(find, queries[tied], k, plan.selected)
+        return scores, rows
+
+    def _untied(self, find: Find, queries: Vectors, k: int, selected: int) -> tuple[Scores, Rows]:
+        """The k best rows, ties broken by the lower row: more are found until none that ties is missing."""
+        fetch = k
+        while True:
+            fetch = min(selected, GROWTH * fetch)
+            scores, rows = find(queries, fetch)
+            if fetch == selected or (scores[:, -1] < scores[:, k - 1]).all():
+                return best(scores, rows, k)
 
     def _find(
         self, queries: Vectors, fetch: int, *, k: int, plan: Plan, selection: Selection | None
@@ -142,6 +168,10 @@ class GraphIndex:
         if short.any():
             scores[short], rows[short] = self.graph.scan(queries[short], fetch, chosen)
         return scores, rows
+
+    def comparable(self) -> GraphIndex:
+        """See `VectorIndex.comparable`."""
+        return GraphIndex(self.graph, self._effort, self.calibration, rescored=True)
 
     def vectors(self, rows: Rows) -> Vectors:
         """See `VectorIndex.vectors`; float16 precision."""

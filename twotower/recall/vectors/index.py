@@ -54,6 +54,10 @@ class VectorIndex(Protocol):
         """
         ...
 
+    def comparable(self) -> VectorIndex:
+        """The same index with scores that equal those of another kind of index for equal vectors, to the last bit."""
+        ...
+
     def vectors(self, rows: Rows) -> Vectors:
         """The stored vectors of m rows, float32 of shape (m, dim)."""
         ...

@@ -38,13 +38,19 @@ def inner_products(queries: Vectors, rows: Rows, read: Read) -> Scores:
     Returns:
         Shape (q, m); -inf for row -1.
     """
-    scores = np.empty(rows.shape, dtype=np.float32)
     precise = queries.astype(np.float64)[:, None]
+    missing = rows < 0
+    if has_missing := bool(missing.any()):
+        rows = np.where(missing, 0, rows)
     step = max(1, MAX_COMPONENTS // max(1, rows.shape[1] * queries.shape[1]))
-    for start in range(0, len(rows), step):
-        block = slice(start, start + step)
-        scores[block] = np.vecdot(read(np.maximum(rows[block], 0)).astype(np.float64), precise[block])
-    scores[rows < 0] = -np.inf
+    blocks = [
+        np.vecdot(read(rows[start : start + step]).astype(np.float64), precise[start : start + step])
+        for start in range(0, max(1, len(rows)), step)
+    ]
+    products = np.concatenate(blocks) if len(blocks) > 1 else blocks[0]
+    scores: Scores = products.astype(np.float32)
+    if has_missing:
+        scores[missing] = -np.inf
     return scores
 
 
@@ -71,13 +77,13 @@ def best_found(
         approximate, found = find(queries[open_queries], min(fetch, selected))
         exact = inner_products(queries[open_queries], found, read)
         order = np.lexsort((found, -exact))[:, :k]
-        width = order.shape[1]
-        scores[open_queries, :width] = np.take_along_axis(exact, order, axis=1)
-        rows[open_queries, :width] = np.take_along_axis(found, order, axis=1)
+        width, places = order.shape[1], np.arange(len(order))[:, None]
+        scores[open_queries, :width] = exact[places, order]
+        rows[open_queries, :width] = found[places, order]
         if fetch >= selected:
             break
         last = np.where(found[:, -1] < 0, -np.inf, approximate[:, -1])
-        cut = np.take_along_axis(approximate, order[:, -1:], axis=1)[:, 0]
+        cut = approximate[places[:, 0], order[:, -1]]
         open_queries = open_queries[last >= cut - ROUNDING]
         fetch *= GROWTH
     return scores, rows
@@ -115,7 +121,8 @@ def best_of_all(
 def best(scores: Scores, rows: Rows, k: int) -> tuple[Scores, Rows]:
     """The k highest of m columns, ties broken by the lower row, padded to k with score -inf and row -1."""
     order = np.lexsort((rows, -scores))[:, :k]
-    scores, rows = np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
+    queries = np.arange(len(scores))[:, None]  # `take_along_axis` takes three times as long
+    scores, rows = scores[queries, order], rows[queries, order]
     missing = ((0, 0), (0, k - scores.shape[1]))
     if not missing[1][1]:
         return scores, rows
