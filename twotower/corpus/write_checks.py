@@ -95,6 +95,8 @@ def check_item(item: Item) -> Item:
     Raises:
         ItemError: names the item, the field, and what to do.
     """
+    if not isinstance(item, Item):
+        raise ItemError(f"an item must be an Item, got {type(item).__name__}")
     item = _plain_item(item)
     if problem := _text_problem(item.id) or _empty_problem(item.id):
         raise ItemError(f"item {item.id!r}, field 'id': {problem}")
