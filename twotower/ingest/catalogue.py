@@ -52,7 +52,7 @@ class Catalogue(Table):
     ) -> Catalogue:
         """The catalogue in a file or a BEIR folder; see `read_catalogue`."""
         options = options or ReadOptions()
-        source, folder = file_source(Path(path), options)
+        source, folder = file_source(Path(path).absolute(), options)
         return cls(str(path), source, folder, options, known)
 
     def items(self, on_bad: OnBad = stop) -> Iterator[Item]:

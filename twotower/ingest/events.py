@@ -37,7 +37,7 @@ class EventLog(Table):
     def of_file(cls, path: Path, options: ReadOptions | None = None) -> EventLog:
         """The events of a file; see `read_events`."""
         options = options or ReadOptions()
-        source, _ = file_source(Path(path), options)
+        source, _ = file_source(Path(path).absolute(), options)
         return cls(str(path), source, options)
 
     def events(self, on_bad: OnBad = stop) -> Iterator[Event]:
