@@ -12,7 +12,7 @@ from pathlib import Path
 from reprlib import repr as shown
 from typing import Any, Literal, NoReturn, Self, TypeAlias, TypedDict, Unpack, get_args
 
-from twotower.checks import check_choice, check_is, listed
+from twotower.checks import check_choice, check_is
 from twotower.corpus.attribute_updates import updated_items
 from twotower.corpus.base import Corpus
 from twotower.corpus.description import describe
@@ -258,10 +258,9 @@ class BaseRetriever:
         Args:
             items: valid items, such as a new delivery of the catalogue.
         """
-        given = listed("items", items)
-        for item in given:
-            if not isinstance(item, Item):
-                raise ItemError(f"items must be Items, got {shown(item)}")
+        if not isinstance(items, Iterable):
+            raise ItemError(f"changed takes a list of items, got {_kind_of(items)}")
+        given = list(items)
         unchanged = self._corpus.unchanged([check_item(item) for item in given])
         return [item for item, same in zip(given, unchanged, strict=True) if not same]
 
@@ -294,8 +293,10 @@ class BaseRetriever:
             ItemError: an item cannot be indexed, or an id is repeated (with "raise").
             EncoderError: the encoder returned something other than finite vectors.
         """
-        if isinstance(items, Item | Mapping):
-            raise ItemError("upsert takes a list of items: pass [item]")
+        if isinstance(items, Item | Mapping | str | bytes) or not isinstance(items, Iterable):
+            raise ItemError(
+                f"upsert takes a list of items such as [Item('sku-1', 'mug')], got {_kind_of(items)}"
+            )
         bad: list[BadItem] | None = collected_if(on_error)
         without_photo = photo_problems_if(on_bad_photo)
         checked = check_items(self._corpus.yielding_to_searches(items_in(items)), bad)
@@ -356,14 +357,20 @@ class BaseRetriever:
             The ids that were indexed and no longer are.
 
         Raises:
-            ValueError: not exactly one of `item_ids` and `where` is passed.
+            ItemError: not exactly one of `item_ids` and `where` is passed, or the ids are not text.
             FilterError: as in `search`.
         """
         if (item_ids is None) == (where is None):
-            raise ValueError("delete takes either item_ids or where: pass one of them")
-        ids = None if item_ids is None else listed("item_ids", item_ids)
+            raise ItemError("delete takes either item_ids or where: pass one of them")
+        if isinstance(item_ids, str):
+            raise ItemError(f"item_ids must be a list of ids: pass [{item_ids!r}]")
+        if item_ids is not None and (isinstance(item_ids, Mapping) or not isinstance(item_ids, Iterable)):
+            raise ItemError(
+                f"item_ids must be a list of ids, got {_kind_of(item_ids)}: pass a filter as where="
+            )
+        ids = None if item_ids is None else list(item_ids)
         if ids and not all(isinstance(item_id, str) for item_id in ids):
-            raise ValueError(f"item_ids must be a list of ids, which are text, got {shown(ids)}")
+            raise ItemError(f"item_ids must be a list of ids, which are text, got {ids[:3]!r}")
         with self._writing:
             return self._corpus.delete(
                 [item.id for item in self._corpus.items(where)] if ids is None else ids
@@ -387,8 +394,8 @@ class BaseRetriever:
         Raises:
             EventError: an event cannot be recorded (with "raise").
         """
-        if isinstance(events, Event | Mapping):
-            raise EventError("record takes a list of events: pass [event]")
+        if isinstance(events, Event | Mapping | str | bytes) or not isinstance(events, Iterable):
+            raise EventError(f"record takes a list of events: pass [event], got {_kind_of(events)}")
         bad: list[BadEvent] | None = collected_if(on_error)
         with self._writing:
             checked = check_events(events_in(events), self._corpus, bad)
@@ -618,6 +625,10 @@ class BaseRetriever:
 
     def _answer(self, ranking: Ranking, queries: EncodedQueries, request: SearchRequest) -> list[Hits]:
         return self._corpus.answer(partial(ranking.rank, queries=queries, request=request))
+
+
+def _kind_of(value: object) -> str:
+    return f"a {type(value).__name__}" if value is not None else "None"
 
 
 def collected_if(on_error: OnError) -> list[Any] | None:

@@ -213,7 +213,7 @@ def test_events_that_cannot_be_recorded_stop_or_are_skipped(shop):
     code, out, _ = shop("record", "events.csv", content, "--on-bad", "skip")
     assert code == 0
     assert out[1] == "10 events recorded, 3 skipped"
-    assert "1 names item …" in out[2]
+    assert "1 names item …, which is not indexed" in out[2]
     assert any("line 12: names item 'ghost', which is not indexed" in line for line in out[3:])
     assert shop("record", "events.csv", content, "--max-skipped", "1")[0] == 1
     code, _, errors = shop(
@@ -250,7 +250,7 @@ def test_mappings_and_data_frames_are_taken_by_upsert_and_record():
         ("/a, b/shop.csv, line 3, field 'price': '1.299,00' is not a number, as 2 are", "price: … is not a number"),
         ("shop.csv, line 1,003 has 3 cells but the header has 2: repair it", "has … cells but the header has …"),
         ("item 'a' comes twice in one catalogue: keep one", "comes twice in one catalogue"),
-        ("e.csv, line 3: names item 'x', which is not indexed: upsert it", "names item …"),
+        ("e.csv, line 3: names item 'x', which is not indexed: upsert it", "names item …, which is not indexed"),
         ("item 'a', field 'time': 2026-01-01 has no time zone: add it", "time: … has no time zone"),
     ],
 )  # fmt: skip

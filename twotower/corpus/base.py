@@ -290,6 +290,8 @@ class Corpus:
         return list(snapshot.vectors_at(snapshot.ordinals_of(np.array(labels, dtype=np.int64))))
 
     def _found(self, item_id: str, read: Callable[[Snapshot, Rows], T]) -> T:
+        if not isinstance(item_id, str):
+            raise UnknownItemError(f"no item with id {item_id!r} is indexed: ids are text")
         snapshot, _, ordinals = self._locate([item_id])
         if ordinals[0] < 0:
             raise UnknownItemError(f"no item with id '{item_id}' is indexed")

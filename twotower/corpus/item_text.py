@@ -57,7 +57,7 @@ class ItemText:
 
     def extended(self, item: Item) -> Item:
         """The same item with the searchable attributes in its description."""
-        values = [text for name in self.attributes for text in _texts(item.attributes.get(name))]
+        values = self._values(item)
         if not values:
             return item
         known = _spaced(item.words)
@@ -65,6 +65,17 @@ class ItemText:
         if not fresh:
             return item
         return replace(item, text="\n".join(part for part in (item.text.strip(), " ".join(fresh)) if part))
+
+    def is_same(self, one: Item, other: Item) -> bool:
+        """Whether two items have the same title and, with the searchable attributes, the same description."""
+        if one.title != other.title:
+            return False
+        if one.text == other.text and self._values(one) == self._values(other):
+            return True
+        return self.extended(one).text == self.extended(other).text
+
+    def _values(self, item: Item) -> list[str]:
+        return [text for name in self.attributes for text in _texts(item.attributes.get(name))]
 
 
 def _spaced(text: str) -> str:

@@ -55,7 +55,7 @@ class Catalogue(Table):
         options = ReadOptions() if options is None else options
         check_path("path", path)
         check_is("options", options, ReadOptions, "ReadOptions")
-        source, folder = file_source(Path(path), options)
+        source, folder = file_source(Path(path).absolute(), options)
         return cls(str(path), source, folder, options, known)
 
     def items(self, on_bad: OnBad = stop) -> Iterator[Item]:

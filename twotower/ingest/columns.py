@@ -257,7 +257,9 @@ def _attribute(
         return Attribute(
             column, name, kept, f"as '{name}' is in the store", tally.allows_codes or kept != "number"
         )
-    inferred = None if column.startswith(LITERAL) else tally.inferred()
+    if column.startswith(LITERAL):
+        return Attribute(column, name, None)
+    inferred = tally.inferred()
     if inferred == "text":
         return Attribute(column, name, None if tally.typed else "text", note=_note_on_text(tally))
     if inferred is None:

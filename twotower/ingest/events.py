@@ -40,7 +40,7 @@ class EventLog(Table):
         options = ReadOptions() if options is None else options
         check_path("path", path)
         check_is("options", options, ReadOptions, "ReadOptions")
-        source, _ = file_source(Path(path), options)
+        source, _ = file_source(Path(path).absolute(), options)
         return cls(str(path), source, options)
 
     def events(self, on_bad: OnBad = stop) -> Iterator[Event]:

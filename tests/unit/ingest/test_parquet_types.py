@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import tracemalloc
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -94,17 +92,3 @@ def test_a_row_that_python_cannot_hold_is_its_own_error(tmp_path):
     bad = []
     assert [item.id for item in read_catalogue(path, bad=bad)] == [str(n) for n in range(21) if n != 10]
     assert [str(error).partition(", ")[2].partition(":")[0] for error in bad] == ["row 11"]
-
-
-@pytest.mark.parametrize("indent", [None, 1])
-def test_an_array_is_read_an_element_at_a_time(tmp_path, indent):
-    path = tmp_path / "shop.json"
-    rows = [{"id": n, "title": "mug", "text": "x" * 20_000} for n in range(500)]
-    path.write_text(json.dumps(rows, indent=indent))
-    tracemalloc.start()
-    try:
-        assert sum(1 for _ in read_catalogue(path)) == 500
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < 2_000_000 < path.stat().st_size / 2
