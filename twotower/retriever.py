@@ -246,7 +246,7 @@ class BaseRetriever:
         Raises:
             UnknownItemError: it is not indexed.
         """
-        return self._corpus.get(item_id_of(item_id))
+        return self._corpus.get(item_id)
 
     def text_of(self, item: Item) -> str:
         """The text of an item that BM25, the encoder and the reranker read, with its `searchable` attributes."""
