@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from reprlib import repr as shown
 from typing import Any
 
 from multimodal.clip.encoder import COMPACT, ClipEncoder
@@ -43,6 +44,8 @@ def encoder_of(
     kept = store.item_store.settings
     known = kept["encoder"]
     encoder = _rebuilt(store) if make_encoder is None else make_encoder()
+    if not hasattr(encoder, "dim"):
+        raise ValueError(f"encoder must be an Encoder, got {shown(encoder)}")
     found = describe(encoder)
     settings = {**kept, "encoder": found, "dim": encoder.dim}
     same = encoder.dim == kept["dim"] and identity(found) == identity(known)
