@@ -12,6 +12,7 @@ from pathlib import Path
 from reprlib import repr as shown
 from typing import Any, Literal, NoReturn, Self, TypeAlias, TypedDict, Unpack, get_args
 
+from twotower.checks import check_choice, check_is
 from twotower.corpus.attribute_updates import updated_items
 from twotower.corpus.base import Corpus
 from twotower.corpus.description import describe
@@ -120,12 +121,18 @@ class BaseRetriever:
         searchable: Sequence[str] | None = None,
         fold_diacritics: bool | None = None,
     ) -> None:
+        if index is not None:
+            check_is("index", index, IndexPolicy, "an IndexPolicy")
+        if user_tower is not None:
+            check_is("user_tower", user_tower, UserTower, "a UserTower")
         if corpus is None:
             corpus = Corpus.in_memory(encoder.dim, index, ItemText.of(searchable, fold_diacritics))
         elif any(part is not None for part in (index, searchable, fold_diacritics)):
             raise ValueError(
                 "index, searchable and fold_diacritics belong to a new corpus: pass them, or a corpus, not both"
             )
+        elif not isinstance(corpus, Corpus):
+            raise ValueError(f"corpus must be a Corpus, got {shown(corpus)}")
         elif corpus.snapshot.dim != encoder.dim:
             raise ValueError(
                 f"the corpus has vectors of {corpus.snapshot.dim} dimensions, the encoder {encoder.dim}"
@@ -626,13 +633,11 @@ def _kind_of(value: object) -> str:
 
 def collected_if(on_error: OnError) -> list[Any] | None:
     """Where to collect what is skipped; None if errors are raised."""
-    if on_error not in get_args(OnError):
-        raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
+    check_choice("on_error", on_error, get_args(OnError))
     return [] if on_error == "skip" else None
 
 
 def photo_problems_if(on_bad_photo: str) -> list[BadItem] | None:
     """Where to collect the items that lose their photos; None if such a photo is an error."""
-    if on_bad_photo not in ("error", "words"):
-        raise ValueError(f"on_bad_photo must be 'error' or 'words', got {on_bad_photo!r}")
+    check_choice("on_bad_photo", on_bad_photo, ("error", "words"))
     return [] if on_bad_photo == "words" else None

@@ -11,7 +11,7 @@ from fakes import HashEncoder
 
 from twotower import Item, Retriever
 from twotower.__main__ import main
-from twotower.errors import StoreError
+from twotower.errors import ItemError, StoreError
 from twotower.store.folder import is_store
 
 ITEMS = [Item("a", "lamp")]
@@ -55,6 +55,16 @@ def test_the_command_line_says_so_too(tmp_path, capsys):
     for command in (["stats"], ["compact"], ["verify"], ["reindex"]):
         assert main([*command, "--store", str(tmp_path / os.fsdecode(b"caf\xe9"))]) == 1
         assert "must be UTF-8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_a_photo_whose_path_is_not_utf_8_is_named(tmp_path, stored):
+    retriever = opened(tmp_path / "s") if stored else Retriever(HashEncoder())
+    item = Item("a", "lamp", image=tmp_path / os.fsdecode(b"caf\xe9.jpg"))
+    with pytest.raises(ItemError, match="item 'a', field 'image': the photo's path must be UTF-8"):
+        retriever.upsert([item])
+    assert retriever.upsert([item, Item("b", "mug")], on_error="skip").upserted == 1
+    retriever.close()
 
 
 def later(seconds, act):

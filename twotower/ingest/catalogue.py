@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
+from twotower.checks import check_is, check_path
 from twotower.errors import CatalogueError
 from twotower.ingest.fields import image_path, required_text, text, time
 from twotower.ingest.names import ITEM_NAMES
@@ -51,8 +52,10 @@ class Catalogue(Table):
         known: Mapping[str, ColumnType | None] | None = None,
     ) -> Catalogue:
         """The catalogue in a file or a BEIR folder; see `read_catalogue`."""
-        options = options or ReadOptions()
-        source, folder = file_source(Path(path), options)
+        options = ReadOptions() if options is None else options
+        check_path("path", path)
+        check_is("options", options, ReadOptions, "ReadOptions")
+        source, folder = file_source(Path(path).absolute(), options)
         return cls(str(path), source, folder, options, known)
 
     def items(self, on_bad: OnBad = stop) -> Iterator[Item]:
