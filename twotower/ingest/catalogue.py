@@ -113,7 +113,8 @@ def read_catalogue(
     - JSON and Parquet say which values are text, numbers, booleans and times. In CSV the whole column decides: it
       holds numbers or booleans if at least two thirds of its cells do, and words such as "N/A" are missing values
       there. Codes stay text: whole numbers with leading zeros, a leading +, an exponent or more than 15 digits.
-    - A value that does not fit the type of its column is an error of its row.
+    - A value that does not fit the type of its column is an error of its row. JSON may mix types in a column, except
+      for text that is nearly a number among numbers, such as "1.299,00".
     - Ids may be whole numbers. A decimal is a number, single precision its shortest decimal. Times are aware
       datetimes, ISO-8601 text, or numbers since 1970; a date is its midnight. See `ReadOptions.timezone`.
     - Attributes inside an object `attributes` keep their names and values, whatever they are.

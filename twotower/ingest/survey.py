@@ -92,12 +92,13 @@ class Tally:
         filled, counts = self.filled, self.counts
         if not filled:
             return None
-        if counts["boolean"] >= MOST * filled:
+        enough = filled if self.typed else MOST * filled  # a format with types may mix them
+        if counts["boolean"] >= enough:
             return "boolean"
-        if counts["time"] >= MOST * filled:
+        if counts["time"] >= enough:
             return "time"
         almost = self.numbers >= filled / 2 and self.numbers + counts["almost number"] == filled
-        if not self.are_codes and (self.numbers >= MOST * filled or almost):
+        if not self.are_codes and (self.numbers >= enough or almost):
             return "number"
         texts = counts["text"] + counts["almost number"] + counts["missing"] * self.typed
         return "text" if not self.typed or texts == filled + counts["missing"] else None
