@@ -71,7 +71,10 @@ class Decay:
                 floor <= missing <= 1, f"missing must be between floor ({floor:g}) and 1, got {missing:g}."
             )
         forms = get_args(Form)
-        require(self.form in forms, f"form must be one of {', '.join(forms)}, got {self.form!r}.")
+        require(
+            isinstance(self.form, str) and self.form in forms,
+            f"form must be one of {', '.join(forms)}, got {self.form!r}.",
+        )
 
     def _number(self, name: str) -> float:
         number = _finite(name, getattr(self, name))

@@ -16,7 +16,7 @@ PACKAGES = ("twotower", "multimodal", "rerank")
 
 # A room of twotower may import from itself and from rooms on a strictly lower floor.
 FLOORS = [
-    {"types", "errors", "values"},
+    {"types", "errors", "values", "checks"},
     {"recall", "store", "towers", "ingest"},
     {"corpus", "search"},
     {"retriever", "rebuilding"},

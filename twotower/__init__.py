@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from twotower.search.hits import Hits
     from twotower.towers.dual_encoder import DualEncoder
     from twotower.towers.user import UserTower
-    from twotower.types import BadItem, Event, Hit, Item, Query, UpsertReport
+    from twotower.types import BadEvent, BadItem, Event, Hit, Item, Query, RecordReport, UpsertReport
 
 __all__ = [
+    "BadEvent",
     "BadItem",
     "Convex",
     "DualEncoder",
@@ -29,6 +30,7 @@ __all__ = [
     "Item",
     "Query",
     "ReciprocalRank",
+    "RecordReport",
     "Retriever",
     "TwoTowerError",
     "UpsertReport",
@@ -37,6 +39,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
+    "BadEvent": "twotower.types",
     "BadItem": "twotower.types",
     "Convex": "twotower.recall.fusion",
     "DualEncoder": "twotower.towers.dual_encoder",
@@ -47,6 +50,7 @@ _HOMES = {
     "Item": "twotower.types",
     "Query": "twotower.types",
     "ReciprocalRank": "twotower.recall.fusion",
+    "RecordReport": "twotower.types",
     "Retriever": "twotower.presets",
     "TwoTowerError": "twotower.errors",
     "UpsertReport": "twotower.types",

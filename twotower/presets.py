@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from reprlib import repr as shown
 from typing import Self, TypedDict, Unpack
 
 from multimodal.clip.encoder import ClipEncoder
@@ -171,6 +172,8 @@ class Retriever(BaseRetriever):
     ) -> types.ListwiseReranker | None:
         if reranker is None or isinstance(reranker, types.ListwiseReranker):
             return reranker
+        if not callable(getattr(reranker, "score", None)):
+            raise ValueError(f"reranker must have a method `score`, got {shown(reranker)}")
         return Cascade(Stage(reranker, None, "rerank"))
 
 

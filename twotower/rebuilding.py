@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
+from reprlib import repr as shown
 from typing import Any
 
-from multimodal.clip.encoder import ClipEncoder
+from multimodal.clip.encoder import COMPACT, ClipEncoder
+from multimodal.clip.encoder import files_of as image_files
 from multimodal.errors import ModelNotFoundError
 from multimodal.fusion import WeightedConcat, WeightedSum
+from multimodal.hub import locate
+from multimodal.model_files import ModelFiles
 from multimodal.text.encoder import TextEncoder
+from multimodal.text.encoder import files_of as text_files
 from rerank.decay import Decay, DecayBy
-from twotower.corpus.description import OWN, describe, identity, in_short
+from twotower.corpus.description import CONTENT, OWN, describe, identity, in_short
 from twotower.corpus.reindexing import reindex_items
 from twotower.errors import StoreError
 from twotower.store.folder import StoreFolder
@@ -38,6 +44,8 @@ def encoder_of(
     kept = store.item_store.settings
     known = kept["encoder"]
     encoder = _rebuilt(store) if make_encoder is None else make_encoder()
+    if not hasattr(encoder, "dim"):
+        raise ValueError(f"encoder must be an Encoder, got {shown(encoder)}")
     found = describe(encoder)
     settings = {**kept, "encoder": found, "dim": encoder.dim}
     same = encoder.dim == kept["dim"] and identity(found) == identity(known)
@@ -48,6 +56,31 @@ def encoder_of(
     elif found != known and store.read_only is None:
         store.item_store.set_settings(settings)
     return encoder
+
+
+def changed_models(store: StoreFolder) -> Iterator[str]:
+    """The models in the places that a store knows whose content is no longer what it was; loads none of them."""
+    described = store.item_store.settings["encoder"]
+    if not isinstance(described, Mapping):
+        return
+    for name in ("text", "image"):
+        part = described.get(name)
+        model = part.get("clip", part) if isinstance(part, Mapping) else {}
+        with suppress(ModelNotFoundError, KeyError):  # it is elsewhere, or the user's own
+            files = _files_of(model)
+            if CONTENT in model and files is not None and files.digest() != model[CONTENT]:
+                yield (
+                    f"the {name} model {in_short(model)} has changed since the store was made: restore it, or run "
+                    "`twotower reindex`"
+                )
+
+
+def _files_of(model: Mapping[str, Any]) -> ModelFiles | None:
+    if "model" in model:
+        return text_files(locate(model["model"]))
+    if model.get("compact"):
+        return ModelFiles(COMPACT)
+    return image_files(model["architecture"], model["pretrained"])
 
 
 def _rebuilt(store: StoreFolder) -> Encoder:

@@ -12,6 +12,7 @@ from pathlib import Path
 from reprlib import repr as shown
 from typing import Any, Literal, NoReturn, Self, TypeAlias, TypedDict, Unpack, get_args
 
+from twotower.checks import check_choice, check_is
 from twotower.corpus.attribute_updates import updated_items
 from twotower.corpus.base import Corpus
 from twotower.corpus.description import describe
@@ -120,12 +121,18 @@ class BaseRetriever:
         searchable: Sequence[str] | None = None,
         fold_diacritics: bool | None = None,
     ) -> None:
+        if index is not None:
+            check_is("index", index, IndexPolicy, "an IndexPolicy")
+        if user_tower is not None:
+            check_is("user_tower", user_tower, UserTower, "a UserTower")
         if corpus is None:
             corpus = Corpus.in_memory(encoder.dim, index, ItemText.of(searchable, fold_diacritics))
         elif any(part is not None for part in (index, searchable, fold_diacritics)):
             raise ValueError(
                 "index, searchable and fold_diacritics belong to a new corpus: pass them, or a corpus, not both"
             )
+        elif not isinstance(corpus, Corpus):
+            raise ValueError(f"corpus must be a Corpus, got {shown(corpus)}")
         elif corpus.snapshot.dim != encoder.dim:
             raise ValueError(
                 f"the corpus has vectors of {corpus.snapshot.dim} dimensions, the encoder {encoder.dim}"
@@ -251,6 +258,8 @@ class BaseRetriever:
         Args:
             items: valid items, such as a new delivery of the catalogue.
         """
+        if not isinstance(items, Iterable):
+            raise ItemError(f"changed takes a list of items, got {_kind_of(items)}")
         given = list(items)
         unchanged = self._corpus.unchanged([check_item(item) for item in given])
         return [item for item, same in zip(given, unchanged, strict=True) if not same]
@@ -284,8 +293,10 @@ class BaseRetriever:
             ItemError: an item cannot be indexed, or an id is repeated (with "raise").
             EncoderError: the encoder returned something other than finite vectors.
         """
-        if isinstance(items, Item | Mapping):
-            raise ItemError("upsert takes a list of items: pass [item]")
+        if isinstance(items, Item | Mapping | str | bytes) or not isinstance(items, Iterable):
+            raise ItemError(
+                f"upsert takes a list of items such as [Item('sku-1', 'mug')], got {_kind_of(items)}"
+            )
         bad: list[BadItem] | None = collected_if(on_error)
         without_photo = photo_problems_if(on_bad_photo)
         checked = check_items(self._corpus.yielding_to_searches(items_in(items)), bad)
@@ -346,16 +357,20 @@ class BaseRetriever:
             The ids that were indexed and no longer are.
 
         Raises:
-            ValueError: not exactly one of `item_ids` and `where` is passed.
+            ItemError: not exactly one of `item_ids` and `where` is passed, or the ids are not text.
             FilterError: as in `search`.
         """
         if (item_ids is None) == (where is None):
-            raise ValueError("delete takes either item_ids or where: pass one of them")
+            raise ItemError("delete takes either item_ids or where: pass one of them")
         if isinstance(item_ids, str):
-            raise ValueError(f"item_ids must be a list of ids: pass [{item_ids!r}]")
+            raise ItemError(f"item_ids must be a list of ids: pass [{item_ids!r}]")
+        if item_ids is not None and (isinstance(item_ids, Mapping) or not isinstance(item_ids, Iterable)):
+            raise ItemError(
+                f"item_ids must be a list of ids, got {_kind_of(item_ids)}: pass a filter as where="
+            )
         ids = None if item_ids is None else list(item_ids)
         if ids and not all(isinstance(item_id, str) for item_id in ids):
-            raise ValueError(f"item_ids must be a list of ids, which are text, got {ids[:3]!r}")
+            raise ItemError(f"item_ids must be a list of ids, which are text, got {ids[:3]!r}")
         with self._writing:
             return self._corpus.delete(
                 [item.id for item in self._corpus.items(where)] if ids is None else ids
@@ -379,8 +394,8 @@ class BaseRetriever:
         Raises:
             EventError: an event cannot be recorded (with "raise").
         """
-        if isinstance(events, Event | Mapping):
-            raise EventError("record takes a list of events: pass [event]")
+        if isinstance(events, Event | Mapping | str | bytes) or not isinstance(events, Iterable):
+            raise EventError(f"record takes a list of events: pass [event], got {_kind_of(events)}")
         bad: list[BadEvent] | None = collected_if(on_error)
         with self._writing:
             checked = check_events(events_in(events), self._corpus, bad)
@@ -612,15 +627,17 @@ class BaseRetriever:
         return self._corpus.answer(partial(ranking.rank, queries=queries, request=request))
 
 
+def _kind_of(value: object) -> str:
+    return f"a {type(value).__name__}" if value is not None else "None"
+
+
 def collected_if(on_error: OnError) -> list[Any] | None:
     """Where to collect what is skipped; None if errors are raised."""
-    if on_error not in get_args(OnError):
-        raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
+    check_choice("on_error", on_error, get_args(OnError))
     return [] if on_error == "skip" else None
 
 
 def photo_problems_if(on_bad_photo: str) -> list[BadItem] | None:
     """Where to collect the items that lose their photos; None if such a photo is an error."""
-    if on_bad_photo not in ("error", "words"):
-        raise ValueError(f"on_bad_photo must be 'error' or 'words', got {on_bad_photo!r}")
+    check_choice("on_bad_photo", on_bad_photo, ("error", "words"))
     return [] if on_bad_photo == "words" else None

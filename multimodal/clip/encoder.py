@@ -55,10 +55,7 @@ class ClipEncoder:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         self.architecture, self.pretrained = find_weights(architecture, pretrained)
-        location = local_files(self.architecture, self.pretrained)
-        self._files = (
-            None if location is None else ModelFiles(location, "" if location.is_dir() else self.architecture)
-        )
+        self._files = files_of(self.architecture, self.pretrained)
         self.batch_size = batch_size
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         try:
@@ -175,6 +172,19 @@ class ClipEncoder:
                 features = forward(tensors(batch).to(self._device)).float()  # (b, dim)
                 rows.append(torch.nn.functional.normalize(features, dim=-1).cpu().numpy())
         return np.concatenate(rows)
+
+
+def files_of(architecture: str, pretrained: str | None) -> ModelFiles | None:
+    """The files of an image model; None for weights that are known by their tag or hub name, or are not there.
+
+    Args:
+        architecture: as `find_weights` returns it.
+        pretrained: the same.
+    """
+    location = local_files(architecture, pretrained)
+    if location is None or not location.exists():
+        return None
+    return ModelFiles(location, "" if location.is_dir() else architecture)
 
 
 def _batches(inputs: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -59,9 +59,9 @@ class TextEncoder:
         # A folder by its absolute path, which outlives os.chdir; a packaged model by its hub name.
         self.name = location if Path(model).expanduser().is_dir() else str(model)
         self.batch_size = batch_size
-        files = ModelFiles(location) if Path(location).is_dir() else None
+        files = files_of(location)
         self._model = _load(location, device)
-        self._files = files or _downloaded_files(location)
+        self._files = files or files_of(location)  # which may have been downloaded just now
         if self._model.device.type == "cpu":
             self._model.float()  # weights stored in half precision compute several times slower on a CPU
         self._readability = Readability(self._model.tokenizer)
@@ -233,9 +233,16 @@ def _checked(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     return [(normalize_text(query), normalize_text(document)) for query, document in pairs]
 
 
-def _downloaded_files(name: str) -> ModelFiles | None:
+def files_of(location: str) -> ModelFiles | None:
+    """The files of a text model; None if it is known by its hub name alone.
+
+    Args:
+        location: as `locate` returns it.
+    """
+    if Path(location).is_dir():
+        return ModelFiles(location)
     try:
-        return ModelFiles(cached_folder(name))
+        return ModelFiles(cached_folder(location))
     except (OSError, ValueError):  # the hub's library keeps no files, so the name has to do
         return None
 

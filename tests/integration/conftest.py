@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from faulty_disk import FAULTY, Disk, FaultySystem, put_below
 from shops import WORDS
 
 from rerank.serving import torch as backend
+from twotower.store import connections
 
 
 @pytest.fixture(scope="session")
@@ -53,3 +55,21 @@ def batches(monkeypatch):
 
     monkeypatch.setattr(backend, "forward", spy)
     return seen
+
+
+@pytest.fixture(scope="session")
+def system():
+    system = FaultySystem()
+    yield system
+    system.unregister()
+
+
+@pytest.fixture
+def plant(system, monkeypatch):
+    """Puts a disk below SQLite and below the store's own files."""
+    monkeypatch.setattr(connections, "vfs", lambda: FAULTY)
+
+    def planted(disk: Disk) -> None:
+        put_below(disk, system, monkeypatch)
+
+    return planted

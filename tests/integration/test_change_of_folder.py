@@ -17,6 +17,8 @@ from rerank.training.checkpoint import Checkpoint
 from rerank.training.options import FitOptions
 from twotower import DualEncoder, Event, IndexPolicy, Item, Query, Retriever
 from twotower.commands.opened import opened_corpus
+from twotower.ingest.catalogue import read_catalogue
+from twotower.ingest.events import read_events
 from twotower.store.folder import StoreFolder, lock_folder
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -137,6 +139,15 @@ def test_models_are_where_they_were(shops, tiny_text_folder, tiny_clip_folder):
     with Retriever.open(shops / "ours" / "mine") as retriever:
         retriever.upsert([Item("a", "red mug")])
         assert [hit.id for hit in retriever.search("red mug", now=NOW)] == ["a"]
+
+
+def test_a_file_that_is_read_later_is_the_one_that_was_named(shops):
+    for shop in ("ours", "theirs"):
+        (shops / shop / "items.jsonl").write_text(f'{{"id": "{shop}", "title": "lamp"}}\n')
+        (shops / shop / "events.csv").write_text(f"user,item,kind,time\nu,{shop},view,2026-01-01T00:00:00Z\n")
+    items, events = read_catalogue(Path("items.jsonl")), read_events(Path("events.csv"))
+    os.chdir(shops / "theirs")
+    assert [item.id for item in items] == [event.item for event in events] == ["ours"]
 
 
 def test_a_checkpoint_is_where_it_was(shops):

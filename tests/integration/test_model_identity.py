@@ -87,6 +87,10 @@ def test_a_retrained_model_is_noticed_in_one_sentence_that_says_what_to_do(store
             Retriever.open(store, **options)
     with pytest.raises(StoreError, match=r"another encoder.*twotower reindex"):
         Retriever.open(store, encoder=encoder(model))
+    code, said, _ = run(capsys, "verify", "--store", store)
+    assert (code, said.count("\n")) == (1, 0)
+    assert "the text model" in said
+    assert "twotower reindex" in said
     code, _, error = run(capsys, "search", "red mug", "--store", store)
     assert code == 1
     assert "twotower reindex" in error
@@ -205,6 +209,7 @@ def test_the_command_reindexes_with_another_model(store, model, tmp_path, capsys
     retrain(other)
     code, said, _ = run(capsys, "reindex", "--store", store, "--text-model", other)
     assert (code, said) == (0, "90 items encoded again")
+    assert run(capsys, "verify", "--store", store)[:2] == (0, "nothing is wrong")
     shutil.rmtree(model)
     with Retriever.open(store) as retriever:
         assert wrong_scores(retriever) == []

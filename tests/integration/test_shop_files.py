@@ -46,6 +46,7 @@ def test_a_shop_s_file_is_indexed_as_it_is_and_the_report_says_how(shop):
     assert out == [
         "columns: SKU: id; Name: title; Description: text; Price: number; GTIN: attribute; "
         "colour: attribute, searchable; image_url: attribute",
+        "  GTIN: text, because 20 of 20 values are written like codes",
         "  image_url: URLs are not fetched: download the photos, and name their files in a column 'image'",
         "20 indexed, 0 unchanged, 0 skipped",
     ]
@@ -212,7 +213,7 @@ def test_events_that_cannot_be_recorded_stop_or_are_skipped(shop):
     code, out, _ = shop("record", "events.csv", content, "--on-bad", "skip")
     assert code == 0
     assert out[1] == "10 events recorded, 3 skipped"
-    assert "1 names item …" in out[2]
+    assert "1 names item …, which is not indexed" in out[2]
     assert any("line 12: names item 'ghost', which is not indexed" in line for line in out[3:])
     assert shop("record", "events.csv", content, "--max-skipped", "1")[0] == 1
     code, _, errors = shop(
@@ -249,7 +250,7 @@ def test_mappings_and_data_frames_are_taken_by_upsert_and_record():
         ("/a, b/shop.csv, line 3, field 'price': '1.299,00' is not a number, as 2 are", "price: … is not a number"),
         ("shop.csv, line 1,003 has 3 cells but the header has 2: repair it", "has … cells but the header has …"),
         ("item 'a' comes twice in one catalogue: keep one", "comes twice in one catalogue"),
-        ("e.csv, line 3: names item 'x', which is not indexed: upsert it", "names item …"),
+        ("e.csv, line 3: names item 'x', which is not indexed: upsert it", "names item …, which is not indexed"),
         ("item 'a', field 'time': 2026-01-01 has no time zone: add it", "time: … has no time zone"),
     ],
 )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -52,6 +53,18 @@ class Life(RuleBasedStateMachine):
             self.items[item.id] = item
 
     @precondition(lambda self: self.items)
+    @rule(data=st.data(), colour=st.sampled_from(COLOURS), price=st.integers(0, 3) | st.none())
+    def update(self, data, colour, price):
+        chosen = data.draw(st.lists(st.sampled_from(sorted(self.items)), min_size=1, unique=True))
+        changes = {"colour": colour, "price": price}
+        assert self.retriever.update(dict.fromkeys(chosen, changes)).upserted == len(chosen)
+        for item_id in chosen:
+            old = self.items.pop(item_id)
+            merged = {**old.attributes, **changes}
+            kept = {name: value for name, value in merged.items() if value is not None}
+            self.items[item_id] = replace(old, attributes=kept)
+
+    @precondition(lambda self: self.items)
     @rule(data=st.data())
     def delete(self, data):
         asked = data.draw(st.lists(st.sampled_from([*sorted(self.items), "nobody"]), min_size=1))
@@ -65,8 +78,10 @@ class Life(RuleBasedStateMachine):
     def record(self, data, user, minutes):
         item = data.draw(st.sampled_from(sorted(self.items)))
         event = Event(user, item, "view", NOW - timedelta(minutes=minutes))
-        self.retriever.record([event])
-        self.events.append(event)
+        report = self.retriever.record([event])
+        assert report.repeated == (event in self.events)
+        if not report.repeated:
+            self.events.append(event)
 
     @rule()
     def checkpoint(self):

@@ -21,7 +21,9 @@ from fakes import HashEncoder
 from rerank import CrossEncoderReranker
 from twotower import Item, Retriever
 from twotower.__main__ import main, make_parser
-from twotower.commands import calibrate, export, index, reading, record, reindex, search, train
+from twotower.commands import calibrate, delete, export, index, reading, record, reindex, search, train
+from twotower.commands.pruning import MAX_PRUNED
+from twotower.corpus.persistent import PersistentCorpus
 from twotower.ingest.catalogue import Catalogue
 from twotower.ingest.events import EventLog
 from twotower.store.folder import StoreFolder
@@ -60,6 +62,7 @@ BASE = {
     "compact": ["compact", "--store", "store"],
     "reindex": ["reindex", "--store", "store"],
     "calibrate": ["calibrate", "shop", "--store", "store"],
+    "delete": ["delete", "--store", "store"],
     "export": ["export", "out.jsonl", "--store", "store"],
     "train rerank": ["train", "rerank", "--data", "shop", "--out", "out", "--base", "never/opened"],
 }
@@ -119,6 +122,12 @@ ROWS: dict[tuple[str, str], Row | list[Row]] = {
         Row(["--on-bad", "skip"], index, "checked", "on_bad", callable),
         Row(["--on-bad", "skip"], Retriever, "upsert", "on_error", "skip"),
     ],
+    ("index", "--on-bad-photo"): Row(["--on-bad-photo", "words"], Retriever, "upsert", "on_bad_photo", "words"),
+    ("index", "--photos-anywhere"): Row(
+        ["--photos-anywhere"], Catalogue, "of_file", "options", option("photos_anywhere", True)
+    ),
+    ("index", "--prune"): Row(["--prune"], index, "items_to_prune", "limit", MAX_PRUNED),
+    ("index", "--max-pruned"): Row(["--max-pruned", "7%"], index, "items_to_prune", "limit", Fraction(7, 100)),
     ("index", "--max-skipped"): Row(["--max-skipped", "3"], reading, "Skipped", "limit", 3),
     ("index", "--searchable"): Row(
         ["--searchable", "brand", "size"], Retriever, "open_with", "searchable", ["brand", "size"]
@@ -163,11 +172,16 @@ ROWS: dict[tuple[str, str], Row | list[Row]] = {
     ("reindex", "--image-weights"): Row(
         ["--image-model", "a", "--image-weights", "w"], reindex, "with_models", "weights", "w"
     ),
+    ("delete", "ID"): Row(["a", "b"], PersistentCorpus, "delete", "item_ids", ["a", "b"]),
+    ("delete", "--where"): Row(["--where", '{"stock": 0}'], PersistentCorpus, "items", "where", {"stock": 0}),
+    ("delete", "--store"): Row(["a", "--store", "elsewhere"], delete, "opened_corpus", "folder", Path("elsewhere")),
+    ("delete", "--wait"): Row(["a", "--wait", "2.5"], delete, "opened_corpus", "wait", 2.5),
     ("calibrate", "QUERIES"): Row([], calibrate, "read_queries", "folder", Path("shop")),
     ("calibrate", "--store"): store_of(calibrate, "open_existing"),
     ("calibrate", "--wait"): waited(calibrate, "open_existing"),
     ("export", "CATALOGUE"): Row([], export, "export", "catalogue", Path("out.jsonl")),
     ("export", "--store"): store_of(export, "export"),
+    ("export", "--photos"): Row(["--photos", "keep"], export, "export", "photos", "keep"),
     ("export", "--vectors"): Row(["--vectors", "v.safetensors"], export, "export", "vectors", Path("v.safetensors")),
     ("train rerank", "--data"): [
         Row([], train, "read_queries", "folder", Path("shop")),

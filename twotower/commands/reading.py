@@ -154,4 +154,4 @@ def reason_of(problem: str) -> str:
     problem = _PLACE.sub("", problem)
     named = re.match(r"field '([^']*)': ", problem)
     start, column = (0, "") if named is None else (named.end(), f"{named.group(1)}: ")
-    return column + re.split(r"[:,;] ", _VALUE.sub("…", problem[start:]), maxsplit=1)[0].strip()
+    return column + re.split(r"[:;] |, as ", _VALUE.sub("…", problem[start:]), maxsplit=1)[0].strip()

@@ -7,6 +7,7 @@ from argparse import Namespace
 from twotower.commands.command import Commands, add_command, add_store
 from twotower.commands.opened import opened_corpus
 from twotower.errors import StoreDamagedError
+from twotower.rebuilding import changed_models
 
 
 def add_to(commands: Commands) -> None:
@@ -25,7 +26,7 @@ def add_to(commands: Commands) -> None:
 def run(given: Namespace) -> None:
     """Run the command."""
     with opened_corpus(given.store) as corpus:
-        problems = list(corpus.problems())
+        problems = [*corpus.problems(), *changed_models(corpus.store)]
     if problems:
         print(*problems, sep="\n")
         raise StoreDamagedError(f"store '{given.store}' has {len(problems)} problems: see above")

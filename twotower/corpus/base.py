@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from twotower.corpus.item_text import ItemText
 from twotower.corpus.photo_content import photo_digest
 from twotower.corpus.stats import Stats
-from twotower.errors import StaleError, UnknownItemError
+from twotower.errors import ClosedError, StaleError, UnknownItemError
 from twotower.recall.item_index import ItemIndex
 from twotower.recall.segment import Labels, Segment
 from twotower.recall.selection import Rows
@@ -43,8 +43,9 @@ class Corpus:
     """
 
     def __init__(self, item_store: ItemStore, index: ItemIndex, text_of: ItemText | None = None) -> None:
-        self.item_store = item_store
-        self.index = index
+        self._item_store = item_store
+        self._index = index
+        self._closed = False
         self.text_of = ItemText() if text_of is None else text_of
         self._searches: set[object] = set()  # one entry for each running search
         self._searched = False  # since the last write
@@ -62,6 +63,26 @@ class Corpus:
             text_of: the text of an item that is searched; None is `ItemText()`.
         """
         return cls(MemoryItemStore(), ItemIndex(dim, policy or IndexPolicy()), text_of)
+
+    @property
+    def item_store(self) -> ItemStore:
+        """The current version of every item, and the events of users.
+
+        Raises:
+            ClosedError: the corpus was closed; everything that reads or writes it comes through here or `index`.
+        """
+        self._check_open()
+        return self._item_store
+
+    @property
+    def index(self) -> ItemIndex:
+        """The index of the items.
+
+        Raises:
+            ClosedError: the corpus was closed.
+        """
+        self._check_open()
+        return self._index
 
     @property
     def snapshot(self) -> Snapshot:
@@ -205,6 +226,7 @@ class Corpus:
             vectors: float32 of shape (n, dim), unit rows.
             photos: what the vectors were made from, see `photo_digests`; None for items without photos.
         """
+        self._check_open()
         if items:
             with self._in_step():
                 labels, deleted = self.item_store.upsert(items, vectors, photos or {})
@@ -235,9 +257,11 @@ class Corpus:
 
     def refresh(self) -> None:
         """Catch up with the writes of another process."""
+        self._check_open()
 
     def problems(self) -> Iterator[str]:
         """The problems of the stored data, one sentence each."""
+        self._check_open()
         return iter(())
 
     def stats(self) -> Stats:
@@ -246,8 +270,14 @@ class Corpus:
 
     def close(self, *, settle: bool = True) -> None:
         """See `Retriever.close`."""
-        self.index.stop()
-        self.item_store.close()
+        if not self._closed:
+            self._index.stop()
+            self._item_store.close()
+            self._closed = True
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedError
 
     @contextmanager
     def _in_step(self) -> Iterator[None]:
@@ -260,6 +290,8 @@ class Corpus:
         return list(snapshot.vectors_at(snapshot.ordinals_of(np.array(labels, dtype=np.int64))))
 
     def _found(self, item_id: str, read: Callable[[Snapshot, Rows], T]) -> T:
+        if not isinstance(item_id, str):
+            raise UnknownItemError(f"no item with id {item_id!r} is indexed: ids are text")
         snapshot, _, ordinals = self._locate([item_id])
         if ordinals[0] < 0:
             raise UnknownItemError(f"no item with id '{item_id}' is indexed")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from reprlib import repr as shown
 
+from twotower.checks import listed
 from twotower.recall.words.tokenizer import words_of
 from twotower.types import AttributeValue, Item
 
@@ -37,15 +39,13 @@ class ItemText:
         """
         fold = True if fold_diacritics is None else fold_diacritics
         if not isinstance(fold, bool):
-            raise ValueError(f"fold_diacritics must be True or False, got {fold!r}")
+            raise ValueError(f"fold_diacritics must be True or False, got {shown(fold)}")
         if searchable is None:
             return cls(fold_diacritics=fold)
-        if isinstance(searchable, str):
-            raise ValueError(f"searchable must be a list of attribute names: pass ['{searchable}']")
-        names = tuple(dict.fromkeys(searchable))
+        names = listed("searchable", searchable)
         if any(not isinstance(name, str) or not name for name in names):
-            raise ValueError(f"searchable must be a list of attribute names, got {list(names)!r}")
-        return cls(names, fold)
+            raise ValueError(f"searchable must be a list of attribute names, got {shown(names)}")
+        return cls(tuple(dict.fromkeys(names)), fold)
 
     def __call__(self, item: Item) -> str:
         """The text of an item, the title first so that it survives a model's length limit."""
@@ -57,7 +57,7 @@ class ItemText:
 
     def extended(self, item: Item) -> Item:
         """The same item with the searchable attributes in its description."""
-        values = [text for name in self.attributes for text in _texts(item.attributes.get(name))]
+        values = self._values(item)
         if not values:
             return item
         known = _spaced(item.words)
@@ -65,6 +65,17 @@ class ItemText:
         if not fresh:
             return item
         return replace(item, text="\n".join(part for part in (item.text.strip(), " ".join(fresh)) if part))
+
+    def is_same(self, one: Item, other: Item) -> bool:
+        """Whether two items have the same title and, with the searchable attributes, the same description."""
+        if one.title != other.title:
+            return False
+        if one.text == other.text and self._values(one) == self._values(other):
+            return True
+        return self.extended(one).text == self.extended(other).text
+
+    def _values(self, item: Item) -> list[str]:
+        return [text for name in self.attributes for text in _texts(item.attributes.get(name))]
 
 
 def _spaced(text: str) -> str:

@@ -64,12 +64,7 @@ def _known(corpus: Corpus, items: Sequence[Item], photos: Digests) -> Iterator[t
         if (
             stored is not None
             and stored.photo == photos.get(item.id)
-            and _words(corpus, stored.item) == _words(corpus, item)
+            and (stored.item.image is None) == (item.image is None)
+            and corpus.text_of.is_same(stored.item, item)
         ):
             yield item, stored.vector
-
-
-def _words(corpus: Corpus, item: Item) -> tuple[str, str, bool]:
-    """What is encoded of an item besides the content of its photo, and whether it has one."""
-    extended = corpus.text_of.extended(item)
-    return extended.title, extended.text, extended.image is not None

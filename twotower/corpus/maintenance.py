@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral
+from reprlib import repr as shown
 
+from twotower.checks import listed
 from twotower.corpus.base import Corpus
 from twotower.corpus.stats import Stats
+from twotower.errors import QueryError
 from twotower.recall.plan import Plan
 from twotower.types import Query, Vectors, Where
 
@@ -63,7 +67,7 @@ class Maintenance:
             QueryError: a query is empty.
             StoreError: a store could not be written; the index is calibrated all the same.
         """
-        parsed = [query if isinstance(query, Query) else Query(query) for query in queries]
+        parsed = [_query(query) for query in listed("queries", queries)]
         vectors = self._vectors_by_kind(parsed)
         with self._writing:
             self._corpus.calibrate(vectors)
@@ -100,4 +104,14 @@ class Maintenance:
         Raises:
             FilterError: as in `Retriever.search`.
         """
+        if isinstance(k, bool) or not isinstance(k, Integral) or k < 1:
+            raise QueryError(f"k must be a whole number of at least 1, got {shown(k)}")
         return self._plans(k, where, words)
+
+
+def _query(given: object) -> Query:
+    """Words or a query, of text that can be encoded."""
+    query = given if isinstance(given, Query) else Query(given)  # type: ignore[arg-type]  # checked below
+    if not isinstance(query.text, str):
+        raise QueryError(f"a query must be a str or a Query of a str, got {shown(given)}")
+    return Query(query.text.encode(errors="replace").decode(), query.image)

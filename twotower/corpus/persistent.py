@@ -113,6 +113,9 @@ class PersistentCorpus(Corpus):
             if parts and (files := IndexFiles.of(parts, state)) != self._files:
                 files.write(parts, self.index.queries, self.store.generations)
                 self._files = files
+            elif not parts:
+                self.store.generations.clear()
+                self._files = None
         if state.tombstone > state.purged:
             with self._in_step():
                 self.store.item_store.purge_tombstones(state.tombstone)
@@ -133,6 +136,8 @@ class PersistentCorpus(Corpus):
             raise StoreError(
                 f"store '{self.store.folder}' could not write its index ({error}); no data is lost: free some space"
             ) from error
+        if self.store.generations.problem() is not None:
+            self._files = None  # so that they are written again
         self.checkpoint()
         self.store.database.shrink()
 
@@ -177,6 +182,8 @@ class PersistentCorpus(Corpus):
 
     def close(self, *, settle: bool = True) -> None:
         """See `Retriever.close`."""
+        if self._closed:
+            return
         try:
             if settle and self.store.read_only is None:
                 self.index.settle()
@@ -199,6 +206,7 @@ class PersistentCorpus(Corpus):
         return self.store.item_store.vectors_at(labels)  # exact, while an index may round them
 
     def _check_writable(self) -> None:
+        self._check_open()
         if self.store.read_only is not None:
             raise StoreError(f"store '{self.store.folder}' takes no writes: {self.store.read_only}")
 

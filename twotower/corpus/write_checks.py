@@ -95,6 +95,8 @@ def check_item(item: Item) -> Item:
     Raises:
         ItemError: names the item, the field, and what to do.
     """
+    if not isinstance(item, Item):
+        raise ItemError(f"an item must be an Item, got {type(item).__name__}")
     item = _plain_item(item)
     if problem := _text_problem(item.id) or _empty_problem(item.id):
         raise ItemError(f"item {item.id!r}, field 'id': {problem}")
@@ -158,10 +160,14 @@ def _field_problems(item: Item) -> list[tuple[str, str]]:
     ]
     if not isinstance(item.image, str | Path | None):
         problems.append(("image", f"use the path of a photo, not {type(item.image).__name__}"))
+    elif item.image is not None and _text_problem(str(item.image)):
+        problems.append(("image", "the photo's path must be UTF-8: rename the file or its folder"))
     if not isinstance(item.attributes, Mapping):
         problems.append(("attributes", f"use a mapping, not {type(item.attributes).__name__}"))
         return problems
-    if not (item.title or item.text or item.image):
+    if all(
+        part is None or (isinstance(part, str) and not part) for part in (item.title, item.text, item.image)
+    ):
         problems.append(("title", "the item has neither title nor text nor image: give at least one"))
     for name, value in item.attributes.items():
         problems.append((name, _name_problem(name)))

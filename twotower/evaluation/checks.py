@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
+from twotower.checks import listed
 from twotower.errors import JudgementError
+from twotower.types import Query
 
 
 def check_qrels(qrels: Any) -> None:
@@ -17,6 +19,21 @@ def check_qrels(qrels: Any) -> None:
         JudgementError: they are something else; the message names the first fault.
     """
     _check(qrels, "qrels", "grade")
+
+
+def check_queries(queries: Any, qrels: Mapping[str, Any]) -> None:
+    """Check that queries are words or `Query` by id, and that all that are judged are there.
+
+    Raises:
+        JudgementError: they are something else, or a judged one is missing.
+    """
+    if not isinstance(queries, Mapping):
+        raise JudgementError(f"queries must map ids to queries, got {queries!r:.80}")
+    for query in qrels:
+        if query not in queries:
+            raise JudgementError(f"query '{query:.80}' is judged but not among the queries: pass it too")
+        if not isinstance(queries[query], str | Query):
+            raise JudgementError(f"query '{query:.80}' must be a str or a Query, got {queries[query]!r:.80}")
 
 
 def check_run(run: Any) -> None:
@@ -44,8 +61,7 @@ def metrics_within(k: int, metrics: Sequence[str] | None, default: Sequence[str]
     if metrics is None:
         parts = [name.partition("@") for name in default]
         return tuple(dict.fromkeys(f"{kind}@{min(int(depth), k)}" for kind, _, depth in parts))
-    if isinstance(metrics, str) or not all(isinstance(name, str) for name in metrics):
-        raise ValueError(f"metrics must be a list of names, such as ['ndcg@10'], got {metrics!r:.80}")
+    metrics = metric_names(metrics)
     if not metrics:
         raise ValueError("metrics must name at least one, such as 'ndcg@10'")
     for name in metrics:
@@ -55,6 +71,18 @@ def metrics_within(k: int, metrics: Sequence[str] | None, default: Sequence[str]
                 f"{name} needs k of at least {depth}, got {k}: search deeper, or measure less deep"
             )
     return tuple(metrics)
+
+
+def metric_names(metrics: Any) -> list[str]:
+    """The names of metrics as a list.
+
+    Raises:
+        ValueError: they are no list of text.
+    """
+    names = [] if isinstance(metrics, str) else listed("metrics", metrics)
+    if isinstance(metrics, str) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"metrics must be a list of names, such as ['ndcg@10'], got {metrics!r:.80}")
+    return names
 
 
 def _check(values: Any, name: str, number: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from twotower.errors import JudgementError
 from twotower.evaluation.caching import CachingReranker
-from twotower.evaluation.checks import check_qrels
+from twotower.evaluation.checks import check_qrels, check_queries
 from twotower.evaluation.metrics import Qrels, Run
 from twotower.evaluation.significance import (
     Comparison,
@@ -95,6 +95,7 @@ def measure_judged(
         JudgementError: no query has a relevant item that is indexed.
     """
     check_qrels(qrels)
+    check_queries(queries, qrels)
     indexed = {
         query: {item: grade for item, grade in grades.items() if item in retriever}
         for query, grades in qrels.items()

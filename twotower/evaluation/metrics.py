@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from typing import Literal, TypeAlias, TypedDict, Unpack
 
-from twotower.evaluation.checks import check_qrels, check_run
+from twotower.checks import check_choice
+from twotower.evaluation.checks import check_qrels, check_run, metric_names
 
 Gain: TypeAlias = Literal["linear", "exponential"]
 Unjudged: TypeAlias = Literal["irrelevant", "condensed"]
@@ -96,13 +97,11 @@ def evaluate_queries(
     """
     check_qrels(qrels)
     check_run(run)
-    if gain not in ("linear", "exponential"):
-        raise ValueError(f"gain must be 'linear' or 'exponential', got '{gain}'")
+    check_choice("gain", gain, ("linear", "exponential"))
     if isinstance(relevant, bool) or not isinstance(relevant, Real):
         raise ValueError(f"relevant must be a grade, got {relevant!r:.80}")
-    if unjudged not in ("irrelevant", "condensed"):
-        raise ValueError(f"unjudged must be 'irrelevant' or 'condensed', got '{unjudged}'")
-    measures = {name: _measure(name, relevant, gain) for name in metrics}
+    check_choice("unjudged", unjudged, ("irrelevant", "condensed"))
+    measures = {name: _measure(name, relevant, gain) for name in metric_names(metrics)}
     counted = {
         query: grades for query, grades in qrels.items() if max(grades.values(), default=0) >= relevant
     }
@@ -195,11 +194,11 @@ def _measure(name: str, relevant: float, gain: Gain) -> Measure:
     kind, at, depth = name.partition("@")
     if kind not in HIT_METRICS.keys() | {"ndcg", "judged"} or not (at or kind in _WITHOUT_DEPTH):
         raise ValueError(
-            f"unknown metric '{name}': known are ndcg, mrr and map with or without @k, and precision@k, recall@k, "
-            "f1@k, hr@k, accuracy@k and judged@k"
+            f"unknown metric '{name:.80}': known are ndcg, mrr and map with or without @k, and precision@k, "
+            "recall@k, f1@k, hr@k, accuracy@k and judged@k"
         )
     if at and not (depth.isdecimal() and int(depth)):
-        raise ValueError(f"unknown metric '{name}': what follows @ must be a whole number of at least 1")
+        raise ValueError(f"unknown metric '{name:.80}': what follows @ must be a whole number of at least 1")
     k = int(depth) if at else None
     if kind == "ndcg":
         return lambda ids, grades: ndcg(ids, grades, k, gain)

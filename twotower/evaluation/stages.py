@@ -10,9 +10,10 @@ from itertools import pairwise
 import numpy as np
 from tqdm.auto import tqdm
 
+from twotower.checks import check_whole
 from twotower.evaluation.baselines import bm25_run, random_run
 from twotower.evaluation.caching import CachingReranker
-from twotower.evaluation.checks import metrics_within
+from twotower.evaluation.checks import check_queries, metrics_within
 from twotower.evaluation.metrics import DEFAULT_METRICS, Counting, Gain, Qrels, Run, evaluate_run
 from twotower.evaluation.report import EvaluationReport, StageResult
 from twotower.evaluation.significance import Comparison, compare, corrected, mean_interval, query_values
@@ -73,6 +74,7 @@ def evaluate(
         ValueError: as in `evaluate_run`, a metric is deeper than k, or a judged query is not among `queries`.
         JudgementError: `qrels` has another form.
     """
+    check_whole("timed_queries", timed_queries)
     if timed_queries < 0:
         raise ValueError(f"timed_queries must be at least 0, got {timed_queries}")
     metrics = metrics_within(k, metrics, DEFAULT_METRICS)
@@ -206,10 +208,7 @@ def time_searches(
 
 
 def _judged_queries(queries: Mapping[str, str | Query], qrels: Qrels) -> dict[str, Query]:
-    if not isinstance(queries, Mapping):
-        raise ValueError(f"queries must map ids to queries, got {queries!r:.80}")
-    if missing := [query for query in qrels if query not in queries]:
-        raise ValueError(f"query '{missing[0]:.80}' is judged but not among the queries: pass it too")
+    check_queries(queries, qrels)
     asked = {query: queries[query] for query in qrels}
     return {name: Query(query) if isinstance(query, str) else query for name, query in asked.items()}
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
+from twotower.checks import check_is, check_path
 from twotower.errors import CatalogueError
 from twotower.ingest.fields import image_path, required_text, text, time
 from twotower.ingest.names import ITEM_NAMES
@@ -51,8 +52,10 @@ class Catalogue(Table):
         known: Mapping[str, ColumnType | None] | None = None,
     ) -> Catalogue:
         """The catalogue in a file or a BEIR folder; see `read_catalogue`."""
-        options = options or ReadOptions()
-        source, folder = file_source(Path(path), options)
+        options = ReadOptions() if options is None else options
+        check_path("path", path)
+        check_is("options", options, ReadOptions, "ReadOptions")
+        source, folder = file_source(Path(path).absolute(), options)
         return cls(str(path), source, folder, options, known)
 
     def items(self, on_bad: OnBad = stop) -> Iterator[Item]:
@@ -108,9 +111,10 @@ def read_catalogue(
     - An object inside an object becomes "outer.inner", a list stays a list. null, NaN, NaT and in CSV an empty cell
       mean that the value is missing; in a list it is left out.
     - JSON and Parquet say which values are text, numbers, booleans and times. In CSV the whole column decides: it
-      holds numbers or booleans if at least four fifths of its cells do, and words such as "N/A" are missing values
+      holds numbers or booleans if at least two thirds of its cells do, and words such as "N/A" are missing values
       there. Codes stay text: whole numbers with leading zeros, a leading +, an exponent or more than 15 digits.
-    - A value that does not fit the type of its column is an error of its row.
+    - A value that does not fit the type of its column is an error of its row. JSON may mix types in a column, except
+      for text that is nearly a number among numbers, such as "1.299,00".
     - Ids may be whole numbers. A decimal is a number, single precision its shortest decimal. Times are aware
       datetimes, ISO-8601 text, or numbers since 1970; a date is its midnight. See `ReadOptions.timezone`.
     - Attributes inside an object `attributes` keep their names and values, whatever they are.

@@ -218,7 +218,7 @@ def columns_of(
         attributes[column] = _attribute(column, name, tallies[column], options, known)
     for column, note in notes.items():
         attributes[column] = replace(attributes[column], note=note)
-    names = {attribute.name for attribute in attributes.values()} | attributes.keys()
+    names = {attribute.name for attribute in attributes.values()} | attributes.keys() | known.keys()
     if unknown := [name for name in options.types if name not in names]:
         raise CatalogueError(
             f"{place} has no attribute {quoted(unknown[0])} whose type could be declared: {listed(sorted(names))}"
@@ -257,14 +257,18 @@ def _attribute(
         return Attribute(
             column, name, kept, f"as '{name}' is in the store", tally.allows_codes or kept != "number"
         )
-    inferred = None if column.startswith(LITERAL) else tally.inferred()
+    if column.startswith(LITERAL):
+        return Attribute(column, name, None)
+    inferred = tally.inferred()
     if inferred == "text":
         return Attribute(column, name, None if tally.typed else "text", note=_note_on_text(tally))
     if inferred is None:
-        return Attribute(column, name, None)
-    fitting = {"number": tally.numbers, "boolean": tally.counts["boolean"], "time": tally.counts["time"]}[
-        inferred
-    ]
+        mixed = (
+            f"{tally.numbers:,} of {tally.filled:,} values are numbers, the others are not: declare the type"
+        )
+        return Attribute(column, name, None, note=mixed if tally.numbers else "")
+    numbers = tally.numbers - (0 if tally.allows_codes else tally.counts["code"])
+    fitting = {"number": numbers, "boolean": tally.counts["boolean"], "time": tally.counts["time"]}[inferred]
     why = f"as {fitting:,} of the column's {tally.filled:,} values are"
     return Attribute(column, name, inferred, why, tally.allows_codes, _note_on_missing(tally))
 
@@ -281,9 +285,11 @@ def _note_on_missing(tally: Tally) -> str:
 
 def _note_on_text(tally: Tally) -> str:
     looks = tally.counts["almost number"] + tally.numbers
-    if tally.are_codes or not tally.filled or looks < tally.filled / 2:
+    if tally.are_codes:
+        return f"text, because {tally.counts['code']:,} of {tally.filled:,} values are written like codes"
+    if not tally.filled or looks < tally.filled / 2:
         return ""
     return (
-        f"text, although {looks:,} of {tally.filled:,} values look like numbers, the first is "
-        f"{quoted(str(tally.sample[0]))}: repair them, or declare the type or the decimal"
+        f"text, although {looks:,} of {tally.filled:,} values look like numbers, such as "
+        f"{quoted(str(tally.sample[0]))}: repair them, or declare the type, or the decimal of 1.299,00"
     )

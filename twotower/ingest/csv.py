@@ -30,7 +30,7 @@ def read_csv(path: Path, options: ReadOptions | None = None, on_bad: OnBad = sto
     """
     options = options or ReadOptions()
     records = _Records(path, read_lines(path, options.encoding), options.separator)
-    header: list[str] = []
+    header: list[str | None] = []
     for number, cells in records:
         place = f"{path}, line {number}"
         if isinstance(cells, CatalogueError):
@@ -48,7 +48,11 @@ def read_csv(path: Path, options: ReadOptions | None = None, on_bad: OnBad = sto
                 )
             )
         else:
-            values = {name: cell if cell.strip() else None for name, cell in zip(header, cells, strict=False)}
+            values = {
+                name: cell if cell.strip() else None
+                for name, cell in zip(header, cells, strict=False)
+                if name is not None
+            }
             yield Row(place, values, typed=False)
     if not header:
         raise CatalogueError(f"{path} is empty: its first line must name the columns")
@@ -139,12 +143,15 @@ def found_separator(lines: Sequence[str | CatalogueError]) -> str:
     return max(SEPARATORS, key=fit)  # the first of equals
 
 
-def _header(place: str, cells: list[str]) -> list[str]:
-    names = [cell.strip() for cell in cells]
+def _header(place: str, cells: list[str]) -> list[str | None]:
+    """The names of the columns; None for a first one without, into which pandas writes the numbers of the rows."""
+    names: list[str | None] = [cell.strip() for cell in cells]
     if len(names) > 1 and not names[-1]:
         names.pop()  # the line ends with a separator, as may the others
+    if len(names) > 1 and not names[0]:
+        names[0] = None
     for position, name in enumerate(names):
-        if not name:
+        if name == "":
             raise CatalogueError(f"{place}, column {position + 1} of the header has no name: give it one")
         if name in names[:position]:
             raise CatalogueError(f"{place} names the column {name!r} twice: rename one of them")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from twotower.checks import check_is, check_path
 from twotower.errors import CatalogueError
 from twotower.ingest.fields import required_text, text, time
 from twotower.ingest.names import EVENT_NAMES
@@ -36,8 +37,10 @@ class EventLog(Table):
     @classmethod
     def of_file(cls, path: Path, options: ReadOptions | None = None) -> EventLog:
         """The events of a file; see `read_events`."""
-        options = options or ReadOptions()
-        source, _ = file_source(Path(path), options)
+        options = ReadOptions() if options is None else options
+        check_path("path", path)
+        check_is("options", options, ReadOptions, "ReadOptions")
+        source, _ = file_source(Path(path).absolute(), options)
         return cls(str(path), source, options)
 
     def events(self, on_bad: OnBad = stop) -> Iterator[Event]:

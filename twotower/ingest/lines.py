@@ -41,8 +41,10 @@ def open_text(path: Path, encoding: str = "utf-8") -> Iterator[io.TextIOWrapper]
             elif mark.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
                 encoding = "utf-16"
             yield io.TextIOWrapper(plain, encoding=encoding, errors="surrogateescape", newline="")
-        except UnicodeDecodeError as error:
-            raise CatalogueError(f"{path} is not {encoding} ({error.reason}): save it as UTF-8") from None
+        except UnicodeError as error:
+            raise CatalogueError(
+                f"{path} is not {encoding} ({str(error)[-100:]}): save it as UTF-8"
+            ) from None
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise CatalogueError(f"{path} is not a whole .gz file ({error}): pack it again") from None
 

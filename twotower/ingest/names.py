@@ -14,6 +14,7 @@ UsualNames = Mapping[str, Sequence[str]]
 ITEM_NAMES: UsualNames = {
     "id": (
         "id", "itemid", "productid", "sku", "productcode", "itemcode", "articleid", "articlenumber", "asin", "uniqid",
+        "variantsku", "handle",
         "商品id", "产品id", "商品编号", "产品编号", "商品编码", "货号", "编号",
     ),
     "title": (

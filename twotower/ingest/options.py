@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from functools import cached_property
+from reprlib import repr as shown
 from typing import Literal, TypeAlias, get_args
 from zoneinfo import ZoneInfo
+
+from twotower.checks import check_choice, check_is, check_text
 
 ColumnType: TypeAlias = Literal["text", "number", "boolean", "time"]
 """The types of attributes; a list of values has the type of its values."""
@@ -43,19 +46,24 @@ class ReadOptions:
     photos_anywhere: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("columns", "types"):
+            check_is(name, getattr(self, name), Mapping, "a mapping")
+        for name in ("separator", "encoding", "timezone"):
+            if (value := getattr(self, name)) is not None or name == "encoding":
+                check_text(name, value)
         for name, chosen in self.types.items():
-            if chosen not in get_args(ColumnType):
+            if not isinstance(chosen, str) or chosen not in get_args(ColumnType):
                 known = ", ".join(get_args(ColumnType))
-                raise ValueError(f"the type of {name!r} must be one of {known}, got {chosen!r}")
+                raise ValueError(f"the type of {name!r} must be one of {known}, got {shown(chosen)}")
         if self.separator is not None and (len(self.separator) != 1 or self.separator in '"\r\n'):
-            raise ValueError(f"separator must be one character such as ';', got {self.separator!r}")
-        if self.decimal not in (None, ".", ","):
-            raise ValueError(f"decimal must be '.' or ',', got {self.decimal!r}")
+            raise ValueError(f"separator must be one character such as ';', got {shown(self.separator)}")
+        if self.decimal is not None:
+            check_choice("decimal", self.decimal, (".", ","))
         try:
             "".encode(self.encoding)
-        except LookupError:
+        except (LookupError, ValueError):
             raise ValueError(
-                f"encoding must be one such as 'utf-8' or 'gb18030', got {self.encoding!r}"
+                f"encoding must be one such as 'utf-8' or 'gb18030', got {shown(self.encoding)}"
             ) from None
         _ = self.zone
 
@@ -74,5 +82,5 @@ def _zone(name: str) -> tzinfo:
         return ZoneInfo(name)
     except (ValueError, OSError, LookupError):  # not a name, a folder of names, not in the database
         raise ValueError(
-            f"timezone must be a name such as 'Europe/Berlin' or an offset such as '+08:00', got {name!r}"
+            f"timezone must be a name such as 'Europe/Berlin' or an offset such as '+08:00', got {shown(name)}"
         ) from None

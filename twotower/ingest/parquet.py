@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from twotower.errors import CatalogueError, needs_extra
 from twotower.ingest.options import ReadOptions
@@ -56,22 +56,24 @@ def _rows(path: Path, batch: RecordBatch, before: int, on_bad: OnBad) -> Iterato
     import pyarrow as pa
 
     maps = [field.name for field in batch.schema if pa.types.is_map(field.type)]
-    for offset in range(len(batch)):
-        place = f"{path}, row {before + offset + 1}"
-        values: dict[str, Any] = {}
-        name = ""
-        try:
-            for name, column in zip(batch.schema.names, batch.columns, strict=True):
-                if (value := column[offset].as_py()) is not None:
-                    values[name] = dict(value) if name in maps else value
-        except (ValueError, OverflowError) as error:
+    try:
+        columns = [column.to_pylist() for column in batch.columns]
+    except (ValueError, OverflowError) as error:
+        if len(batch) > 1:  # so that only the rows that cannot be held are left out
+            for offset in range(len(batch)):
+                yield from _rows(path, batch.slice(offset, 1), before + offset, on_bad)
+        else:
             on_bad(
                 CatalogueError(
-                    f"{place}, field {name!r}: Python cannot hold it ({str(error)[:100]}): repair it"
+                    f"{path}, row {before + 1}: Python cannot hold it ({str(error)[:100]}): repair it"
                 )
             )
-        else:
-            yield Row(place, values)
+        return
+    for offset, cells in enumerate(zip(*columns, strict=True), before + 1):
+        values = dict(zip(batch.schema.names, cells, strict=True))
+        for name in maps:
+            values[name] = None if values[name] is None else dict(values[name])
+        yield Row(f"{path}, row {offset}", values)
 
 
 def _plain(batch: RecordBatch) -> RecordBatch:

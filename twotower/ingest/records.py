@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import Any, TypeVar
 
+from twotower.checks import listed
 from twotower.errors import CatalogueError
 from twotower.ingest.catalogue import Catalogue
 from twotower.ingest.events import EventLog
@@ -83,7 +84,7 @@ def _made_if_records(
 ) -> Iterable[T | CatalogueError]:
     if _is_frame(given):
         return _with_errors(reader(given))
-    rest = iter(given)
+    rest = iter(given if isinstance(given, Iterator) else listed("what is given", given))
     first = list(islice(rest, 1))
     records: Iterable[Any] = chain(first, rest)
     return _with_errors(reader(records)) if first and isinstance(first[0], Mapping) else records
@@ -100,7 +101,7 @@ def _with_errors(read: Callable[[OnBad], Iterator[T]]) -> Iterator[T | Catalogue
 
 def _source(records: Iterable[Mapping[str, Any]]) -> Source:
     """The rows, which are kept so that they can be read again."""
-    held = records if _is_frame(records) else list(records)
+    held = records if _is_frame(records) else listed("records", records)
 
     def rows(on_bad: OnBad) -> Iterator[Row]:
         for number, record in enumerate(_mappings(held)):

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from twotower.ingest.options import ColumnType
@@ -18,8 +19,8 @@ Shape: TypeAlias = Literal[
 ]
 """What a value looks like; a "code" is a whole number that is written as only a code would be."""
 
-MOST = 0.8  # of a column's values: so many decide its type, and the rest do not fit
-CODES = 0.05  # of a column's whole numbers: so many that are written like codes show that all are codes
+MOST = 2 / 3  # of a column's values: so many decide its type, and the rest do not fit
+RARE = 0.05  # of a column's numbers: more that are written like codes, or have fractions, are no accident
 MAX_COLUMNS = 10_000  # beyond these, of a file with a key for every row, no type is inferred
 _SAMPLE = 100  # values kept of a column
 _LONGEST_NUMBER = 40  # characters; longer text is text
@@ -36,7 +37,6 @@ class Tally:
         lengths: of whole numbers and codes, by whether they are codes.
         sample: the first values.
         missing_words: words that stand for a missing value, each with the place of the first.
-        lists: how many values are lists.
     """
 
     typed: bool
@@ -45,18 +45,14 @@ class Tally:
     lengths: tuple[Counter[int], Counter[int]] = field(default_factory=lambda: (Counter(), Counter()))
     sample: list[object] = field(default_factory=list)
     missing_words: dict[str, str] = field(default_factory=dict)
-    lists: int = 0
 
     def add(self, value: object, place: str) -> None:
         """Count a value that is not missing."""
         if isinstance(value, list):
-            self.lists += 1
-            self.counts.update({_native_shape(part) for part in value[:1]})
+            self.counts.update("text" if isinstance(part, str) else _shape_of(part) for part in value[:1])
             return
         shape = (
-            _shape_in_text(value, self.decimal)
-            if isinstance(value, str) and not self.typed
-            else _native_shape(value)
+            _shape_of_text(value, self.typed, self.decimal) if isinstance(value, str) else _shape_of(value)
         )
         self.counts[shape] += 1
         if shape in ("whole", "code"):
@@ -65,7 +61,7 @@ class Tally:
         elif shape == "missing" and len(self.missing_words) < _SAMPLE:
             self.missing_words.setdefault(str(value), place)
         if len(self.sample) < _SAMPLE:
-            self.sample.append(value)
+            self.sample.append(value[:_LONGEST_NUMBER] if isinstance(value, str) else value)
 
     @property
     def filled(self) -> int:
@@ -79,29 +75,30 @@ class Tally:
 
     @property
     def are_codes(self) -> bool:
-        """Whether the whole numbers are codes: some are written as only codes would be, and none has a fraction."""
-        whole, codes = self.counts["whole"], self.counts["code"]
-        if self.counts["decimal"] or not codes:
+        """Whether the numbers are codes: some are written as only codes would be, and hardly any has a fraction."""
+        codes = self.counts["code"]
+        if self.allows_codes or not codes:
             return False
         usual_length = (self.lengths[0] + self.lengths[1]).most_common(1)[0][0]
-        return codes > CODES * (whole + codes) or usual_length in self.lengths[1]
+        return codes > RARE * self.numbers or usual_length in self.lengths[1]
 
     @property
     def allows_codes(self) -> bool:
         """Whether a number may be written like a code, because the column has fractions: "007.50"."""
-        return self.counts["decimal"] > 0
+        return self.counts["decimal"] > RARE * self.numbers
 
     def inferred(self) -> ColumnType | None:
         """The type of the column; None if there is none that most values have."""
         filled, counts = self.filled, self.counts
         if not filled:
             return None
-        if counts["boolean"] >= MOST * filled:
+        enough = filled if self.typed else MOST * filled  # a format with types may mix them
+        if counts["boolean"] >= enough:
             return "boolean"
-        if counts["time"] >= MOST * filled:
+        if counts["time"] >= enough:
             return "time"
         almost = self.numbers >= filled / 2 and self.numbers + counts["almost number"] == filled
-        if not self.are_codes and (self.numbers >= MOST * filled or almost):
+        if not self.are_codes and (self.numbers >= enough or almost):
             return "number"
         texts = counts["text"] + counts["almost number"] + counts["missing"] * self.typed
         return "text" if not self.typed or texts == filled + counts["missing"] else None
@@ -122,12 +119,17 @@ def survey(rows: Iterable[Row], decimal: Decimal = None) -> dict[str, Tally]:
     return tallies
 
 
-def _shape_in_text(text: str, decimal: Decimal) -> Shape:
-    """What a cell of CSV looks like."""
-    if len(text) > _LONGEST_NUMBER:
-        return "text"
+def _shape_of_text(text: str, typed: bool, decimal: Decimal) -> Shape:
+    """What text looks like; of a format with types it is never a number."""
+    return "text" if len(text) > _LONGEST_NUMBER else _shape_of_short_text(text, typed, decimal)
+
+
+@lru_cache(maxsize=1 << 16)
+def _shape_of_short_text(text: str, typed: bool, decimal: Decimal) -> Shape:
     if is_missing_word(text):
         return "missing"
+    if typed:
+        return "almost number" if looks_numeric(text) else "text"
     if is_code(text):
         return "code"
     if number(text, decimal) is not None:
@@ -137,12 +139,8 @@ def _shape_in_text(text: str, decimal: Decimal) -> Shape:
     return "almost number" if looks_numeric(text) else "text"
 
 
-def _native_shape(value: object) -> Shape:
-    """What a value of a format with types looks like."""
-    if isinstance(value, str):
-        if len(value) > _LONGEST_NUMBER:
-            return "text"
-        return "missing" if is_missing_word(value) else "almost number" if looks_numeric(value) else "text"
+def _shape_of(value: object) -> Shape:
+    """What a value that is not text looks like."""
     if isinstance(value, bool):
         return "boolean"
     if isinstance(value, int | float):

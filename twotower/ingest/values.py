@@ -6,7 +6,6 @@ import re
 import sys
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from decimal import Decimal
 from enum import Enum
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +15,7 @@ from uuid import UUID
 import numpy as np
 
 from twotower.ingest.row import quoted
+from twotower.values import plain as plain_in_python
 
 TIME = "$time"
 """The one key of an object that is a time, as `twotower export` writes it."""
@@ -31,6 +31,7 @@ _GROUPED = {
     ",": re.compile(r"[+-]?(\d+|\d{1,3}([. \u00a0\u202f'])\d{3}(\2\d{3})*)(,\d+)?", re.ASCII),
 }
 _CURRENCY = re.compile(r"[$€£¥₹%]|\b[A-Z]{3}\b")
+_MAYBE_NUMERIC = re.compile(r"[^a-z]*[0-9][^a-z]*")  # most text is not, which is found out quickly here
 _CODE = re.compile(r"\+\d+|0\d+|\d+[eE]\d+|\d{16,}", re.ASCII)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -39,51 +40,30 @@ _UNITS = ((10**8, 1), (10**11, 10**3), (10**14, 10**6), (10**17, 10**9), (10**20
 
 
 def plain(value: object) -> object:
-    """A value as one of Python's own types, so that every format gives the same.
+    """A value as `twotower.values.plain` has it, so that every format and library gives the same.
 
-    None, NaN and NaT are None, in a list they are left out; a whole Decimal is an int and any other a float; an enum
-    is its value, a UUID and a path their text; numpy's scalars and arrays and pandas' times are Python's.
-
-    Returns:
-        None, str, bool, int, float, date, datetime, or a list of them; whatever else it is, as it is.
+    Beyond that, NaN, NaT and pandas' NA are None, and in a list they are left out; a date stays one, because it may
+    be midnight somewhere else than in UTC; a UUID and a path are their text.
     """
-    if value is None or type(value) in (str, bool, int):
+    if value is None or type(value) in (str, bool, int, date):
         return value
     if isinstance(value, Enum):
         return plain(value.value)
-    if isinstance(value, np.datetime64):
-        return None if np.isnat(value) else value.astype("datetime64[us]").item()
-    if isinstance(value, np.generic | np.ndarray):
+    if isinstance(value, UUID | Path):
+        return str(value)
+    if isinstance(value, np.ndarray):
         return plain(value.tolist())
     if isinstance(value, list | tuple | set | frozenset):
         return [part for part in map(plain, value) if part is not None]
-    return None if _is_missing(value) else _plain_scalar(value)
+    if isinstance(value, np.datetime64):
+        return None if np.isnat(value) else value.astype("datetime64[us]").item()
+    value = plain_in_python(value)
+    return None if _is_missing(value) else value
 
 
 def _is_missing(value: object) -> bool:
     """Whether a value is NaN, or NaT or NA of pandas, which is not imported for this."""
-    if isinstance(value, float | Decimal):
-        return value != value
-    return type(value).__name__ in ("NaTType", "NAType")
-
-
-def _plain_scalar(value: object) -> object:
-    if isinstance(value, str | UUID | Path):
-        return str(value)
-    if isinstance(value, Decimal):
-        return int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
-    if isinstance(value, datetime) and type(value) is not datetime:
-        moment = (
-            value.year,
-            value.month,
-            value.day,
-            value.hour,
-            value.minute,
-            value.second,
-            value.microsecond,
-        )
-        return datetime(*moment, tzinfo=value.tzinfo, fold=value.fold)
-    return value
+    return (isinstance(value, float) and value != value) or type(value).__name__ in ("NaTType", "NAType")
 
 
 def number(text: str, decimal: Literal[".", ","] | None = None) -> int | float | None:
@@ -108,6 +88,8 @@ def is_code(text: str) -> bool:
 
 def looks_numeric(text: str) -> bool:
     """Whether text is a number in another notation, such as "1.299,00", "1,299.00" or "$5"."""
+    if not _MAYBE_NUMERIC.fullmatch(text):
+        return False
     text = _CURRENCY.sub("", text).strip()
     return any(number(text, decimal) is not None for decimal in (None, ".", ","))
 

@@ -88,6 +88,8 @@ def recall_plans(
 
 def _with_items(snapshot: Snapshot, found: Sequence[Candidates]) -> list[Candidates]:
     """The same candidates with their items, read in one call."""
+    if not found:
+        return []
     if len(found) == 1:
         return [found[0]._replace(items=snapshot.items_at(found[0].ordinals))]
     items = snapshot.items_at(np.concatenate([each.ordinals for each in found]))

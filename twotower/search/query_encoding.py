@@ -8,6 +8,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from twotower.checks import check_number
 from twotower.errors import QueryError
 from twotower.recall.queries import EncodedQueries
 from twotower.towers.unit import unit_rows
@@ -28,6 +29,7 @@ class QueryEncoder:
     """
 
     def __init__(self, encoder: Encoder, user_tower: UserTower, user_weight: float) -> None:
+        check_number("user_weight", user_weight)
         if not 0 <= user_weight <= 1:
             raise ValueError(f"user_weight must be in [0, 1], got {user_weight}")
         self.encoder = encoder

@@ -13,6 +13,8 @@ from twotower.errors import QueryError
 from twotower.recall.segment import Labels
 from twotower.types import Where
 
+MAX_OFFSET = 2**31  # more than any index has; a larger number would not fit into an array
+
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
@@ -58,6 +60,7 @@ class SearchRequest:
             raise QueryError(f"k must be a whole number of at least 1, got {shown(k)}")
         if not is_whole(offset, at_least=0):
             raise QueryError(f"offset must be a whole number of at least 0, got {shown(offset)}")
+        offset = min(int(offset), MAX_OFFSET)
         if min_score is not None and not (is_number(min_score) and min_score == min_score):
             raise QueryError(f"min_score must be a number, got {shown(min_score)}")
         deadline = None if budget_ms is None else _deadline_in(budget_ms)

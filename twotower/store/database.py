@@ -129,6 +129,7 @@ class Database:
                 f"store '{self.path.parent}' takes no more writes after an error ({self.failure}): open it again"
             )
         with self._writing, self.translated(self.fail):
+            self._roll_back()  # what a second Ctrl-C may have left open
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
                 yield self._writer

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from twotower.checks import check_path
 from twotower.errors import StoreDamagedError, StoreError, StoreVersionError
 from twotower.store.database import Database
 from twotower.store.generations import CURRENT, Generations
@@ -131,6 +132,7 @@ def absolute(folder: str | Path) -> Path:
     Raises:
         StoreError: SQLite, which takes UTF-8, cannot open files there.
     """
+    check_path("folder", folder)
     path = Path(folder).absolute()
     try:
         usable = b"\0" not in str(path).encode()

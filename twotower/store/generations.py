@@ -74,6 +74,23 @@ class Generations:
                 f"store '{self._folder}' could not write its index ({error}); no data is lost: free some space"
             ) from error
 
+    def clear(self) -> None:
+        """Remove all generations, which nobody needs any more.
+
+        Raises:
+            StoreError: they cannot be removed.
+        """
+        current = self._folder / CURRENT
+        try:
+            if current.exists():
+                current.unlink()
+                files.sync(self._folder)
+            for path in self._folder.iterdir():
+                if NAME.match(path.name):
+                    files.remove_tree(path)
+        except OSError as error:
+            raise StoreError(f"store '{self._folder}' could not remove its old index ({error})") from error
+
     def _write(self, contents: Mapping[str, Write], about: Mapping[str, Any]) -> None:
         name = f"generation-{self._newest() + 1:06d}"
         unfinished = self._folder / f"{name}.tmp"

@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from twotower.errors import StoreError
+from twotower.store import files
 
 LOCK = "LOCK"
 POLL_SECONDS = 0.002
@@ -33,8 +34,11 @@ class WriteLock:
             raise ValueError(f"wait must be at least 0 seconds, got {wait}")
         self.folder = folder
         try:
-            self._created = not folder.exists()
+            new = [path for path in (folder, *folder.parents) if not path.exists()]
+            self._created = bool(new)
             folder.mkdir(parents=True, exist_ok=True)
+            for path in new:
+                files.sync(path.parent)
             self._lock = FileLock(folder / LOCK, thread_local=False)
             self._lock.acquire(timeout=wait)
         except Timeout:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from twotower.checks import check_is, check_number, check_whole
 from twotower.types import Event, Vectors
 
 SECONDS_A_DAY = 86_400.0
@@ -52,6 +53,11 @@ class UserTower:
     newest: int = 500
 
     def __post_init__(self) -> None:
+        check_number("half_life", self.half_life)
+        check_whole("newest", self.newest)
+        check_is("kinds", self.kinds, Mapping, "a mapping")
+        for kind, weight in self.kinds.items():
+            check_number(f"kinds[{kind!r:.80}]", weight)
         if not self.half_life > 0:
             raise ValueError(f"half_life must be a number of days above 0, got {self.half_life}")
         if self.newest < 1:

@@ -196,7 +196,7 @@ def test_csv_that_cannot_be_read_is_named_by_line_and_field(write, content, mess
         ),
         (
             pa.table({"id": ["1"], "day": pa.array([9 * 10**8], pa.date32())}),
-            ", row 1, field 'day': Python cannot hold it",
+            ", row 1: Python cannot hold it",
         ),
     ],
 )

@@ -28,6 +28,7 @@ def test_codes_stay_text_and_long_ids_stay_apart(write):
             *(str(4_006_381_333_931 + n) for n in range(300)),
             "0012345678905",
         ],  # one, but as long as the others
+        [*(f"00{n:011}" for n in range(300)), "12.5"],  # one that is no code changes nothing
     ):
         assert column(write, codes) == codes
 
@@ -104,7 +105,9 @@ def test_european_decimals_are_read_when_they_are_declared(write):
     assert column(write, ["1,299.00", "5"], decimal=".") == [1299.0, 5]
     assert column(write, ["12,50", "7,25"]) == ["12,50", "7,25"]
     path = write("shop.csv", 'id,title,price\n1,a,"12,50"\n2,b,"7,25"\n')
-    assert "declare the type or the decimal" in "".join(Catalogue.of_file(path).columns.lines())
+    assert "such as '12,50': repair them, or declare the type, or the decimal" in "".join(
+        Catalogue.of_file(path).columns.lines()
+    )
     with pytest.raises(ValueError, match=r"'12\.50' is not a number"):
         column(write, ["12,50", "7,25", "3,0", "4,0", "12.50"], decimal=",")
 
@@ -158,6 +161,11 @@ def test_other_encodings_are_read_when_they_are_declared(write):
     )
     (item,) = read_catalogue(chinese, ReadOptions(encoding="gb18030"))
     assert (item.id, item.title, item.attributes) == ("1", "运动鞋", {"价格": 99.5})
+
+
+def test_the_numbers_of_rows_that_pandas_writes_are_left_out(write):
+    (item,) = read_catalogue(write("shop.csv", ",id,title,price\n0,1,mug,5\n"))
+    assert (item.id, item.title, item.attributes) == ("1", "mug", {"price": 5})
 
 
 def test_rows_that_excel_leaves_behind_are_skipped(write):

@@ -74,6 +74,12 @@ def test_declared_columns_are_taken_whatever_they_are_called(write):
     )
 
 
+def test_a_column_with_another_name_is_no_field_any_more(write):
+    path = write("a.csv", "id,name,description\n1,Acme,Light\n")
+    (item,) = read_catalogue(path, ReadOptions(columns={"brand": "name"}))
+    assert item == Item("1", "", "Light", attributes={"brand": "Acme"})
+
+
 def test_two_columns_that_could_be_the_same_field_are_refused(write):
     assert "'product_id' and 'Product ID', and either could be the id: keep one" in refusal(
         write("a.csv", "product_id,Product ID,title\n1,2,t\n")
@@ -107,6 +113,8 @@ SECONDS = int(NOON.timestamp())
         (SECONDS, None, NOON),
         (SECONDS * 10**3, None, NOON),
         (SECONDS * 10**6, None, NOON),
+        (10**11, None, datetime(1973, 3, 3, 9, 46, 40, tzinfo=UTC)),  # the first of the milliseconds
+        (10**11 - 1, None, datetime(5138, 11, 16, 9, 46, 39, tzinfo=UTC)),  # the last of the seconds
         (SECONDS * 10**9, None, NOON),
         (SECONDS + 0.5, None, NOON.replace(microsecond=500_000)),
         (str(SECONDS * 1000 + 7), None, NOON.replace(microsecond=7_000)),
@@ -275,7 +283,11 @@ def test_attributes_in_an_object_of_their_own_keep_their_names_and_values(write)
         },
     }  # fmt: skip
     rows = [row, *({"id": f"{n}", "attributes": {"sku": n}} for n in range(2, 30))]
-    first, *rest = read_catalogue(write("a.jsonl", lines(*rows)))
+    path = write("a.jsonl", lines(*rows))
+    first, *rest = read_catalogue(path)
+    assert (
+        len(list(Catalogue.of_file(path).columns.lines())) == 1
+    )  # nothing is inferred, so nothing is remarked
     assert first == Item(
         "1",
         "t",
@@ -284,3 +296,17 @@ def test_attributes_in_an_object_of_their_own_keep_their_names_and_values(write)
         },
     )  # fmt: skip
     assert [item.attributes["sku"] for item in rest] == list(range(2, 30))
+
+
+def test_a_format_with_types_may_mix_them_and_the_report_says_so(write):
+    rows = [{"id": n, "title": "disk", "rate": n} for n in range(30)] + [
+        {"id": 30, "title": "disk", "rate": "3 Gb/s"}
+    ]
+    catalogue = Catalogue.of_file(write("a.jsonl", lines(*rows)))
+    assert [item.attributes["rate"] for item in catalogue.items()] == [*range(30), "3 Gb/s"]
+    assert (
+        "  rate: 30 of 31 values are numbers, the others are not: declare the type"
+        in catalogue.columns.lines()
+    )
+    with pytest.raises(ValueError, match=r"line 31, field 'rate': '3 Gb/s' is not a number, as declared"):
+        list(read_catalogue(write("a.jsonl", lines(*rows)), ReadOptions(types={"rate": "number"})))

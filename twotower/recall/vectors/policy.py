@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from twotower.checks import check_number, check_whole
 from twotower.recall.vectors.graph import LINKS
 from twotower.recall.vectors.index import Kind
 from twotower.recall.vectors.lists import list_count
@@ -63,6 +64,10 @@ class IndexPolicy:
     exact_up_to: int = EXACT_UP_TO
 
     def __post_init__(self) -> None:
+        check_number("recall", self.recall)
+        check_whole("exact_up_to", self.exact_up_to)
+        if self.memory_bytes is not None:
+            check_number("memory_bytes", self.memory_bytes)
         if not 0 < self.recall <= 1:
             raise ValueError(f"recall must be in (0, 1], got {self.recall}")
         if self.memory_bytes is not None and self.memory_bytes < 1:

@@ -1,0 +1,58 @@
+"""Derived files that are damaged are made again, those that nobody needs go, and `verify` ends clean."""
+
+from __future__ import annotations
+
+import pytest
+from fakes import HashEncoder
+
+from twotower import IndexPolicy, Item, Retriever
+
+
+def opened(folder, **options):
+    return Retriever.open(folder, encoder=HashEncoder(), index=IndexPolicy(exact_up_to=20), **options)
+
+
+@pytest.fixture
+def store(tmp_path):
+    with opened(tmp_path / "s") as retriever:
+        retriever.upsert([Item(f"i{number}", f"thing {number}") for number in range(40)])
+    return tmp_path / "s"
+
+
+def damage(store):
+    path = sorted(next(store.glob("generation-*")).glob("0.*"))[0]
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("deleted", [28, 40, 0])
+@pytest.mark.parametrize("when", ["open", "closed"])
+def test_verify_ends_clean_after_damage(store, deleted, when):
+    gone = [f"i{number}" for number in range(deleted)]
+    if when == "closed":
+        damage(store)
+    with opened(store) as retriever:
+        retriever.delete(gone)
+        retriever.maintenance.settle()  # a merge may find that no graph is needed
+        if when == "open" and (store / "CURRENT").exists():
+            damage(store)
+            assert "derived files are damaged" in retriever.maintenance.verify()[0]
+        retriever.maintenance.compact()
+        assert retriever.maintenance.verify() == []
+    for read_only in (True, False, True):
+        with opened(store, read_only=read_only) as retriever:
+            assert retriever.maintenance.verify() == []
+            assert {item.id for item in retriever.items()} == {f"i{number}" for number in range(deleted, 40)}
+    assert bool(list(store.glob("generation-*"))) == (store / "CURRENT").exists() == (deleted == 0)
+
+
+def test_readers_keep_what_they_read_while_it_goes(store):
+    with opened(store, read_only=True) as reader:
+        with opened(store) as writer:
+            writer.delete([f"i{number}" for number in range(5, 40)])
+            writer.maintenance.compact()
+        assert not (store / "CURRENT").exists()
+        assert len(reader.search("thing", k=50)) == 5
+        reader.maintenance.refresh()
+        assert reader.maintenance.verify() == []
