@@ -26,7 +26,7 @@ Vectors: TypeAlias = NDArray[np.float32]
 Scores: TypeAlias = NDArray[np.float32]
 """Higher is better, always."""
 Where: TypeAlias = Mapping[str, Any]
-"""A filter such as `{"price": {"$lt": 100}, "brand": "Acme"}`; see `twotower.recall.filters`."""
+"""A filter such as `{"price": {"$lt": 100}, "brand": "Acme"}`; see `twotower.recall.filters.where`."""
 Scalar: TypeAlias = "str | int | float | bool | Decimal | date | Enum | np.generic"
 AttributeValue: TypeAlias = "Scalar | Sequence[Scalar] | None"
 """The value of an attribute; None is the same as not having the attribute. See `twotower.values`."""

@@ -12,8 +12,8 @@ from benchmarks.common.machine import scratch_folder
 from twotower.demo.shop import Shop, make_shop
 from twotower.evaluation.metrics import Qrels
 from twotower.ingest import read_catalogue, read_qrels, read_queries
-from twotower.recall.columns import Columns
-from twotower.recall.filters import parse_where
+from twotower.recall.filters.columns import Columns
+from twotower.recall.filters.where import parse_where
 from twotower.types import Item, Query, Where
 
 

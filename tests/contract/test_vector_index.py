@@ -165,3 +165,19 @@ def test_a_walk_that_comes_short_for_some_queries_of_a_batch_is_made_up_for(kind
     assert (np.abs(scores[[1, 4]] - exact[[1, 4]]) < 0.02).all()
     assert (scores >= exact - 0.1).all()
     assert all(len(set(row)) == 10 for row in rows.tolist())
+
+
+def test_an_exact_scan_that_keeps_the_wrong_rows_of_a_tie_is_made_up_for(monkeypatch):
+    """The planted fault: which of equal rows FAISS keeps at its cut depends on their order in its memory."""
+    vectors = clustered(6_000, seed=1)
+    vectors[EQUAL] = vectors[EQUAL[0]]
+    index = build_index("exact", [vectors])
+
+    def last_of_a_tie(_, queries, k, parameters=None):
+        scores = queries @ vectors.T
+        rows = np.lexsort((-np.broadcast_to(np.arange(6_000), scores.shape), -scores))[:, :k]
+        return np.take_along_axis(scores, rows, axis=1), rows
+
+    monkeypatch.setattr("twotower.recall.vectors.faiss_calls.search", last_of_a_tie)
+    _, rows = index.search(vectors[EQUAL[:2]], 10)
+    assert rows.tolist() == [EQUAL[:10].tolist()] * 2

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twotower.recall.columns import Columns
-from twotower.recall.filters import parse_where
+from twotower.recall.filters.columns import Columns
+from twotower.recall.filters.where import parse_where
 from twotower.types import Item
 
 NAMES = ["a", "b", "c"]

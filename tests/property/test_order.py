@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -113,6 +114,19 @@ def test_sixty_equal_items_come_in_the_order_of_their_writes(way):
         assert ids(retriever.search("red shoe", k=60, now=NOW)) == expected
 
 
+def test_equal_items_in_a_graph_and_beside_it_score_alike():
+    """The graph keeps vectors in half precision, the rows that wait beside it in single precision."""
+    retriever = filled(goods(60), index=GRAPH, hybrid=None)
+    retriever.upsert([Item(f"new{n}", title) for n, title in enumerate(TITLES)])
+    retriever.maintenance.settle()
+    assert [part.index for part in retriever.maintenance.stats().parts] == ["graph", "exact"]
+    for query in ("red shoe", "lamp", "blue", "a red bag with a shoe"):
+        hits = retriever.search(query, k=65)
+        for title in TITLES:
+            assert len({hit.score for hit in hits if hit.item.title == title}) == 1
+            assert [hit.id for hit in hits if hit.item.title == title][-1].startswith("new")
+
+
 @given(
     titles=st.lists(st.sampled_from(TITLES), min_size=1, max_size=60),
     writes=st.integers(1, 5),
@@ -153,6 +167,7 @@ def test_hybrid_recall_equals_scoring_every_item(depth, decay):
 
 IN_A_PROCESS = """
 import sys
+import tracemalloc
 sys.path[:0] = {path}
 from datetime import UTC, datetime
 from fakes import HashEncoder
@@ -184,3 +199,19 @@ def test_a_candidate_behind_the_depth_of_the_reranker_keeps_its_place_in_recall(
     assert ids(hits)[4:] == recalled[4:]
     assert [hit.ranks for hit in hits[4:]] == [{"recall": place} for place in range(5, 31)]
     assert all(hit.explain["relevance"] == 0 for hit in hits[4:])
+
+
+@pytest.mark.parametrize("way", ["vectors under decay", "hybrid", "reranked"])
+def test_a_large_batch_takes_the_memory_of_a_small_one(way):
+    retriever = filled(goods(500), **WAYS[way])
+    queries = [f"{WORDS[n % 5]} {n}" for n in range(900)]
+    peaks = []
+    for number in (10, 300, 900):
+        tracemalloc.start()
+        hits = retriever.search_batch(queries[:number], now=NOW)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert plain(hits[7]) == plain(retriever.search(queries[7], now=NOW))
+        assert plain(hits[-1]) == plain(retriever.search(queries[number - 1], now=NOW))
+    per_query = (peaks[2] - peaks[1]) / 600
+    assert per_query < 6_000  # ten hits and a vector, not the vectors of its candidates

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from twotower.evaluation.baselines import BM25
-from twotower.recall.tokenizer import words_of
+from twotower.recall.words.tokenizer import words_of
 
 TEXTS = ["Red running shoes", "Blue shoe, shoe polish", "红色运动鞋 跑步", "Lamp", ""]
 

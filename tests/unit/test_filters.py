@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from twotower.errors import FilterError
-from twotower.recall.columns import Columns
-from twotower.recall.filters import parse_where
+from twotower.recall.filters.columns import Columns
+from twotower.recall.filters.where import parse_where
 from twotower.types import Item
 
 

@@ -170,6 +170,24 @@ def test_what_was_deleted_changes_no_answer(kept, gone, where, graph):
     assert found(used, where) == found(fresh, where)
 
 
+def test_the_type_of_a_value_that_was_deleted_does_not_count():
+    retriever = shop([*GOODS, Item("d", "old shoe", attributes={"price": "unknown"})])
+    assert found(retriever, {"price": "100"}) == ""
+    retriever.delete(["d"])
+    assert [len(part.segment) - part.size for part in retriever._corpus.snapshot.parts] == [1]
+    assert found(retriever, {"price": "100"}) == "a"
+
+
+def test_lists_of_numbers_hold_if_one_of_them_does():
+    sizes = {"a": [40, 42], "b": [38.5], "c": []}
+    retriever = shop([Item(item_id, "shoe", attributes={"sizes": each}) for item_id, each in sizes.items()])
+    assert found(retriever, {"sizes": 42}) == "a"
+    assert found(retriever, {"sizes": {"$all": ["42", 40]}}) == "a"
+    assert found(retriever, {"sizes": {"$gt": 38, "$lt": 39}}) == "b"
+    assert found(retriever, {"sizes": {"$exists": True}}) == "abc"
+    assert "its values are numbers" in found(retriever, {"sizes": "large"})
+
+
 @pytest.mark.parametrize(
     ("where", "words"),
     [

@@ -15,9 +15,9 @@ from twotower import IndexPolicy, Item, Retriever
 from twotower.corpus.item_text import ItemText
 from twotower.errors import QueryWarning
 from twotower.evaluation.baselines import BM25
-from twotower.recall.bm25 import K1, B, CollectionStatistics, LivePostings, Postings
 from twotower.recall.fusion import Convex, ReciprocalRank
-from twotower.recall.tokenizer import words_of
+from twotower.recall.words.bm25 import K1, B, CollectionStatistics, LivePostings, Postings
+from twotower.recall.words.tokenizer import words_of
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 WORDS = ["red", "shoe", "lamp", "运动鞋", "跑步", "006R90321", "wool", ""]

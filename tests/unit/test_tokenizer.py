@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from twotower import Convex, Item, Retriever
 from twotower.errors import StoreError
 from twotower.evaluation.baselines import bm25_run
-from twotower.recall.tokenizer import words_of
+from twotower.recall.words.tokenizer import words_of
 
 # An item's title, and how someone else types it or a part of it.
 SAME_WORDS = [

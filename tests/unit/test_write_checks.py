@@ -11,7 +11,7 @@ import pytest
 
 from twotower.corpus.write_checks import RESERVED_NAMES, check_event, check_item
 from twotower.errors import EventError, ItemError
-from twotower.recall.columns import ITEM_FIELDS
+from twotower.recall.filters.columns import ITEM_FIELDS
 from twotower.types import Event, Item
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save
 
-from twotower.recall.bm25 import LexicalText
 from twotower.recall.merging import is_exact
 from twotower.recall.packing import Packed, pack_columns, pack_lexical, unpack_columns, unpack_lexical
 from twotower.recall.segment import Labels, Part, Segment
@@ -23,6 +22,7 @@ from twotower.recall.vectors.builder import read_index
 from twotower.recall.vectors.calibration import Calibration
 from twotower.recall.vectors.compressed import CompressedIndex
 from twotower.recall.vectors.index import Kind
+from twotower.recall.words.bm25 import LexicalText
 from twotower.store.files import Sink, Write
 from twotower.store.generations import Generation, Generations
 from twotower.store.sqlite_item_store import SqliteItemStore, State

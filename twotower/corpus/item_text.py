@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from reprlib import repr as shown
 
 from twotower.checks import listed
-from twotower.recall.tokenizer import words_of
+from twotower.recall.words.tokenizer import words_of
 from twotower.types import AttributeValue, Item
 
 # What shoppers type: queries with a brand or colour find more, and other queries lose nothing measurable.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twotower.errors import needs_extra
-from twotower.recall.tokenizer import words_of
+from twotower.recall.words.tokenizer import words_of
 from twotower.types import Item
 
 

@@ -213,8 +213,9 @@ def columns_of(
     spelled = {name.casefold(): name for name in known}
     attributes = {}
     for column in tallies.keys() - fields.values():
-        own = column.removeprefix(LITERAL)
-        name = renamed.get(column) or (own if own in known else spelled.get(own.casefold(), own))
+        own = column.removeprefix(LITERAL)  # as an export names it, to the letter
+        as_is = own != column or own in known
+        name = renamed.get(column) or (own if as_is else spelled.get(own.casefold(), own))
         attributes[column] = _attribute(column, name, tallies[column], options, known)
     for column, note in notes.items():
         attributes[column] = replace(attributes[column], note=note)

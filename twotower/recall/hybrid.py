@@ -49,7 +49,9 @@ def hybrid_candidates(
     k = min(k, matches)
     if not k:
         return [NO_CANDIDATES] * len(queries.texts)
-    similarity, ordinals = snapshot.search(queries.vectors, min(max(k, fusion.depth), matches), allowed)
+    similarity, ordinals = snapshot.search(
+        queries.vectors, min(max(k, fusion.depth), matches), allowed, comparable=True
+    )
     freshest = 1.0 if freshness is None else freshness.upper_bound(snapshot, allowed)
     answers = []
     for row, text in enumerate(queries.texts):
@@ -65,7 +67,7 @@ def hybrid_candidates(
         found = search.best(dense, k)
         while found is None:
             fetch = min(GROWTH * len(dense.ordinals), matches)
-            (nearer,), (rows,) = snapshot.search(vector[None], fetch, allowed)
+            (nearer,), (rows,) = snapshot.search(vector[None], fetch, allowed, comparable=True)
             dense = Channel(rows, nearer, similarity_of)
             found = search.best(dense, k)
         answers.append(found)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from twotower.recall.bm25 import CollectionStatistics
 from twotower.recall.selection import Rows, Selection
 from twotower.recall.snapshot import Snapshot
+from twotower.recall.words.bm25 import CollectionStatistics
 
 
 def lexical_scores(snapshot: Snapshot, text: str) -> NDArray[np.float32]:

@@ -15,14 +15,14 @@ from typing import TypeAlias
 
 import numpy as np
 
-from twotower.recall.bm25 import LexicalIndex
-from twotower.recall.columns import Columns
+from twotower.recall.filters.columns import Columns
 from twotower.recall.segment import Documents, InMemoryDocuments, Labels, Part, Segment
 from twotower.recall.selection import Rows
 from twotower.recall.vectors.builder import can_extend
 from twotower.recall.vectors.exact import ExactIndex
 from twotower.recall.vectors.index import Kind, VectorIndex
 from twotower.recall.vectors.policy import SIDE_GRAPH_SHARE
+from twotower.recall.words.bm25 import LexicalIndex
 from twotower.types import Vectors
 
 FLUSH = 2_000  # rows that are scanned next to a graph before they move into one

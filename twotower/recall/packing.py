@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twotower.recall.bm25 import LexicalIndex, LexicalText, Postings
-from twotower.recall.columns import Column, Columns, DictionaryColumn, Kind
+from twotower.recall.filters.columns import Column, Columns, DictionaryColumn, Kind
+from twotower.recall.words.bm25 import LexicalIndex, LexicalText, Postings
 from twotower.types import Item
 
 MICROSECOND = timedelta(microseconds=1)

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twotower.errors import StaleError
-from twotower.recall.bm25 import LexicalIndex, LexicalText, LivePostings, TitleAndText
-from twotower.recall.columns import Columns, Kind
-from twotower.recall.predicates import Predicate
+from twotower.recall.filters.columns import Columns, Kind
+from twotower.recall.filters.predicates import Predicate
 from twotower.recall.selection import Rows, Selection
 from twotower.recall.vectors.exact import ExactIndex
 from twotower.recall.vectors.index import VectorIndex
+from twotower.recall.words.bm25 import LexicalIndex, LexicalText, LivePostings, TitleAndText
 from twotower.types import Item, Scores, Vectors
 
 SECONDS_A_DAY = 86_400.0

@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from twotower.recall.columns import ITEM_FIELDS, Kind
-from twotower.recall.filter_advice import FilterAdvice
-from twotower.recall.filters import parse_where
+from twotower.recall.filters.advice import FilterAdvice
+from twotower.recall.filters.columns import ITEM_FIELDS, Kind
+from twotower.recall.filters.where import parse_where
 from twotower.recall.plan import Plan
 from twotower.recall.segment import Labels, Part, Segment
 from twotower.recall.selection import Rows, Selection
@@ -90,20 +90,25 @@ class Snapshot:
             part.segment.index.plan(k, selection) for part, selection in zip(self.parts, allowed, strict=True)
         ]
 
-    def search(self, queries: Vectors, k: int, allowed: Sequence[Selection]) -> tuple[Scores, Rows]:
+    def search(
+        self, queries: Vectors, k: int, allowed: Sequence[Selection], *, comparable: bool = False
+    ) -> tuple[Scores, Rows]:
         """Nearest allowed rows of all parts.
 
         Args:
             queries: float32 of shape (q, dim), unit rows.
             k: at least 1, and at most the number of allowed rows.
             allowed: from `allowed`.
+            comparable: give the scores that `similarity` gives for the same rows, to the last bit.
 
         Returns:
             Inner products and ordinals, each of shape (q, k), best first; ties are broken by the older write.
         """
+        alone = len(self.parts) == 1 and not comparable
+        segments = (self.parts[0].segment,) if alone else self._comparable
         found = [
             segment.search(queries, k, selection, start)
-            for segment, selection, start in zip(self._searched, allowed, self._starts, strict=True)
+            for segment, selection, start in zip(segments, allowed, self._starts, strict=True)
             if selection.count
         ]
         if len(found) == 1:
@@ -114,10 +119,10 @@ class Snapshot:
         return best(scores, ordinals, k)
 
     @cached_property
-    def _searched(self) -> tuple[Segment, ...]:
-        """The segments, scoring equal vectors alike if their indexes are of several kinds or in several graphs."""
+    def _comparable(self) -> tuple[Segment, ...]:
+        """The segments, scoring equal vectors alike whatever their kinds of index."""
         segments = tuple(part.segment for part in self.parts)
-        if len(segments) == 1 or all(isinstance(segment.index, ExactIndex) for segment in segments):
+        if all(isinstance(segment.index, ExactIndex) for segment in segments):
             return segments
         return tuple(replace(segment, index=segment.index.comparable()) for segment in segments)
 
@@ -174,7 +179,7 @@ class Snapshot:
         """The vectors of m rows as `search` scores them, float32 of shape (m, dim)."""
         vectors = np.zeros((len(ordinals), self.dim), dtype=np.float32)
         for number, places, rows in self._by_part(ordinals):
-            vectors[places] = self._searched[number].index.vectors(rows)
+            vectors[places] = self._comparable[number].index.vectors(rows)
         return vectors
 
     def similarity(self, query: Vectors, ordinals: Rows) -> Scores:

@@ -80,8 +80,13 @@ class TracelessReader:
             self._copy.cleanup()
 
     def _still(self, *, own: bool) -> apsw.Connection:
-        version = _version(self._path)
         kept: tuple[int, Version, apsw.Connection] | None = getattr(self._here, "kept", None)
+        try:
+            version = _version(self._path)
+        except FileNotFoundError:
+            if kept is None or kept[0] != os.getpid():
+                raise
+            version = kept[1]  # the store was removed; what is open can be read to the end
         if not own and kept is not None and kept[:2] == (os.getpid(), version):
             return kept[2]
         connection = open_still(self._path)

@@ -133,8 +133,10 @@ class GraphIndex:
         """See `VectorIndex.search`."""
         plan = self.plan(k, selection)
         find = partial(self._find, k=k, plan=plan, selection=selection)
-        if self._rescored or k >= plan.selected:
+        if self._rescored:
             return best_found(find, self.vectors, queries, k, k + TIES, plan.selected)
+        if k >= plan.selected:
+            return best(*find(queries, max(1, plan.selected)), k)
         # FAISS sums every pair of vectors here in the same order, so its own scores tell rows apart; only where two
         # of them tie, among these or with the next, have all that tie to be found and sorted.
         scores, rows = find(queries, k + 1)

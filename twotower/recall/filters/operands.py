@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from twotower.errors import FilterError
-from twotower.recall.columns import EPOCH, Kind, kind_and_key
+from twotower.recall.filters.columns import EPOCH, Kind, kind_and_key
 
 Operand: TypeAlias = tuple[Kind, Any]
 """The kind of a value and its key: see `kind_and_key`."""

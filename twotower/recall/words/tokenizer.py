@@ -9,7 +9,7 @@ from typing import Any
 
 import regex
 
-from twotower.recall.folding import folded
+from twotower.recall.words.folding import folded
 
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
 _UNSPACED = r"\p{Hiragana}\p{Katakana}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"

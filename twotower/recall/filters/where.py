@@ -37,9 +37,9 @@ from contextlib import suppress
 from datetime import datetime
 
 from twotower.errors import FilterError
-from twotower.recall.columns import ITEM_FIELDS, kind_and_key
-from twotower.recall.operands import Operand, fitted
-from twotower.recall.predicates import Among, Every, Exists, Not, Predicate, Range, Some
+from twotower.recall.filters.columns import ITEM_FIELDS, kind_and_key
+from twotower.recall.filters.operands import Operand, fitted
+from twotower.recall.filters.predicates import Among, Every, Exists, Not, Predicate, Range, Some
 from twotower.types import Where
 from twotower.values import is_no_time, plain
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 
 from twotower.errors import FilterWarning
-from twotower.recall.columns import ITEM_FIELDS
-from twotower.recall.predicates import Among, Every, Not, Predicate, Some
+from twotower.recall.filters.columns import ITEM_FIELDS
+from twotower.recall.filters.predicates import Among, Every, Not, Predicate, Some
 from twotower.recall.segment import Part
 
 MAX_FILTERS = 1_000  # later filters are not considered: shoppers may type what they are made of
@@ -17,7 +17,7 @@ MAX_NEAR = 3
 
 
 class FilterAdvice:
-    """What one index has told about filters; see `twotower.recall.filters`."""
+    """What one index has told about filters; see `twotower.recall.filters.where`."""
 
     def __init__(self) -> None:
         self._names = set(ITEM_FIELDS)

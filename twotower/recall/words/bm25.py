@@ -16,9 +16,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from twotower.recall.columns import moved_rows
+from twotower.recall.filters.columns import moved_rows
 from twotower.recall.selection import Selection
-from twotower.recall.tokenizer import words_of
+from twotower.recall.words.tokenizer import words_of
 from twotower.types import Item, Scores
 
 K1 = 0.6  # term-frequency saturation

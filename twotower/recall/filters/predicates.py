@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twotower.errors import FilterError
-from twotower.recall.columns import Columns, Kind
-from twotower.recall.operands import Operand, fitted
+from twotower.recall.filters.columns import Columns, Kind
+from twotower.recall.filters.operands import Operand, fitted
 
 KindsOf: TypeAlias = Callable[[str], Set[Kind]]
 """The kinds of the values that items have for an attribute."""

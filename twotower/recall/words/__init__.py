@@ -1,0 +1,1 @@
+"""Words: tokens in any script, their postings, and BM25."""
