@@ -102,10 +102,11 @@ def als(
     """
     from implicit.cpu.als import AlternatingLeastSquares
 
-    model = AlternatingLeastSquares(
-        factors, alpha=confidence, random_state=seed, num_threads=threads, dtype=np.float64
-    )
-    _fit(model, matrix)
+    with threadpool_limits(1, "blas"):  # as implicit asks for, from the start: its own threads call BLAS
+        model = AlternatingLeastSquares(
+            factors, alpha=confidence, random_state=seed, num_threads=threads, dtype=np.float64
+        )
+        _fit(model, matrix)
 
     def scores(user: str, past: Past) -> Vector:
         vector = memory.newest(past.of(user), past.moment)
@@ -137,7 +138,7 @@ def bpr(users: list[str], matrix: sparse.csr_matrix, *, factors: int, seed: int)
 
 
 def _fit(model: Any, matrix: sparse.csr_matrix) -> None:
-    with threadpool_limits(1, "blas"):  # as implicit asks for: its own threads call BLAS
+    with threadpool_limits(1, "blas"):
         model.fit(matrix.astype(np.float32), show_progress=False)
 
 
