@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
@@ -10,21 +9,16 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from reprlib import repr as shown
-from typing import Any, Literal, NoReturn, Self, TypeAlias, TypedDict, Unpack, get_args
+from typing import Any, NoReturn, Self, TypedDict, Unpack
 
-from twotower.checks import check_choice, check_is
-from twotower.corpus.attribute_updates import updated_items
+from twotower.checks import check_is
 from twotower.corpus.base import Corpus
 from twotower.corpus.description import describe
-from twotower.corpus.item_encoding import ItemEncoding
 from twotower.corpus.item_text import ItemText
-from twotower.corpus.kept_vectors import encode_changed
 from twotower.corpus.maintenance import Maintenance
 from twotower.corpus.persistent import save_corpus
-from twotower.corpus.photo_content import photo_digests
-from twotower.corpus.write_checks import check_events, check_item, check_items
-from twotower.errors import EventError, ItemError, QueryError
-from twotower.ingest.records import events_in, items_in
+from twotower.corpus.writes import OnBadPhoto, OnError, Writes
+from twotower.errors import QueryError
 from twotower.recall.fusion import DEFAULT_FUSION, HybridFusion
 from twotower.recall.queries import EncodedQueries
 from twotower.recall.vectors.policy import IndexPolicy
@@ -37,8 +31,6 @@ from twotower.search.request import SearchRequest
 from twotower.towers.user import UserHistory, UserTower
 from twotower.types import (
     AttributeValue,
-    BadEvent,
-    BadItem,
     Blocked,
     Encoder,
     Event,
@@ -52,13 +44,6 @@ from twotower.types import (
     UpsertReport,
     Where,
 )
-
-OnError: TypeAlias = Literal["raise", "skip"]
-"""What to do with bad items and events: raise at the first, or leave them out and report them."""
-
-
-OnBadPhoto: TypeAlias = Literal["error", "words"]
-"""What to do with an item whose photo cannot be used: it is a bad item, or it is indexed by its words."""
 
 
 class RankingParts(TypedDict, total=False):
@@ -96,7 +81,7 @@ class BaseRetriever:
         index: the recall and memory that the vector index of a new corpus must keep to; None is `IndexPolicy()`.
         searchable: names of attributes that people type, for a new corpus: their values are read with title and
             description, by the lexical channel, the encoder and the reranker. None is `DEFAULT_SEARCHABLE`: brand,
-            category and colour; () is none.
+            category and colour, named in English or Chinese; () is none.
         fold_diacritics: whether "cafe" finds "café" by its words, for a new corpus; None is True. So it is in Latin,
             Greek, Cyrillic, Arabic and Hebrew.
 
@@ -149,7 +134,7 @@ class BaseRetriever:
             blocks=encoder.blocks if isinstance(encoder, Blocked) else {},
             hybrid=hybrid,
         )
-        self._writing = threading.Lock()
+        self._writes = Writes(corpus, encoder)
 
     def using(self, **parts: Unpack[RankingParts]) -> Self:
         """A retriever with other parts over the same corpus: a write through either is visible to both.
@@ -224,7 +209,7 @@ class BaseRetriever:
         """Maintenance: compact, settle, calibrate, refresh, verify, stats and the plan of a search."""
         return Maintenance(
             self._corpus,
-            self._writing,
+            self._writes.lock,
             self._queries.vectors_by_kind,
             lambda k, where, words: self._ranking.plans(self._corpus.snapshot, k, where=where, words=words),
         )
@@ -258,11 +243,7 @@ class BaseRetriever:
         Args:
             items: valid items, such as a new delivery of the catalogue.
         """
-        if not isinstance(items, Iterable):
-            raise ItemError(f"changed takes a list of items, got {_kind_of(items)}")
-        given = list(items)
-        unchanged = self._corpus.unchanged([check_item(item) for item in given])
-        return [item for item, same in zip(given, unchanged, strict=True) if not same]
+        return self._writes.changed(items)
 
     def upsert(
         self,
@@ -293,18 +274,7 @@ class BaseRetriever:
             ItemError: an item cannot be indexed, or an id is repeated (with "raise").
             EncoderError: the encoder returned something other than finite vectors.
         """
-        if isinstance(items, Item | Mapping | str | bytes) or not isinstance(items, Iterable):
-            raise ItemError(
-                f"upsert takes a list of items such as [Item('sku-1', 'mug')], got {_kind_of(items)}"
-            )
-        bad: list[BadItem] | None = collected_if(on_error)
-        without_photo = photo_problems_if(on_bad_photo)
-        checked = check_items(self._corpus.yielding_to_searches(items_in(items)), bad)
-        with self._writing:
-            encoding = ItemEncoding(self.encoder, self._corpus.text_of, bad, without_photo, progress)
-            encoded = encode_changed(self._corpus, encoding, checked, photo_digests(checked))
-            self._corpus.upsert(*encoded)
-        return UpsertReport(len(encoded.items), tuple(bad or ()), tuple(without_photo or ()))
+        return self._writes.upsert(items, on_error, on_bad_photo, progress)
 
     def update(
         self,
@@ -330,19 +300,7 @@ class BaseRetriever:
             ItemError: an attribute cannot be used (with "raise").
             EncoderError: as for `upsert`.
         """
-        if not isinstance(attributes, Mapping):
-            raise ItemError(
-                "update takes attributes by item id, such as {'shoe-1': {'price': 59}}, "
-                f"got {type(attributes).__name__}"
-            )
-        bad: list[BadItem] | None = collected_if(on_error)
-        with self._writing:
-            checked = check_items(updated_items(self._corpus, attributes, bad), bad)
-            encoding = ItemEncoding(self.encoder, self._corpus.text_of, bad, progress=progress)
-            photos = self._corpus.photos([item.id for item in checked])
-            encoded = encode_changed(self._corpus, encoding, checked, photos)
-            self._corpus.upsert(*encoded)
-        return UpsertReport(len(encoded.items), tuple(bad or ()))
+        return self._writes.update(attributes, on_error, progress)
 
     def delete(self, item_ids: Iterable[str] | None = None, *, where: Where | None = None) -> list[str]:
         """Remove items from all later searches; events on them stay in the histories of users.
@@ -360,21 +318,7 @@ class BaseRetriever:
             ItemError: not exactly one of `item_ids` and `where` is passed, or the ids are not text.
             FilterError: as in `search`.
         """
-        if (item_ids is None) == (where is None):
-            raise ItemError("delete takes either item_ids or where: pass one of them")
-        if isinstance(item_ids, str):
-            raise ItemError(f"item_ids must be a list of ids: pass [{item_ids!r}]")
-        if item_ids is not None and (isinstance(item_ids, Mapping) or not isinstance(item_ids, Iterable)):
-            raise ItemError(
-                f"item_ids must be a list of ids, got {_kind_of(item_ids)}: pass a filter as where="
-            )
-        ids = None if item_ids is None else list(item_ids)
-        if ids and not all(isinstance(item_id, str) for item_id in ids):
-            raise ItemError(f"item_ids must be a list of ids, which are text, got {ids[:3]!r}")
-        with self._writing:
-            return self._corpus.delete(
-                [item.id for item in self._corpus.items(where)] if ids is None else ids
-            )
+        return self._writes.delete(item_ids, where)
 
     def record(
         self, events: Iterable[Event | Mapping[str, Any]], *, on_error: OnError = "raise"
@@ -394,13 +338,7 @@ class BaseRetriever:
         Raises:
             EventError: an event cannot be recorded (with "raise").
         """
-        if isinstance(events, Event | Mapping | str | bytes) or not isinstance(events, Iterable):
-            raise EventError(f"record takes a list of events: pass [event], got {_kind_of(events)}")
-        bad: list[BadEvent] | None = collected_if(on_error)
-        with self._writing:
-            checked = check_events(events_in(events), self._corpus, bad)
-            recorded = self._corpus.record(checked)
-        return RecordReport(recorded, len(checked) - recorded, tuple(bad or ()))
+        return self._writes.record(events, on_error)
 
     def search(
         self,
@@ -581,7 +519,7 @@ class BaseRetriever:
             settle: finish background merges and write the index files that make opening quick; False, as after an
                 error in a `with`, leaves that to the next opening. No data is lost either way.
         """
-        with self._writing:
+        with self._writes.lock:
             self._corpus.close(settle=settle)
 
     def save(self, folder: str | Path) -> None:
@@ -595,7 +533,7 @@ class BaseRetriever:
         Raises:
             StoreError: the folder cannot be written, or holds other files.
         """
-        with self._writing:
+        with self._writes.lock:
             save_corpus(self._corpus, Path(folder).absolute(), self._settings())
 
     def _settings(self) -> Mapping[str, Any]:
@@ -625,19 +563,3 @@ class BaseRetriever:
 
     def _answer(self, ranking: Ranking, queries: EncodedQueries, request: SearchRequest) -> list[Hits]:
         return self._corpus.answer(partial(ranking.rank, queries=queries, request=request))
-
-
-def _kind_of(value: object) -> str:
-    return f"a {type(value).__name__}" if value is not None else "None"
-
-
-def collected_if(on_error: OnError) -> list[Any] | None:
-    """Where to collect what is skipped; None if errors are raised."""
-    check_choice("on_error", on_error, get_args(OnError))
-    return [] if on_error == "skip" else None
-
-
-def photo_problems_if(on_bad_photo: str) -> list[BadItem] | None:
-    """Where to collect the items that lose their photos; None if such a photo is an error."""
-    check_choice("on_bad_photo", on_bad_photo, ("error", "words"))
-    return [] if on_bad_photo == "words" else None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from fakes import HashEncoder
 
-from twotower import Item
+from twotower import Item, Retriever
 from twotower.corpus.item_text import ItemText
 
 
@@ -27,3 +28,14 @@ def test_a_searchable_value_follows_unless_the_item_says_it_as_a_word(title, val
 
 def test_names_may_come_from_a_generator():
     assert ItemText.of(name for name in ("brand", "model")).attributes == ("brand", "model")
+
+
+@pytest.mark.parametrize("name", ["brand", "Brand", "BRAND", "品牌", "颜色", "Colour"])
+def test_a_shop_s_own_spelling_of_a_default_attribute_is_searchable(name):
+    retriever = Retriever(HashEncoder())
+    retriever.upsert(
+        [Item("a", "鞋", attributes={"size": "耐克"}), Item("b", "鞋", attributes={name: "耐克"})]
+    )
+    (hit,) = retriever.search("耐克", k=1)
+    assert hit.id == "b"
+    assert hit.explain["lexical"] > 0

@@ -28,12 +28,12 @@ from twotower.commands.reading import (
     skipped_of,
 )
 from twotower.corpus.write_checks import check_item
+from twotower.corpus.writes import OnBadPhoto
 from twotower.errors import CatalogueError, ItemError, TwoTowerError
 from twotower.ingest.catalogue import Catalogue
 from twotower.ingest.options import ReadOptions
 from twotower.ingest.row import ignore, stop
 from twotower.presets import Retriever
-from twotower.retriever import OnBadPhoto
 from twotower.store.folder import is_store
 from twotower.towers.dual_encoder import DualEncoder
 from twotower.types import BadItem, Encoder, Item
@@ -76,7 +76,7 @@ def add_to(commands: Commands) -> None:
         "--searchable",
         nargs="+",
         metavar="ATTRIBUTE",
-        help="attributes that people type, for a new store (default: brand category colour)",
+        help="attributes that people type, for a new store (default: brand category colour, or 品牌 类目 颜色)",
     )
     index.add_argument("--text-model", metavar="MODEL", help="hub name or folder (default: all-MiniLM-L6-v2)")
     index.add_argument(

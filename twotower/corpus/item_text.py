@@ -12,7 +12,10 @@ from twotower.recall.words.tokenizer import words_of
 from twotower.types import AttributeValue, Item
 
 # What shoppers type: queries with a brand or colour find more, and other queries lose nothing measurable.
-DEFAULT_SEARCHABLE = ("brand", "category", "color", "colour")
+DEFAULT_SEARCHABLE = (
+    *("brand", "category", "color", "colour"),
+    *("品牌", "类目", "类别", "分类", "颜色"),
+)
 
 _WORD = re.compile(r"\w+")
 
@@ -22,8 +25,8 @@ class ItemText:
     """The text of an item for the lexical channel, the text tower and the reranker.
 
     Args:
-        attributes: names of attributes whose values follow the description, such as ("brand", "colour"); a value that
-            the title or the description already contains is not repeated.
+        attributes: names of attributes, in any case, whose values follow the description, such as ("brand", "colour");
+            a value that the title or the description already contains is not repeated.
         fold_diacritics: whether the lexical channel takes "café" and "cafe" for one word.
     """
 
@@ -75,7 +78,13 @@ class ItemText:
         return self.extended(one).text == self.extended(other).text
 
     def _values(self, item: Item) -> list[str]:
-        return [text for name in self.attributes for text in _texts(item.attributes.get(name))]
+        if not self.attributes:
+            return []
+        by_name: dict[str, list[AttributeValue]] = {}
+        for name, value in item.attributes.items():
+            by_name.setdefault(name.casefold(), []).append(value)
+        wanted = dict.fromkeys(name.casefold() for name in self.attributes)
+        return [text for name in wanted for value in by_name.get(name, ()) for text in _texts(value)]
 
 
 def _spaced(text: str) -> str:

@@ -163,8 +163,9 @@ class Columns:
         """The columns as text.
 
         Args:
-            searchable: names of attributes that people type.
+            searchable: names of attributes that people type, in any case.
         """
+        searched = {name.casefold() for name in searchable}
         parts = [f"{column}: {name}" for name, column in self.fields.items()]
         for attribute in self.attributes.values():
             words = [
@@ -174,7 +175,7 @@ class Columns:
             ]
             if attribute.name != attribute.column.removeprefix(LITERAL):
                 words.append(f"as {attribute.name}")
-            if attribute.name in searchable:
+            if attribute.name.casefold() in searched:
                 words.append("searchable")
             parts.append(f"{attribute.column}: {', '.join(words)}")
         yield "columns: " + "; ".join(parts)

@@ -21,8 +21,8 @@ def dense_candidates(
     snapshot: Snapshot,
     queries: Vectors,
     k: int,
-    *,
     allowed: Sequence[Selection],
+    matches: int,
     freshness: Freshness | None,
 ) -> list[Candidates]:
     """Find the k best rows of each query by similarity times freshness.
@@ -33,17 +33,14 @@ def dense_candidates(
     Args:
         snapshot: what to search.
         queries: float32 of shape (q, dim), unit rows.
-        k: at least 1.
+        k: at least 1 and at most `matches`.
         allowed: from `Snapshot.allowed`.
+        matches: how many rows that are.
         freshness: the decay at the present; None ignores time.
 
     Returns:
-        min(k, allowed rows) candidates for each query; ties are broken by the older write.
+        k candidates for each query; ties are broken by the older write.
     """
-    matches = sum([selection.count for selection in allowed])
-    k = min(k, matches)
-    if not k:
-        return [NO_CANDIDATES] * len(queries)
     if freshness is None:
         similarity, ordinals = snapshot.search(queries, k, allowed)
         return [

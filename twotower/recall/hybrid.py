@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from twotower.recall.candidates import NO_CANDIDATES, Candidates
+from twotower.recall.candidates import Candidates
 from twotower.recall.freshness import Freshness, decayed
 from twotower.recall.fusion import LEXICAL, Channel, HybridFusion
 from twotower.recall.lexical import highest, lexical_scores, rows_with_words
@@ -24,10 +24,10 @@ def hybrid_candidates(
     snapshot: Snapshot,
     queries: EncodedQueries,
     k: int,
-    *,
-    fusion: HybridFusion,
     allowed: Sequence[Selection],
+    matches: int,
     freshness: Freshness | None,
+    fusion: HybridFusion,
 ) -> list[Candidates]:
     """Find the k best rows of each query by words and vectors combined.
 
@@ -37,18 +37,15 @@ def hybrid_candidates(
     Args:
         snapshot: what to search.
         queries: with words.
-        k: at least 1.
-        fusion: of the two channels.
+        k: at least 1 and at most `matches`.
         allowed: from `Snapshot.allowed`.
+        matches: how many rows that are.
         freshness: the decay at the present; None ignores time.
+        fusion: of the two channels.
 
     Returns:
-        min(k, allowed rows) candidates for each query; ties are broken by the older write.
+        k candidates for each query; ties are broken by the older write.
     """
-    matches = sum([selection.count for selection in allowed])
-    k = min(k, matches)
-    if not k:
-        return [NO_CANDIDATES] * len(queries.texts)
     similarity, ordinals = snapshot.search(
         queries.vectors, min(max(k, fusion.depth), matches), allowed, comparable=True
     )

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import numpy as np
 
-from twotower.recall.candidates import Candidates
+from twotower.recall.candidates import NO_CANDIDATES, Candidates
 from twotower.recall.dense import OVERFETCH, dense_candidates
 from twotower.recall.freshness import Freshness
 from twotower.recall.fusion import HybridFusion
@@ -63,15 +63,17 @@ def recall_candidates(
         FilterError: see `Snapshot.allowed`.
     """
     allowed = snapshot.allowed(scope.where, scope.exclude)
+    matches = sum([selection.count for selection in allowed])
+    if matches <= skip:
+        return [NO_CANDIDATES] * len(queries.texts)
+    k = min(skip + k, matches)
     freshness = Freshness.at(scope.now, scope.decay)
     if fusion is None:
-        found = dense_candidates(snapshot, queries.vectors, skip + k, allowed=allowed, freshness=freshness)
+        found = dense_candidates(snapshot, queries.vectors, k, allowed, matches, freshness)
     else:
-        found = hybrid_candidates(
-            snapshot, queries, skip + k, fusion=fusion, allowed=allowed, freshness=freshness
-        )
+        found = hybrid_candidates(snapshot, queries, k, allowed, matches, freshness, fusion)
     if skip:
-        found = [each.take(np.arange(skip, max(skip, len(each.ordinals)))) for each in found]
+        found = [each.take(np.arange(skip, len(each.ordinals))) for each in found]
     return _with_items(snapshot, found)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
 from reprlib import repr as shown
 from typing import Any
 
+from twotower.checks import listed
 from twotower.errors import QueryError, QueryWarning
 from twotower.types import ImageSource, Query
 
@@ -89,14 +89,12 @@ def _id(name: str, given: object) -> str:
 
 
 def _listed(name: str, given: Any) -> list[Any]:
-    if isinstance(given, str | bytes | Query):
+    if isinstance(given, Query):
         raise QueryError(f"{name} must be a list: pass [{shown(given)}]")
-    if isinstance(given, Iterable) and not isinstance(given, Mapping):
-        try:
-            return list(given)
-        except TypeError:  # an array without dimensions
-            pass
-    raise QueryError(f"{name} must be a list, got {type(given).__name__} {shown(given)}")
+    try:
+        return listed(name, given)
+    except ValueError as error:
+        raise QueryError(str(error)) from None
 
 
 def _shortened(text: str) -> str:

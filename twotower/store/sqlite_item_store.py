@@ -19,12 +19,11 @@ from twotower.store.database import Database
 from twotower.store.item_cache import ItemCache
 from twotower.store.item_store import Digests, Labels, StoredItem
 from twotower.store.receipt import Receipt
-from twotower.store.records import event_from_row, event_key, item_from_bytes, item_to_bytes, moment
+from twotower.store.records import item_from_bytes, item_to_bytes
 from twotower.store.schema import FORMAT, TABLES
+from twotower.store.sqlite_events import SqliteEvents
 from twotower.types import Event, Item, Vectors
 
-EVENT = "user, item, kind, time, value, key"
-LATEST = "moment DESC, user DESC, item DESC, kind DESC, value DESC"
 PARAMETERS_PER_STATEMENT = 1_000  # labels or ids
 T = TypeVar("T")
 
@@ -56,7 +55,7 @@ class SqliteItemStore:
         receipt: the number of acknowledged writes.
 
     Raises:
-        StoreVersionError: a newer version wrote it.
+        StoreVersionError: another version wrote it, in a format that this one does not read.
         StoreDamagedError: it is damaged, or acknowledged writes are missing.
     """
 
@@ -64,6 +63,7 @@ class SqliteItemStore:
         self._database = database
         self._receipt = receipt
         self._cache = ItemCache()
+        self._events = SqliteEvents(database)
         acknowledged = receipt.read()  # before the item store, to which another process may be writing
         self._check_format()
         if acknowledged is not None and self.state().commits < acknowledged:
@@ -144,7 +144,7 @@ class SqliteItemStore:
         if not events:
             return 0
         with self._writing() as connection:
-            return self._insert_events(connection, events)
+            return self._events.insert(connection, events)
 
     def replace_all(
         self, settings: Mapping[str, Any], rows: Iterable[StoredItem], events: Iterable[Event]
@@ -165,7 +165,7 @@ class SqliteItemStore:
             for chunk in _chunks(rows):
                 self._insert(connection, chunk)
             for event_chunk in _chunks(events):
-                self._insert_events(connection, event_chunk)
+                self._events.insert(connection, event_chunk)
 
     def set_settings(self, settings: Mapping[str, Any]) -> None:
         """Replace the settings.
@@ -264,12 +264,8 @@ class SqliteItemStore:
 
     def find_items(self, labels: Sequence[int]) -> dict[int, Item]:
         """The items with these labels that are still stored, by label."""
-        found: dict[int, Item] = {}
-        for chunk in _chunks(labels):
-            marks = ", ".join("?" * len(chunk))
-            rows = self._database.rows(f"SELECT label, item FROM items WHERE label IN ({marks})", *chunk)
-            found.update((label, item_from_bytes(item)) for label, item in rows)
-        return found
+        found = self._by_label("SELECT label, item FROM items", labels)
+        return {label: item_from_bytes(item) for label, item in found.items()}
 
     def photos_at(self, labels: Sequence[int]) -> list[bytes | None]:
         """See `ItemStore.photos_at`."""
@@ -309,27 +305,23 @@ class SqliteItemStore:
         self, user: str, *, until: datetime, newest: int, stored_items: bool = False
     ) -> Sequence[Event]:
         """See `ItemStore.events_of`."""
-        condition = "user = ? AND moment <= ?"
-        return self._latest(condition, user, moment(until), newest=newest, stored_items=stored_items)
+        return self._events.of(user, until=until, newest=newest, stored_items=stored_items)
 
     def events_of_all(self, *, until: datetime, newest: int, stored_items: bool = False) -> Sequence[Event]:
         """See `ItemStore.events_of_all`."""
-        return self._latest("moment <= ?", moment(until), newest=newest, stored_items=stored_items)
+        return self._events.of_all(until=until, newest=newest, stored_items=stored_items)
 
     def seen_by(self, user: str, *, until: datetime) -> set[str]:
         """See `ItemStore.seen_by`."""
-        statement = "SELECT DISTINCT item FROM events WHERE user = ? AND moment <= ?"
-        return {item for (item,) in self._database.rows(statement, user, moment(until))}
+        return self._events.seen_by(user, until=until)
 
     def events(self) -> Iterator[Event]:
         """See `ItemStore.events`; a snapshot taken when the first event is read."""
-        with self._database.view() as connection:
-            yield from map(event_from_row, connection.execute(f"SELECT {EVENT} FROM events ORDER BY number"))
+        return self._events.all()
 
     def count_events(self) -> int:
         """See `ItemStore.count_events`."""
-        ((count,),) = self._database.rows("SELECT count(*) FROM events")
-        return int(count)
+        return self._events.count()
 
     def close(self) -> None:
         """See `ItemStore.close`."""
@@ -347,9 +339,14 @@ class SqliteItemStore:
                 f"file '{self._database.path}' is not an item store ({error}): restore it from a backup"
             ) from error
         if found != FORMAT:
-            raise StoreVersionError(
-                f"store '{self._database.path.parent}' has format {found}, this version reads {FORMAT}: "
+            newer = isinstance(found, int) and found > FORMAT
+            advice = (
                 "upgrade twotower"
+                if newer
+                else "export it with the version that wrote it, and index it again"
+            )
+            raise StoreVersionError(
+                f"store '{self._database.path.parent}' has format {found}, this version reads {FORMAT}: {advice}"
             )
 
     def _meta(self, connection: apsw.Connection | None = None) -> dict[str, Any]:
@@ -400,26 +397,6 @@ class SqliteItemStore:
         if stored:
             _set(connection, "label", stored[-1].label)
 
-    def _insert_events(self, connection: apsw.Connection, events: Iterable[Event]) -> int:
-        """Add the events whose keys are new; returns how many those are."""
-        before = connection.total_changes()
-        connection.executemany(
-            f"INSERT INTO events ({EVENT}, moment) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
-            (
-                (
-                    each.user,
-                    each.item,
-                    each.kind,
-                    each.time.isoformat(),
-                    float(each.value),
-                    event_key(each),
-                    moment(each.time),
-                )
-                for each in events
-            ),
-        )
-        return connection.total_changes() - before
-
     def _by_label(self, select: str, labels: Sequence[int]) -> dict[int, Any]:
         """One column of these labels, by label."""
         found: dict[int, Any] = {}
@@ -427,13 +404,6 @@ class SqliteItemStore:
             marks = ", ".join("?" * len(chunk))
             found.update(self._database.rows(f"{select} WHERE label IN ({marks})", *chunk))
         return found
-
-    def _latest(self, condition: str, *values: object, newest: int, stored_items: bool) -> list[Event]:
-        if stored_items:
-            condition += " AND item IN (SELECT id FROM ids)"
-        statement = f"SELECT {EVENT} FROM events WHERE {condition} ORDER BY {LATEST} LIMIT ?"
-        found = self._database.rows(statement, *values, newest)
-        return [event_from_row(row) for row in reversed(found)]
 
 
 def _set(connection: apsw.Connection, name: str, value: str | int) -> None:
