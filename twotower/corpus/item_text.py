@@ -25,7 +25,7 @@ class ItemText:
     """The text of an item for the lexical channel, the text tower and the reranker.
 
     Args:
-        attributes: names of attributes, in any case, whose values follow the description, such as ("brand", "colour");
+        attributes: names of attributes, in any case, whose values follow the description, such as "brand";
             a value that the title or the description already contains is not repeated.
         fold_diacritics: whether the lexical channel takes "café" and "cafe" for one word.
     """
