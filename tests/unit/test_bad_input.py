@@ -265,13 +265,13 @@ def test_empty_in_gives_empty_out():
         ([["shoes"]], None, "got list ['shoes']"),
         (b"shoes", None, "queries must be a list: pass [b'shoes']"),
         (Query("a"), None, "queries must be a list: pass [Query("),
-        (None, None, "queries must be a list, got NoneType None"),
-        ({"a": 1}, None, "queries must be a list, got dict"),
-        (np.array("a"), None, "queries must be a list, got ndarray"),
+        (None, None, "queries must be a list, got None"),
+        ({"a": 1}, None, "queries must be a list, got {'a': 1}"),
+        (np.array("a"), None, "queries must be a list, got array('a'"),
         (["a", "b"], ["u1", 5], "user must be a str, got int 5"),
         (["a"], [float("nan")], "user must be a str, got float nan"),
         (["a"], ["\ud83d"], "half of a surrogate pair"),
-        (["a"], 7, "users must be a list, got int 7"),
+        (["a"], 7, "users must be a list, got 7"),
     ],
 )
 def test_what_is_no_query_is_refused(retriever, unchanged, queries, users, words):

@@ -104,10 +104,11 @@ class _Fused:
         """The k best rows; None if rows that `dense` has not found might be among them."""
         fused = self._fuse(dense, highest(self._words[self._hits], self._hits, self._fusion.depth))
         least = _kth(fused, k)
-        possible = self._hits[self._bound(dense, self._hits) >= least - ROUNDING]
-        more = possible[np.isin(possible, fused.ordinals, invert=True)]
+        more = self._possible(dense, least - ROUNDING)
+        more = more[~_among(fused.ordinals, more)]
         if len(more):
-            fused = self._fuse(dense, np.union1d(more, np.intersect1d(fused.ordinals, self._hits)))
+            with_words = fused.ordinals[self._words[fused.ordinals] > 0]
+            fused = self._fuse(dense, np.concatenate([more, with_words]))
             least = _kth(fused, k)
         if len(dense.ordinals) < self._matches and self._unseen_bound(dense) >= least - ROUNDING:
             return None
@@ -119,17 +120,25 @@ class _Fused:
         lexical = Channel(rows, self._words[rows], partial(np.take, self._words))
         return _aged(self._fusion.fuse(dense, lexical), self._snapshot, self._freshness)
 
-    def _bound(self, dense: Channel, rows: Rows) -> NDArray[np.floating]:
-        """The most that rows can score whose similarity is not known."""
-        bounds = self._fusion.bound(dense, self._words[rows])
-        return (
-            bounds if self._freshness is None else decayed(bounds, self._freshness.of(self._snapshot, rows))
-        )
+    def _possible(self, dense: Channel, least: float) -> Rows:
+        """The rows with words that may score this much, whatever their similarity if `dense` has not found them."""
+        bounds = self._fusion.bound(dense, self._words[self._hits])
+        high = bounds >= least  # before decay, which only lowers them, so that few ages are looked up
+        rows = self._hits[high]
+        if self._freshness is None:
+            return rows
+        return rows[decayed(bounds[high], self._freshness.of(self._snapshot, rows)) >= least]
 
     def _unseen_bound(self, dense: Channel) -> float:
         """The most that rows without any of the words can score that `dense` has not found."""
         bound = self._fusion.bound(dense, np.zeros(1, dtype=np.float32))
         return float(decayed(bound, self._freshest)[0])
+
+
+def _among(ordinals: Rows, rows: Rows) -> NDArray[np.bool_]:
+    """Which rows are among some ordinals, ascending: quicker for a few of them than `np.isin`, which sorts both."""
+    places = np.minimum(np.searchsorted(ordinals, rows), len(ordinals) - 1)
+    return np.asarray(ordinals[places] == rows)
 
 
 def _kth(fused: Candidates, k: int) -> float:

@@ -191,6 +191,9 @@ class Snapshot:
 
     def _by_part(self, ordinals: Rows) -> Iterator[tuple[int, Rows, Rows]]:
         """The numbers of the parts that own ordinals, the positions of these in `ordinals`, and their rows there."""
+        if len(self.parts) == 1:
+            yield 0, np.arange(len(ordinals)), ordinals
+            return
         owners = np.searchsorted(self.starts, ordinals, side="right") - 1
         for number in np.unique(owners):
             places = np.flatnonzero(owners == number)
