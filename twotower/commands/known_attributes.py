@@ -7,9 +7,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import TypeAlias
 
-from twotower.corpus.item_text import ItemText
 from twotower.ingest.options import ColumnType
 from twotower.recall.filters.columns import kind_and_key
+from twotower.recall.words.item_text import ItemText
 from twotower.store.folder import StoreFolder, is_store
 from twotower.types import Item
 
