@@ -54,7 +54,7 @@ def add_to(commands: Commands) -> None:
         "catalogue",
         type=Path,
         metavar="CATALOGUE",
-        help="a .jsonl, .json, .csv, .tsv or .parquet file, or a BEIR folder; text may be packed as .gz",
+        help="a .jsonl, .json, .csv, .tsv or .parquet file, or a BEIR folder; text formats may be gzipped",
     )
     add_store(index)
     add_wait(index)
@@ -64,7 +64,7 @@ def add_to(commands: Commands) -> None:
         "--on-bad-photo",
         choices=get_args(OnBadPhoto),
         default="error",
-        help="an item with a photo that cannot be used is bad, or is indexed by its words (default: error)",
+        help="treat an item with an unusable photo as bad, or index its words alone (default: error)",
     )
     index.add_argument(
         "--photos-anywhere",
@@ -76,7 +76,7 @@ def add_to(commands: Commands) -> None:
         "--searchable",
         nargs="+",
         metavar="ATTRIBUTE",
-        help="attributes that people type, for a new store (default: brand category colour, or 品牌 类目 颜色)",
+        help="attributes to search as text, for a new store (default: brand category colour, or 品牌 类目 颜色)",
     )
     index.add_argument("--text-model", metavar="MODEL", help="hub name or folder (default: all-MiniLM-L6-v2)")
     index.add_argument(
@@ -96,7 +96,7 @@ def run(given: Namespace) -> None:
     if given.text_weight == given.image_weight == 0:
         given.parser.error("--text-weight and --image-weight must not both be 0")
     if given.image_weights is not None and given.image_model is None:
-        given.parser.error("--image-weights belongs to --image-model: give both")
+        given.parser.error("--image-weights needs --image-model: pass both")
     names = ("text_model", "image_model", "image_weights", "text_weight", "image_weight")
     chosen = {name: value for name in names if (value := getattr(given, name)) is not None}
     report = index(
@@ -147,13 +147,13 @@ class IndexReport:
     """The result of one `index`.
 
     Args:
-        columns: what the columns of the catalogue became, as text.
+        columns: what each column of the catalogue became, as text.
         indexed: number of items that were new or had changed.
-        unchanged: number of items that the store already had as they are.
+        unchanged: number of items that were in the store already, exactly as they are.
         skipped: the rows that were left out.
         without_photo: the items that were indexed by their words alone.
-        pruned: number of items that were removed because the catalogue lacks them; None if that was not asked for.
-        failure: why the call failed all the same, "" if it did not.
+        pruned: number of items that were removed because the catalogue lacks them; None without pruning.
+        failure: why the call failed nevertheless; "" if it succeeded.
     """
 
     columns: tuple[str, ...]
@@ -204,17 +204,16 @@ def index(
         on_bad_photo: see `Retriever.upsert`.
         max_pruned: how many items that only the store has may be removed: a number, or a Fraction of its items; None
             keeps them all.
-        searchable: names of attributes that people type, for a new store; None is the default, or those of the store.
-        wait: how many seconds to wait for another process that writes to the store.
+        searchable: names of the searchable attributes, for a new store; None is the default, or those of the store.
+        wait: how many seconds to wait for another process that is writing to the store.
 
     Returns:
-        What was done; nothing was if more rows than allowed were left out while checking, or more items than allowed
-        would be removed.
+        What was done: nothing, if more rows than allowed cannot be used, or more items than allowed would be removed.
 
     Raises:
         CatalogueError: the catalogue cannot be read.
         ItemError: an item cannot be indexed (without `skipped`).
-        StoreError: the store cannot be used, or was made with another encoder or other searchable attributes.
+        StoreError: the store cannot be used, or was created with another encoder or other searchable attributes.
     """
     known, searched = known_attributes(store, searchable)
     catalogue = Catalogue.of_file(path, options, known)
@@ -250,7 +249,7 @@ def index(
 
 
 def checked(catalogue: Catalogue, on_bad: Callable[[TwoTowerError], None] | None) -> Iterator[Item]:
-    """The items that can be indexed, the first of each id.
+    """The items that can be indexed; of several with the same id, the first.
 
     Args:
         catalogue: to read.
@@ -261,7 +260,7 @@ def checked(catalogue: Catalogue, on_bad: Callable[[TwoTowerError], None] | None
         try:
             check_item(item)
             if item.id in seen:
-                raise ItemError(f"item '{item.id}' comes twice in one catalogue: keep one of the two")
+                raise ItemError(f"item '{item.id}' occurs twice in the catalogue: keep one of the two")
         except ItemError as error:
             if on_bad is None:
                 raise

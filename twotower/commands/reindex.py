@@ -1,4 +1,4 @@
-"""`twotower reindex`: encode a store's items again with another model, or say where its model is now."""
+"""`twotower reindex`: encode a store's items again after its models changed, or record where its models are now."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ def add_to(commands: Commands) -> None:
     reindex = add_command(
         commands,
         "reindex",
-        "encode a store's items again after its models changed, or say where they are now",
+        "encode a store's items again after its models changed, or record where they are now",
         "twotower reindex --store store/",
         run,
     )
     add_store(reindex)
     add_wait(reindex)
-    reindex.add_argument("--text-model", metavar="MODEL", help="hub name or folder (default: as before)")
+    reindex.add_argument("--text-model", metavar="MODEL", help="hub name or folder (default: unchanged)")
     reindex.add_argument(
         "--image-model",
         metavar="ARCH",
-        help="open_clip architecture or local-dir:FOLDER (default: as before)",
+        help="open_clip architecture or local-dir:FOLDER (default: unchanged)",
     )
     reindex.add_argument("--image-weights", metavar="TAG_OR_FILE", help="weights of the image model")
 
@@ -36,7 +36,7 @@ def add_to(commands: Commands) -> None:
 def run(given: Namespace) -> None:
     """Run the command."""
     if given.image_weights is not None and given.image_model is None:
-        given.parser.error("--image-weights belongs to --image-model: give both")
+        given.parser.error("--image-weights needs --image-model: pass both")
     with ExitStack() as closing:
         store = StoreFolder.open(given.store, wait=given.wait)
         closing.callback(store.close)
@@ -52,6 +52,6 @@ def run(given: Namespace) -> None:
         count = len(corpus)
         closing.callback(corpus.close)  # and write the files that make opening quick
     if identity(describe(encoder)) == identity(before):
-        print("the models are those that the store was made with: nothing to encode")
+        print("the models have not changed since the store was created: nothing to encode")
     else:
         print(f"{count:,} items encoded again")
