@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 from fakes import HashEncoder
 
@@ -56,3 +58,20 @@ def test_readers_keep_what_they_read_while_it_goes(store):
         assert len(reader.search("thing", k=50)) == 5
         reader.maintenance.refresh()
         assert reader.maintenance.verify() == []
+
+
+def test_index_files_of_an_older_state_bring_nothing_back(store):
+    """As a reader finds them that looked for them just before the writer replaced them, and a partial backup."""
+    older = store.with_name("older")
+    shutil.copytree(store, older)
+    with opened(store) as writer:
+        writer.delete(["i3", "i4"])
+        writer.maintenance.compact()
+    for path in store.glob("generation-*"):
+        shutil.rmtree(path)
+    for path in older.glob("generation-*"):
+        shutil.copytree(path, store / path.name)
+    shutil.copy(older / "CURRENT", store)
+    with opened(store, read_only=True) as reader:
+        found = {hit.id for hit in reader.search("thing", k=50)}
+        assert found == {item.id for item in reader.items()} == {f"i{n}" for n in range(40)} - {"i3", "i4"}
