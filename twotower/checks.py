@@ -1,4 +1,4 @@
-"""Arguments of the wrong type, told by name and value in one short sentence."""
+"""Check arguments; an error names the argument and its value in one short sentence."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 
 def check_number(name: str, value: Any) -> None:
-    """Check that a value is a real number; its range is for the caller to check.
+    """Check that a value is a real number; the caller checks its range.
 
     Raises:
         ValueError: it is not.
@@ -21,7 +21,7 @@ def check_number(name: str, value: Any) -> None:
 
 
 def check_whole(name: str, value: Any) -> None:
-    """Check that a value is a whole number; its range is for the caller to check.
+    """Check that a value is a whole number; the caller checks its range.
 
     Raises:
         ValueError: it is not.
@@ -41,7 +41,7 @@ def check_text(name: str, value: Any) -> None:
 
 
 def check_choice(name: str, value: Any, choices: Collection[str]) -> None:
-    """Check that a value is one of some names.
+    """Check that a value is one of the allowed names.
 
     Raises:
         ValueError: it is not.
@@ -55,8 +55,8 @@ def check_is(name: str, value: Any, kind: type, what: str) -> None:
 
     Args:
         name: of the argument.
-        value: any.
-        kind: the type, or a protocol that can be checked.
+        value: to check.
+        kind: the type, or a runtime-checkable protocol.
         what: the type in words, such as "a mapping".
 
     Raises:
@@ -67,7 +67,7 @@ def check_is(name: str, value: Any, kind: type, what: str) -> None:
 
 
 def check_path(name: str, value: Any) -> None:
-    """Check that a value is a path that the file system can have.
+    """Check that a value is a path that file systems accept.
 
     Raises:
         ValueError: it is not.
@@ -79,16 +79,16 @@ def check_path(name: str, value: Any) -> None:
 
 
 def listed(name: str, value: Iterable[Any] | Any) -> list[Any]:
-    """A value that must be a list, as one.
+    """Convert an iterable to a list.
 
     Raises:
-        ValueError: it is a single text, a mapping, or nothing that can be listed.
+        ValueError: it is a single string, a mapping, or not iterable.
     """
     if isinstance(value, str | bytes):
         raise ValueError(f"{name} must be a list: pass [{shown(value)}]")
     if isinstance(value, Iterable) and not isinstance(value, Mapping | type):
         try:
             return list(value)
-        except TypeError:  # an array without dimensions
+        except TypeError:  # a zero-dimensional array
             pass
     raise ValueError(f"{name} must be a list, got {shown(value)}")

@@ -14,12 +14,12 @@ from multimodal.text.encoder import TextEncoder
 from rerank.cascade import Cascade, Stage
 from rerank.decay import Decay
 from twotower import types
-from twotower.corpus.item_text import ItemText
 from twotower.corpus.persistent import PersistentCorpus
 from twotower.errors import StoreError
 from twotower.rebuilding import buildable, decay_from, encoder_of
 from twotower.recall.fusion import HybridFusion, hybrid_fusion_from
 from twotower.recall.vectors.policy import IndexPolicy
+from twotower.recall.words.item_text import ItemText
 from twotower.retriever import BaseRetriever
 from twotower.store.folder import StoreFolder, is_store, lock_folder
 from twotower.towers.dual_encoder import DualEncoder

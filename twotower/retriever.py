@@ -14,7 +14,6 @@ from typing import Any, NoReturn, Self, TypedDict, Unpack
 from twotower.checks import check_is
 from twotower.corpus.base import Corpus
 from twotower.corpus.description import describe
-from twotower.corpus.item_text import ItemText
 from twotower.corpus.maintenance import Maintenance
 from twotower.corpus.persistent import save_corpus
 from twotower.corpus.writes import OnBadPhoto, OnError, Writes
@@ -22,13 +21,14 @@ from twotower.errors import QueryError
 from twotower.recall.fusion import DEFAULT_FUSION, HybridFusion
 from twotower.recall.queries import EncodedQueries
 from twotower.recall.vectors.policy import IndexPolicy
-from twotower.search.arguments import item_id_of, queries_of, query_of, user_of, users_of
+from twotower.recall.words.item_text import ItemText
+from twotower.search.arguments import item_id_of, now_of, query_of, user_of
 from twotower.search.hits import Hits
 from twotower.search.newest import newest_items
 from twotower.search.query_encoding import QueryEncoder
 from twotower.search.ranking import NO_HITS, Ranking
 from twotower.search.request import SearchRequest
-from twotower.towers.user import UserHistory, UserTower
+from twotower.towers.user import UserTower
 from twotower.types import (
     AttributeValue,
     Blocked,
@@ -123,14 +123,14 @@ class BaseRetriever:
                 f"the corpus has vectors of {corpus.snapshot.dim} dimensions, the encoder {encoder.dim}"
             )
         self._corpus = corpus
-        self._queries = QueryEncoder(encoder, user_tower or UserTower(), user_weight)
+        self._queries = QueryEncoder(encoder, user_tower or UserTower(), user_weight, corpus.history)
         self._reranker = reranker
         self._ranking = Ranking(
             self._listwise(reranker),
             decay,
             rerank_depth,
             relevance_weight,
-            text_of=self._corpus.text_of,
+            texts_of=corpus.text_of.texts,
             blocks=encoder.blocks if isinstance(encoder, Blocked) else {},
             hybrid=hybrid,
         )
@@ -426,13 +426,8 @@ class BaseRetriever:
         request = SearchRequest.of(
             k, offset=offset, where=where, now=now, budget_ms=budget_ms, min_score=min_score
         )
-        parsed = queries_of(queries)
-        known = users_of(users, len(parsed))
-        histories = None
-        if known is not None:
-            histories = [None if user is None else self._history(user, request.now) for user in known]
         ranking = self.using(**parts)._ranking if parts else self._ranking
-        return self._answer(ranking, self._queries.encode(parsed, histories, request.now), request)
+        return self._answer(ranking, self._queries.encode(queries, users, request.now), request)
 
     def knows(self, user: str, *, now: datetime | None = None) -> bool:
         """Whether anything that a user did with items that are indexed is recorded.
@@ -444,7 +439,7 @@ class BaseRetriever:
         Raises:
             QueryError: `user` is not text, or `now` is naive.
         """
-        return bool(self._history(user_of(user), SearchRequest.of(1, where=None, now=now).now).events)
+        return bool(self._queries.history_of(user_of(user), now_of(now)).events)
 
     def similar(
         self,
@@ -500,12 +495,11 @@ class BaseRetriever:
             Hits, best first; empty if no events have been recorded yet.
         """
         request = SearchRequest.of(k, offset=offset, where=where, now=now)
-        own = self._history(user_of(user), request.now)
+        shopper = self._queries.encode_user(user_of(user), request.now)
         if exclude_seen:
             request = replace(request, exclude=self._corpus.labels_seen(user, until=request.now))
-        shopper = self._queries.encode_user(own, request.now)
         if shopper is None:
-            shopper = self._queries.encode_user(self._history(None, request.now), request.now)
+            shopper = self._queries.encode_user(None, request.now)
         if shopper is not None:
             return self._answer(self._ranking, shopper, request)[0]
         if not self._corpus.item_store.count_events():
@@ -557,9 +551,6 @@ class BaseRetriever:
         if reranker is None or isinstance(reranker, ListwiseReranker):
             return reranker
         raise QueryError(f"reranker must be a ListwiseReranker, got {type(reranker).__name__}")
-
-    def _history(self, user: str | None, now: datetime) -> UserHistory:
-        return self._corpus.history(user, until=now, newest=self._queries.user_tower.newest)
 
     def _answer(self, ranking: Ranking, queries: EncodedQueries, request: SearchRequest) -> list[Hits]:
         return self._corpus.answer(partial(ranking.rank, queries=queries, request=request))

@@ -87,7 +87,7 @@ def test_a_model_that_changed_or_moved_is_noticed_before_any_is_loaded(store, tm
     assert run(capsys, "index", catalogue, "--store", store, *models)[0] == 0
     assert run(capsys, "index", catalogue, "--store", store)[0] == 0  # the new place is kept
     code, said, _ = run(capsys, "reindex", "--store", store)
-    assert (code, said) == (0, ["the models are those that the store was made with: nothing to encode"])
+    assert (code, said) == (0, ["the models have not changed since the store was created: nothing to encode"])
     config = tmp_path / "elsewhere" / "config_sentence_transformers.json"
     config.write_text(config.read_text().replace("passage: ", "query: "))
     written(catalogue, [row | {"price": 9} for row in PRICES])

@@ -102,7 +102,7 @@ def test_rows_that_do_not_fit_are_skipped_with_counts_by_reason(shop):
     assert out[1] == "20 indexed, 0 unchanged, 6 skipped"
     assert "2 price: … is not a number" in out[2]
     assert "2 has … cells but the header has …" in out[2]
-    assert "1 comes twice in one catalogue" in out[2]
+    assert "1 occurs twice in the catalogue" in out[2]
     assert len(out[3:]) == 6
     with shop.open() as retriever:
         assert len(retriever) == 20
@@ -249,7 +249,7 @@ def test_mappings_and_data_frames_are_taken_by_upsert_and_record():
     [
         ("/a, b/shop.csv, line 3, field 'price': '1.299,00' is not a number, as 2 are", "price: … is not a number"),
         ("shop.csv, line 1,003 has 3 cells but the header has 2: repair it", "has … cells but the header has …"),
-        ("item 'a' comes twice in one catalogue: keep one", "comes twice in one catalogue"),
+        ("item 'a' occurs twice in the catalogue: keep one", "occurs twice in the catalogue"),
         ("e.csv, line 3: names item 'x', which is not indexed: upsert it", "names item …, which is not indexed"),
         ("item 'a', field 'time': 2026-01-01 has no time zone: add it", "time: … has no time zone"),
     ],

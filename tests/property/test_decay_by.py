@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rerank import Decay, DecayBy
 from twotower import Event, Item, Retriever, UserTower
-from twotower.corpus.item_text import ItemText
+from twotower.recall.words.item_text import ItemText
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -162,7 +162,7 @@ def test_a_photo_that_is_gone_keeps_its_path_and_is_told(shop, tmp_path, capsys)
     (tmp_path / "photos" / "1.JPG").unlink()
     out = tmp_path / "out" / "shop.jsonl"
     assert main(["export", str(out), "--store", str(store)]) == 0
-    assert "2 photos are no longer there" in capsys.readouterr().out
+    assert "2 photos could not be copied" in capsys.readouterr().out
     assert list(read_catalogue(out, ANYWHERE)) == items
     assert not (tmp_path / "out" / "shop.photos").exists()
 

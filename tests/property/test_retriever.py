@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from rerank import Decay
 from twotower import Event, IndexPolicy, Item, Retriever
-from twotower.corpus.item_text import ItemText
+from twotower.recall.words.item_text import ItemText
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 WORDS = ["red", "blue", "running", "shoes", "bag", "lamp", "wool", "跑步鞋", "红色"]

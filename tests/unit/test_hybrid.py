@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from rerank import Decay
 from twotower import IndexPolicy, Item, Retriever
-from twotower.corpus.item_text import ItemText
 from twotower.errors import QueryWarning
 from twotower.evaluation.baselines import BM25
 from twotower.recall.fusion import Convex, ReciprocalRank
 from twotower.recall.words.bm25 import K1, B, CollectionStatistics, LivePostings, Postings
+from twotower.recall.words.item_text import ItemText
 from twotower.recall.words.tokenizer import words_of
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

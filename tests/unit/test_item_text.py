@@ -6,7 +6,7 @@ import pytest
 from fakes import HashEncoder
 
 from twotower import Item, Retriever
-from twotower.corpus.item_text import ItemText
+from twotower.recall.words.item_text import ItemText
 
 
 @pytest.mark.parametrize(

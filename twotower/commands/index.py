@@ -49,7 +49,7 @@ def add_to(commands: Commands) -> None:
         "catalogue",
         type=Path,
         metavar="CATALOGUE",
-        help="a .jsonl, .json, .csv, .tsv or .parquet file, or a BEIR folder; text may be packed as .gz",
+        help="a .jsonl, .json, .csv, .tsv or .parquet file, or a BEIR folder; text formats may be gzipped",
     )
     add_store(index)
     add_wait(index)
@@ -59,7 +59,7 @@ def add_to(commands: Commands) -> None:
         "--on-bad-photo",
         choices=get_args(OnBadPhoto),
         default="error",
-        help="an item with a photo that cannot be used is bad, or is indexed by its words (default: error)",
+        help="treat an item with an unusable photo as bad, or index its words alone (default: error)",
     )
     index.add_argument(
         "--photos-anywhere",
@@ -71,7 +71,7 @@ def add_to(commands: Commands) -> None:
         "--searchable",
         nargs="+",
         metavar="ATTRIBUTE",
-        help="attributes that people type, for a new store (default: brand category colour, or 品牌 类目 颜色)",
+        help="attributes to search as text, for a new store (default: brand category colour, or 品牌 类目 颜色)",
     )
     add_model_options(index, text="all-MiniLM-L6-v2", image="the compact model")
     add_weight_options(index)
@@ -101,13 +101,13 @@ class IndexReport:
     """The result of one `index`.
 
     Args:
-        columns: what the columns of the catalogue became, as text.
+        columns: what each column of the catalogue became, as text.
         indexed: number of items that were new or had changed.
-        unchanged: number of items that the store already had as they are.
+        unchanged: number of items that were in the store already, exactly as they are.
         skipped: the rows that were left out.
         without_photo: the items that were indexed by their words alone.
-        pruned: number of items that were removed because the catalogue lacks them; None if that was not asked for.
-        failure: why the call failed all the same, "" if it did not.
+        pruned: number of items that were removed because the catalogue lacks them; None without pruning.
+        failure: why the call failed nevertheless; "" if it succeeded.
     """
 
     columns: tuple[str, ...]
@@ -157,17 +157,16 @@ def index(
         on_bad_photo: see `Retriever.upsert`.
         max_pruned: how many items that only the store has may be removed: a number, or a Fraction of its items; None
             keeps them all.
-        searchable: names of attributes that people type, for a new store; None is the default, or those of the store.
-        wait: how many seconds to wait for another process that writes to the store.
+        searchable: names of the searchable attributes, for a new store; None is the default, or those of the store.
+        wait: how many seconds to wait for another process that is writing to the store.
 
     Returns:
-        What was done; nothing was if more rows than allowed were left out while checking, or more items than allowed
-        would be removed.
+        What was done: nothing, if more rows than allowed cannot be used, or more items than allowed would be removed.
 
     Raises:
         CatalogueError: the catalogue cannot be read.
         ItemError: an item cannot be indexed (without `skipped`).
-        StoreError: the store cannot be used, or was made with another encoder or other searchable attributes.
+        StoreError: the store cannot be used, or was created with another encoder or other searchable attributes.
     """
     known, searched = known_attributes(store, searchable)
     catalogue = Catalogue.of_file(path, options, known)
@@ -205,7 +204,7 @@ def index(
 
 
 def checked(catalogue: Catalogue, on_bad: Callable[[TwoTowerError], None] | None) -> Iterator[Item]:
-    """The items that can be indexed, the first of each id.
+    """The items that can be indexed; of several with the same id, the first.
 
     Args:
         catalogue: to read.
@@ -216,7 +215,7 @@ def checked(catalogue: Catalogue, on_bad: Callable[[TwoTowerError], None] | None
         try:
             check_item(item)
             if item.id in seen:
-                raise ItemError(f"item '{item.id}' comes twice in one catalogue: keep one of the two")
+                raise ItemError(f"item '{item.id}' occurs twice in the catalogue: keep one of the two")
         except ItemError as error:
             if on_bad is None:
                 raise

@@ -49,7 +49,7 @@ def add_weight_options(parser: ArgumentParser) -> None:
 def check_model_options(given: Namespace) -> None:
     """Refuse weights of no image model as wrong usage."""
     if given.image_weights is not None and given.image_model is None:
-        given.parser.error("--image-weights belongs to --image-model: give both")
+        given.parser.error("--image-weights needs --image-model: pass both")
 
 
 def chosen_models(given: Namespace) -> Mapping[str, Any] | None:

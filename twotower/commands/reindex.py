@@ -1,4 +1,4 @@
-"""`twotower reindex`: encode a store's items again with another model, or say where its model is now."""
+"""`twotower reindex`: encode a store's items again after its models changed, or record where its models are now."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def add_to(commands: Commands) -> None:
     reindex = add_command(
         commands,
         "reindex",
-        "encode a store's items again after its models changed, or say where they are now",
+        "encode a store's items again after its models changed, or record where they are now",
         "twotower reindex --store store/",
         run,
     )
     add_store(reindex)
     add_wait(reindex)
-    add_model_options(reindex, text="as before", image="as before")
+    add_model_options(reindex, text="unchanged", image="unchanged")
 
 
 def run(given: Namespace) -> None:
@@ -45,6 +45,6 @@ def run(given: Namespace) -> None:
         count = len(corpus)
         closing.callback(corpus.close)  # and write the files that make opening quick
     if identity(describe(encoder)) == identity(before):
-        print("the models are those that the store was made with: nothing to encode")
+        print("the models have not changed since the store was created: nothing to encode")
     else:
         print(f"{count:,} items encoded again")

@@ -1,4 +1,4 @@
-"""How the command line prints: one line per warning, one sentence per error, no progress bars in a pipe."""
+"""How the command line prints: one line per warning, one sentence per error, and no progress bars in a pipe."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TextIO
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Show our own warnings in one line each, and hide other libraries' warnings and logs, and bars in a pipe."""
+    """Show each of our own warnings on one line, hide those and the logs of other libraries, and bars in a pipe."""
     from multimodal.errors import UnknownTokensWarning
     from twotower.errors import QueryWarning
 
@@ -51,7 +51,7 @@ def one_line(message: object) -> str:
 
 
 def tell(remark: str) -> None:
-    """Print a remark where programs that read the output do not take it for part of that."""
+    """Print a remark to standard error, where programs that read the output do not see it."""
     sys.stderr.write(f"twotower: {one_line(remark)}\n")
 
 

@@ -12,7 +12,6 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from twotower.corpus.item_text import ItemText
 from twotower.corpus.photo_content import photo_digest
 from twotower.corpus.stats import Stats
 from twotower.errors import ClosedError, StaleError, UnknownItemError
@@ -21,6 +20,7 @@ from twotower.recall.segment import Labels, Segment
 from twotower.recall.selection import Rows
 from twotower.recall.snapshot import Snapshot
 from twotower.recall.vectors.policy import IndexPolicy
+from twotower.recall.words.item_text import ItemText
 from twotower.store.item_store import Digests, ItemStore, StoredItem
 from twotower.store.memory_item_store import MemoryItemStore
 from twotower.towers.user import UserHistory
@@ -187,6 +187,8 @@ class Corpus:
 
         def found(_: Snapshot) -> dict[str, StoredItem]:
             snapshot, labels, ordinals = self._locate(item_ids)
+            if not (ordinals >= 0).any():  # as in most deliveries of new items
+                return {}
             here = np.flatnonzero(ordinals >= 0)
             known = labels[here].tolist()
             items = snapshot.items_at(ordinals[here])
@@ -301,6 +303,8 @@ class Corpus:
         """A snapshot of the index, and the labels and ordinals of these items in it; -1 for items not indexed."""
         labels = self.item_store.labels_of(item_ids)
         snapshot = self.snapshot
+        if not (labels >= 0).any():
+            return snapshot, labels, labels
         ordinals = snapshot.ordinals_of(labels)
         if (ordinals[labels >= 0] < 0).any():  # a write happened in between
             with self._committing:

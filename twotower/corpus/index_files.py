@@ -22,7 +22,7 @@ from twotower.recall.vectors.builder import read_index
 from twotower.recall.vectors.calibration import Calibration
 from twotower.recall.vectors.compressed import CompressedIndex
 from twotower.recall.vectors.index import Kind
-from twotower.recall.words.bm25 import LexicalText
+from twotower.recall.words.item_text import ItemText
 from twotower.store.files import Sink, Write
 from twotower.store.generations import Generation, Generations
 from twotower.store.sqlite_item_store import SqliteItemStore, State
@@ -97,7 +97,7 @@ class IndexFiles:
 
     @classmethod
     def read(
-        cls, generation: Generation | None, state: State, item_store: SqliteItemStore, text_of: LexicalText
+        cls, generation: Generation | None, state: State, item_store: SqliteItemStore, text_of: ItemText
     ) -> tuple[IndexFiles, list[Part], Mapping[str, Vectors]] | None:
         """Read a generation: its manifest, its parts, and the queries that they are calibrated on.
 
@@ -170,7 +170,7 @@ def _part(
     number: int,
     about: SegmentIndexRecord,
     item_store: SqliteItemStore,
-    text_of: LexicalText,
+    text_of: ItemText,
 ) -> Part:
     rows = _packed(generation, number, "rows")
     labels = rows.arrays["labels"]

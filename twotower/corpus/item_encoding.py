@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from twotower.corpus.item_text import ItemText
 from twotower.errors import EncoderError, ItemError
-from twotower.towers.unit import unit_rows, unusable_rows
+from twotower.recall.vectors.unit import usable_rows
+from twotower.recall.words.item_text import ItemText
 from twotower.types import BadItem, Encoder, Item, Vectors
 
 CHUNK = 256  # items encoded at a time: the step of the progress bar, and a bound on memory
@@ -65,8 +65,8 @@ class ItemEncoding:
 
     def _encode_chunk(self, chunk: Sequence[Item]) -> tuple[Sequence[Item], Vectors]:
         items, raw = self._accepted(chunk)
-        rows = np.asarray(raw)
-        if rows.shape == (len(items), self.encoder.dim) and (unusable := unusable_rows(rows)):
+        rows, unusable = usable_rows(raw, rows=len(items), dim=self.encoder.dim, source="encode_items")
+        if unusable:
             reasons = {
                 items[row].id: f"encode_items returned {what}: check that input"
                 for row, what in unusable.items()
@@ -75,9 +75,8 @@ class ItemEncoding:
                 item_id, reason = next(iter(reasons.items()))
                 raise EncoderError(f"item '{item_id}' cannot be indexed: {reason}")
             self._skip(reasons)
-            good = [row for row in range(len(items)) if row not in unusable]
-            items, rows = [items[row] for row in good], rows[good]
-        return items, unit_rows(rows, rows=len(items), dim=self.encoder.dim, source="encode_items")
+            items = [item for item in items if item.id not in reasons]
+        return items, rows
 
     def _accepted(self, chunk: Sequence[Item]) -> tuple[Sequence[Item], NDArray[np.float32]]:
         """The items that the encoder accepts, and what it returns for them."""

@@ -17,13 +17,13 @@ import numpy as np
 from twotower.corpus.base import Corpus
 from twotower.corpus.description import identity
 from twotower.corpus.index_files import IndexFiles, StoredDocuments, parts_to_write
-from twotower.corpus.item_text import ItemText
 from twotower.corpus.stats import Stats, StoreStats
 from twotower.errors import StoreError
 from twotower.recall.item_index import ItemIndex
 from twotower.recall.segment import Labels, Part, Segment
 from twotower.recall.snapshot import Snapshot
 from twotower.recall.vectors.policy import IndexPolicy
+from twotower.recall.words.item_text import ItemText
 from twotower.store.folder import StoreFolder, is_store, lock_folder
 from twotower.store.item_store import StoredItem
 from twotower.store.sqlite_item_store import State

@@ -7,9 +7,9 @@ from typing import Any
 
 from twotower.corpus.description import OWN, Description, identity
 from twotower.corpus.item_encoding import ItemEncoding
-from twotower.corpus.item_text import ItemText
 from twotower.corpus.photo_content import photo_digests
 from twotower.errors import ItemError
+from twotower.recall.words.item_text import ItemText
 from twotower.store.folder import StoreFolder
 from twotower.store.item_store import StoredItem
 from twotower.types import BadItem, Encoder

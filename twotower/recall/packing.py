@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twotower.recall.filters.columns import Column, Columns, DictionaryColumn, Kind
-from twotower.recall.words.bm25 import LexicalIndex, LexicalText, Postings
+from twotower.recall.words.bm25 import LexicalIndex, Postings
+from twotower.recall.words.item_text import ItemText
 from twotower.types import Item
 
 MICROSECOND = timedelta(microseconds=1)
@@ -82,7 +83,7 @@ def pack_lexical(lexical: LexicalIndex) -> Packed:
     return Packed(words, arrays | {"lengths": postings.lengths, "missing_rows": lexical.missing_rows})
 
 
-def unpack_lexical(packed: Packed, size: int, read: Read, text_of: LexicalText) -> LexicalIndex:
+def unpack_lexical(packed: Packed, size: int, read: Read, text_of: ItemText) -> LexicalIndex:
     """Restore what `pack_lexical` serialised."""
     from scipy.sparse import csc_matrix
 

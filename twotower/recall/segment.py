@@ -16,7 +16,8 @@ from twotower.recall.filters.predicates import Predicate
 from twotower.recall.selection import Rows, Selection
 from twotower.recall.vectors.exact import ExactIndex
 from twotower.recall.vectors.index import VectorIndex
-from twotower.recall.words.bm25 import LexicalIndex, LexicalText, LivePostings, TitleAndText
+from twotower.recall.words.bm25 import LexicalIndex, LivePostings
+from twotower.recall.words.item_text import ItemText
 from twotower.types import Item, Scores, Vectors
 
 SECONDS_A_DAY = 86_400.0
@@ -99,13 +100,13 @@ class Segment:
 
     @classmethod
     def fresh(
-        cls, labels: Labels, items: Sequence[Item], vectors: Vectors, text_of: LexicalText | None = None
+        cls, labels: Labels, items: Sequence[Item], vectors: Vectors, text_of: ItemText | None = None
     ) -> Segment:
         """A segment of new rows, quick to build: n labels, n items and float32 vectors of shape (n, dim)."""
         documents = InMemoryDocuments(tuple(items))
         columns = Columns(len(labels), documents.known)
         columns.names  # noqa: B018  # read now: a name is known even after its last item has gone
-        lexical = LexicalIndex(len(labels), documents.known, text_of or TitleAndText())
+        lexical = LexicalIndex(len(labels), documents.known, text_of or ItemText())
         return cls(labels, documents, ExactIndex.build(vectors), days_of(items), columns, lexical)
 
     def __len__(self) -> int:

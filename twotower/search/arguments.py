@@ -1,10 +1,14 @@
-"""What callers pass as queries and users, checked before anything is encoded."""
+"""The arguments of a search, checked before anything is encoded."""
 
 from __future__ import annotations
 
+import time
 import warnings
+from datetime import UTC, datetime
 from reprlib import repr as shown
-from typing import Any
+from typing import Any, TypeGuard
+
+import numpy as np
 
 from twotower.checks import listed
 from twotower.errors import QueryError, QueryWarning
@@ -78,6 +82,70 @@ def item_id_of(given: object) -> str:
         QueryError: it is no text.
     """
     return _id("item_id", given)
+
+
+def whole_of(name: str, given: object, *, at_least: int) -> int:
+    """A whole number of at least that.
+
+    Raises:
+        QueryError: it is not.
+    """
+    if not is_whole(given, at_least=at_least):
+        raise QueryError(f"{name} must be a whole number of at least {at_least}, got {shown(given)}")
+    return int(given)
+
+
+def now_of(given: object) -> datetime:
+    """The moment to search at; None is the present.
+
+    Raises:
+        QueryError: it is not an aware datetime.
+    """
+    if given is None:
+        return datetime.now(UTC)
+    if not isinstance(given, datetime):
+        raise QueryError(f"now must be an aware datetime, got {shown(given)}")
+    if given != given:
+        raise QueryError("now must be an aware datetime, got NaT")
+    if given.tzinfo is None or given.utcoffset() is None:
+        raise QueryError(f"now must be an aware datetime, got {given.isoformat()} without a time zone")
+    return given
+
+
+def deadline_of(budget_ms: object) -> float | None:
+    """The end of a time budget that starts now, in seconds of `time.perf_counter`; None without one.
+
+    Raises:
+        QueryError: it is not a number above 0.
+    """
+    if budget_ms is None:
+        return None
+    if not is_number(budget_ms) or not budget_ms > 0:
+        raise QueryError(f"budget_ms must be a number of milliseconds above 0, got {shown(budget_ms)}")
+    return time.perf_counter() + float(budget_ms) / 1000
+
+
+def min_score_of(given: object) -> float | None:
+    """The lowest score of a hit; None for any.
+
+    Raises:
+        QueryError: it is not a number.
+    """
+    if given is None:
+        return None
+    if not is_number(given) or given != given:
+        raise QueryError(f"min_score must be a number, got {shown(given)}")
+    return float(given)
+
+
+def is_whole(value: object, *, at_least: int) -> TypeGuard[int]:
+    """Whether a value is a whole number of at least that."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= at_least
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value is a real number and no boolean."""
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
 def _id(name: str, given: object) -> str:

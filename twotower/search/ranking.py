@@ -19,9 +19,10 @@ from twotower.recall.plan import Plan
 from twotower.recall.queries import EncodedQueries
 from twotower.recall.snapshot import Snapshot
 from twotower.recall.stage import Scope, recall_candidates, recall_plans
+from twotower.search.arguments import is_number, is_whole
 from twotower.search.explanation import Explanation
 from twotower.search.hits import Hits
-from twotower.search.request import SearchRequest, is_number, is_whole
+from twotower.search.request import SearchRequest
 from twotower.types import Item, ListwiseReranker, ListwiseResult, TimeDecay, Where
 
 MAX_QUERIES = 256  # that are answered at a time, so that memory does not grow with a batch
@@ -46,7 +47,7 @@ class Ranking:
         rerank_depth: how many candidates the reranker may read, at least 1; None is as many as it reads at most, or
             `DEFAULT_DEPTH` if it sets no limit.
         relevance_weight: in [0, 1].
-        text_of: the text of an item that the reranker reads.
+        texts_of: the texts of items that the reranker reads.
         blocks: columns of the vectors by name, to explain a similarity.
         modality: the one block of the vectors to recall by, without `hybrid`; None for all of them.
         hybrid: how a query's words find items besides its vector; None recalls by vectors alone.
@@ -59,7 +60,7 @@ class Ranking:
     decay: TimeDecay | None
     rerank_depth: int | None
     relevance_weight: float
-    text_of: Callable[[Item], str]
+    texts_of: Callable[[Sequence[Item]], list[str]]
     blocks: Mapping[str, slice] = field(default_factory=dict)
     modality: str | None = None
     hybrid: HybridFusion | None = None
@@ -172,7 +173,7 @@ class Ranking:
         def scores(row: int, relevance: NDArray[np.float32]) -> NDArray[np.float64]:
             return blend(heads[row], relevance, self.relevance_weight)
 
-        texts = [list(map(self.text_of, found.items)) for found in heads]
+        texts = [self.texts_of(found.items) for found in heads]
         results = reranker.rerank(queries.texts, texts, scores, deadline=request.deadline)
         for row, (found, result) in enumerate(zip(recalled, results, strict=True)):
             ranked = _Reranked.of(found, result, self.relevance_weight)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from reprlib import repr as shown
+from datetime import datetime
 
-import numpy as np
-
-from twotower.errors import QueryError
 from twotower.recall.segment import Labels
+from twotower.search.arguments import deadline_of, min_score_of, now_of, whole_of
 from twotower.types import Where
 
 MAX_OFFSET = 2**31  # more than any index has; a larger number would not fit into an array
@@ -56,45 +52,17 @@ class SearchRequest:
             QueryError: `k` is below 1, `offset` below 0, `now` has no time zone, `budget_ms` is not above 0, or
                 `min_score` is not a number.
         """
-        if not is_whole(k, at_least=1):
-            raise QueryError(f"k must be a whole number of at least 1, got {shown(k)}")
-        if not is_whole(offset, at_least=0):
-            raise QueryError(f"offset must be a whole number of at least 0, got {shown(offset)}")
-        offset = min(int(offset), MAX_OFFSET)
-        if min_score is not None and not (is_number(min_score) and min_score == min_score):
-            raise QueryError(f"min_score must be a number, got {shown(min_score)}")
-        deadline = None if budget_ms is None else _deadline_in(budget_ms)
-        present = datetime.now(UTC) if now is None else _aware(now)
-        return cls(int(k), present, int(offset), where, exclude, deadline, min_score)
+        return cls(
+            whole_of("k", k, at_least=1),
+            now_of(now),
+            min(whole_of("offset", offset, at_least=0), MAX_OFFSET),
+            where,
+            exclude,
+            deadline_of(budget_ms),
+            min_score_of(min_score),
+        )
 
     @property
     def end(self) -> int:
         """How many hits of a query have to be ranked."""
         return self.offset + self.k
-
-
-def is_whole(value: object, *, at_least: int) -> bool:
-    """Whether a value is a whole number of at least that."""
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= at_least
-
-
-def is_number(value: object) -> bool:
-    """Whether a value is a real number and no boolean."""
-    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-
-
-def _aware(now: datetime) -> datetime:
-    if not isinstance(now, datetime):
-        raise QueryError(f"now must be an aware datetime, got {shown(now)}")
-    if now != now:
-        raise QueryError("now must be an aware datetime, got NaT")
-    if now.tzinfo is None or now.utcoffset() is None:
-        raise QueryError(f"now must be an aware datetime, got {now.isoformat()} without a time zone")
-    return now
-
-
-def _deadline_in(budget_ms: float) -> float:
-    """In seconds of `time.perf_counter`."""
-    if not is_number(budget_ms) or not budget_ms > 0:
-        raise QueryError(f"budget_ms must be a number of milliseconds above 0, got {shown(budget_ms)}")
-    return time.perf_counter() + float(budget_ms) / 1000

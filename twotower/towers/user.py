@@ -103,24 +103,3 @@ class UserTower:
         mean = weights @ history.vectors.astype(np.float64)  # (dim,), up to its length
         length = np.linalg.norm(mean)
         return None if length < 1e-9 else np.asarray(mean / length, dtype=np.float32)
-
-
-def combine(query: Vectors, user: Vectors, user_weight: float) -> tuple[Vectors, Vectors]:
-    """Combine the unit vectors of a query and a user into one.
-
-    Args:
-        query: float32 of shape (dim,); zeros if there is only a user.
-        user: float32 of shape (dim,).
-        user_weight: weight of the user if there are both, in [0, 1].
-
-    Returns:
-        The combined vector of unit length, and the user's part of it.
-    """
-    if not query.any():
-        return user, user
-    mine = user_weight * user.astype(np.float64)
-    both = (1 - user_weight) * query.astype(np.float64) + mine
-    length = float(np.linalg.norm(both))
-    if length < 1e-6:  # the two cancel out: keep the query
-        return query, np.zeros_like(user)
-    return (both / length).astype(np.float32), (mine / length).astype(np.float32)

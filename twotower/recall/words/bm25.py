@@ -11,50 +11,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twotower.recall.filters.columns import moved_rows
 from twotower.recall.selection import Selection
+from twotower.recall.words.item_text import ItemText
 from twotower.recall.words.tokenizer import words_of
 from twotower.types import Item, Scores
 
 K1 = 0.6  # term-frequency saturation
 B = 0.5  # length normalisation
 ROWS_PER_READ = 1_000  # items in memory while postings are built
-
-
-class LexicalText(Protocol):
-    """What lexical search reads of an item, and how it cuts that and queries into words."""
-
-    def __call__(self, item: Item, /) -> str:
-        """The text of an item."""
-        ...
-
-    def words_of(self, text: str, /) -> list[str]:
-        """The words of a text."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class TitleAndText:
-    """The text of an item if no attributes are searchable.
-
-    Args:
-        fold_diacritics: as in `tokenizer.words_of`.
-    """
-
-    fold_diacritics: bool = True
-
-    def __call__(self, item: Item, /) -> str:
-        """See `LexicalText`."""
-        return item.words
-
-    def words_of(self, text: str, /) -> list[str]:
-        """See `LexicalText`."""
-        return words_of(text, fold_diacritics=self.fold_diacritics)
 
 
 @dataclass(frozen=True)
@@ -136,7 +106,7 @@ class LexicalIndex:
     """
 
     def __init__(
-        self, size: int, read: Callable[[Sequence[int]], Sequence[Item | None]], text_of: LexicalText
+        self, size: int, read: Callable[[Sequence[int]], Sequence[Item | None]], text_of: ItemText
     ) -> None:
         self._size = size
         self._read = read

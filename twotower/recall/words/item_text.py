@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from reprlib import repr as shown
 
@@ -53,6 +53,10 @@ class ItemText:
     def __call__(self, item: Item) -> str:
         """The text of an item, the title first so that it survives a model's length limit."""
         return item.words if not self.attributes else self.extended(item).words
+
+    def texts(self, items: Iterable[Item]) -> list[str]:
+        """The texts of items."""
+        return list(map(self, items))
 
     def words_of(self, text: str) -> list[str]:
         """The words of a text for the lexical channel."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,29 +26,35 @@ def unit_rows(vectors: NDArray[np.float32], *, rows: int, dim: int, source: str)
     Raises:
         EncoderError: the shape is wrong, or a row is zero or contains NaN or infinity.
     """
+    unit, problems = usable_rows(vectors, rows=rows, dim=dim, source=source)
+    for row, problem in problems.items():
+        raise EncoderError(f"{source} returned {problem} in row {row}: check that input")
+    return unit
+
+
+def usable_rows(
+    vectors: NDArray[np.float32], *, rows: int, dim: int, source: str
+) -> tuple[Vectors, dict[int, str]]:
+    """Like `unit_rows`, for inputs of which some may be left out.
+
+    Returns:
+        The rows that can be scaled to length 1, and for each of the others what it is, such as "a zero vector".
+
+    Raises:
+        EncoderError: the shape is wrong.
+    """
     array = np.asarray(vectors)
     if array.shape != (rows, dim):
         raise EncoderError(
             f"{source} must return one row per input, an array of shape ({rows}, {dim}), got {array.shape}"
         )
     doubles: NDArray[np.float64] = array.astype(np.float64)
-    lengths = _lengths(doubles)
-    for row, problem in _problems(lengths).items():
-        raise EncoderError(f"{source} returned {problem} in row {row}: check that input")
+    lengths = [math.sqrt(square) for square in np.vecdot(doubles, doubles).tolist()]
+    problems = {row: "NaN or infinity" for row, length in enumerate(lengths) if not length < math.inf}
+    problems |= {row: "a zero vector" for row, length in enumerate(lengths) if length == 0}
+    if problems:
+        good = [row for row in range(rows) if row not in problems]
+        doubles, lengths = doubles[good], [lengths[row] for row in good]
     doubles /= np.array(lengths, dtype=np.float64).reshape(-1, 1)
     unit: Vectors = doubles.astype(np.float32)
-    return unit
-
-
-def unusable_rows(vectors: NDArray[np.float32]) -> dict[int, str]:
-    """The rows of an array of shape (n, dim) that cannot be scaled to length 1, with what each of them is."""
-    return _problems(_lengths(vectors.astype(np.float64)))
-
-
-def _lengths(vectors: NDArray[np.float64]) -> list[float]:
-    return [math.sqrt(square) for square in np.vecdot(vectors, vectors).tolist()]
-
-
-def _problems(lengths: Sequence[float]) -> dict[int, str]:
-    problems = {row: "NaN or infinity" for row, length in enumerate(lengths) if not length < math.inf}
-    return problems | {row: "a zero vector" for row, length in enumerate(lengths) if length == 0}
+    return unit, problems
