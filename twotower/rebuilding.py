@@ -59,7 +59,7 @@ def encoder_of(
 
 
 def changed_models(store: StoreFolder) -> Iterator[str]:
-    """The models in the places that a store knows whose content is no longer what it was; loads none of them."""
+    """The models whose content has changed where the store expects them; loads none of them."""
     described = store.item_store.settings["encoder"]
     if not isinstance(described, Mapping):
         return
@@ -70,7 +70,7 @@ def changed_models(store: StoreFolder) -> Iterator[str]:
             files = _files_of(model)
             if CONTENT in model and files is not None and files.digest() != model[CONTENT]:
                 yield (
-                    f"the {name} model {in_short(model)} has changed since the store was made: restore it, or run "
+                    f"the {name} model {in_short(model)} has changed since the store was created: restore it, or run "
                     "`twotower reindex`"
                 )
 
@@ -89,16 +89,16 @@ def _rebuilt(store: StoreFolder) -> Encoder:
         return encoder_from(description)
     except ModelNotFoundError as error:
         raise StoreError(
-            f"store '{store.folder}' was made with a model that cannot be loaded ({error}): say where it is now with "
-            f"encoder=, or `twotower reindex --store {store.folder} --text-model FOLDER`"
+            f"store '{store.folder}' was created with a model that cannot be loaded ({error}): pass it from its "
+            f"new place as encoder=, or run `twotower reindex --store {store.folder} --text-model FOLDER`"
         ) from error
 
 
 def _another_encoder(store: StoreFolder, known: Any, *, built: bool) -> str:
     problem = (
-        f"the models of store '{store.folder}' have changed since it was made ({in_short(known)}): restore them"
+        f"the models of store '{store.folder}' have changed since it was created ({in_short(known)}): restore them"
         if built
-        else f"store '{store.folder}' was made with another encoder ({in_short(known)}): pass that one"
+        else f"store '{store.folder}' was created with another encoder ({in_short(known)}): pass that one"
     )
     return (
         f"{problem}, or encode all items again with `twotower reindex --store {store.folder}` or "
@@ -113,7 +113,7 @@ def buildable(description: Mapping[str, Any] | str, part: str, folder: Path) -> 
         StoreError: it is that of a part of the user's own.
     """
     if isinstance(description, str):
-        raise StoreError(f"store '{folder}' was made with a part of your own: pass it as {part}=")
+        raise StoreError(f"store '{folder}' was created with a part of your own: pass it as {part}=")
     return description
 
 
@@ -151,7 +151,7 @@ def with_models(
     changed = dict(description)
     if image is not None:
         if description["image"] is None:
-            raise StoreError("the store was made without an image model: index again to have one")
+            raise StoreError("the store was created without an image model: index again to add one")
         changed["image"] = {"architecture": image, "pretrained": weights}
         if "clip" in description["text"]:
             changed["text"] = {"clip": changed["image"]}
