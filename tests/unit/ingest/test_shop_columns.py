@@ -264,8 +264,8 @@ def test_what_the_store_knows_decides_over_what_the_file_looks_like(write):
     bad = []
     assert list(Catalogue.of_file(path, known=known).items(bad.append)) == []
     assert str(bad[0]).endswith(
-        "line 2, field 'price': '12,50' is not a number, as 'price' is in the store: repair it, or declare types "
-        "price=text or decimal ,"
+        "line 2, field 'price': '12,50' is not a number, as 'price' is in the store: repair it, declare types "
+        "price=text, or set decimal to a comma"
     )
     (item,) = read_catalogue(write("c.jsonl", lines({"id": 1, "title": "a", "gtin": 4006381333931})))
     assert item.attributes == {"gtin": 4006381333931}
