@@ -46,7 +46,7 @@ def test_a_shop_s_file_is_indexed_as_it_is_and_the_report_says_how(shop):
     assert out == [
         "columns: SKU: id; Name: title; Description: text; Price: number; GTIN: attribute; "
         "colour: attribute, searchable; image_url: attribute",
-        "  GTIN: text, because 20 of 20 values are written like codes",
+        "  GTIN: text, because 20 of 20 values look like codes",
         "  image_url: URLs are not fetched: download the photos, and name their files in a column 'image'",
         "20 indexed, 0 unchanged, 0 skipped",
     ]

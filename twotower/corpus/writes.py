@@ -1,4 +1,4 @@
-"""The writes of a retriever: what is passed is checked, encoded and stored, one write at a time."""
+"""The writes of a retriever: input is checked, encoded and stored, one write at a time."""
 
 from __future__ import annotations
 

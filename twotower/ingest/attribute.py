@@ -57,7 +57,7 @@ class Attribute:
     note: str = ""
 
     def value(self, row: Row, value: object, options: ReadOptions) -> Any:
-        """A value of this column as the type demands; None if there is none.
+        """A value of this column, converted to its type; None if it is missing.
 
         Raises:
             CatalogueError: it does not fit.
@@ -100,7 +100,7 @@ class Attribute:
         return fit
 
     def _converted(self, value: object, options: ReadOptions) -> object:
-        """The value in the column's type, where nothing is lost; None where that cannot be."""
+        """The value in the column's type; None if it cannot be converted without loss."""
         if self.type == "time":
             try:
                 return moment(value, options.zone)
@@ -122,5 +122,7 @@ class Attribute:
     def _advice(self, value: object) -> str:
         decimals = self.type == "number" and isinstance(value, str) and number(value, ",") is not None
         if self.type == "number" and isinstance(value, str) and is_code(value):
-            return f"; it is written like a code: declare types {self.name}=text or {self.name}=number"
-        return f": repair it, or declare types {self.name}=text{' or decimal ,' if decimals else ''}"
+            return f"; it looks like a code: declare types {self.name}=text or {self.name}=number"
+        return (
+            f": repair it, declare types {self.name}=text{', or set decimal to a comma' if decimals else ''}"
+        )

@@ -1,4 +1,4 @@
-"""What every column of a shop's file becomes: a field, or an attribute of a type."""
+"""What every column of a shop's file becomes: a field, or an attribute with a type."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Columns:
         """The columns as text.
 
         Args:
-            searchable: names of attributes that people type, in any case.
+            searchable: names of the searchable attributes, in any case.
         """
         searched = {name.casefold() for name in searchable}
         parts = [f"{column}: {name}" for name, column in self.fields.items()]
@@ -114,7 +114,7 @@ def columns_of(
     spelled = {name.casefold(): name for name in known}
     attributes = {}
     for column in tallies.keys() - fields.values():
-        own = column.removeprefix(LITERAL)  # as an export names it, to the letter
+        own = column.removeprefix(LITERAL)  # an export writes the exact name
         as_is = own != column or own in known
         name = renamed.get(column) or (own if as_is else spelled.get(own.casefold(), own))
         attributes[column] = _attribute(column, name, tallies[column], options, known)
@@ -138,13 +138,13 @@ def _why_not(field: str, column: str, tally: Tally, options: ReadOptions) -> str
         and column != "time"
         and sum(_is_time(value, options) for value in tally.sample) < len(tally.sample) / 2
     ):
-        return "no time of the items: most of its values are not times"
+        return "not the time of the items: most of its values are not times"
     return ""
 
 
 def _is_time(value: object, options: ReadOptions) -> bool:
     try:
-        moment(value, options.zone or UTC)  # a missing zone is told by row
+        moment(value, options.zone or UTC)  # a missing zone is reported for its row
     except ValueError:
         return False
     return True
@@ -195,10 +195,10 @@ def _note_on_text(tally: Tally) -> str:
             else ""
         )
     if tally.are_codes:
-        return f"text, because {tally.counts['code']:,} of {tally.filled:,} values are written like codes"
+        return f"text, because {tally.counts['code']:,} of {tally.filled:,} values look like codes"
     if not tally.filled or looks < tally.filled / 2:
         return ""
     return (
         f"text, although {looks:,} of {tally.filled:,} values look like numbers, such as "
-        f"{quoted(str(tally.sample[0]))}: repair them, or declare the type, or the decimal of 1.299,00"
+        f"{quoted(str(tally.sample[0]))}: repair them, declare the type, or set decimal to a comma for 1.299,00"
     )

@@ -1,4 +1,4 @@
-"""Read CSV files, all of it as text."""
+"""Read CSV files, with every value as text."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def read_csv(path: Path, options: ReadOptions | None = None, on_bad: OnBad = sto
 
 
 class _DamagedLineError(csv.Error):
-    """A line of a record has no text; the cause says why."""
+    """A line of a record cannot be decoded; the cause says why."""
 
 
 class _Records:
@@ -89,7 +89,7 @@ class _Records:
             except StopIteration:
                 return
             except csv.Error as error:
-                # Only the first line is given up: an open quote must not swallow what follows.
+                # Only the first line is skipped: an open quote must not swallow what follows.
                 (number, line), *rest = self._taken
                 self._ahead.extendleft(reversed(rest))
                 yield number, self._as_it_stands(line) or self._error(number, error)
@@ -110,7 +110,7 @@ class _Records:
             yield line
 
     def _as_it_stands(self, line: str | CatalogueError) -> list[str] | None:
-        """A line with tabs and stray quotes, which many programs write as they are."""
+        """The cells of a line with tabs, in which many programs write quotes unescaped."""
         if self._separator != "\t" or isinstance(line, CatalogueError) or "\t" not in line:
             return None
         return line.rstrip("\r\n").split("\t")
@@ -146,7 +146,7 @@ def found_separator(lines: Sequence[str | CatalogueError]) -> str:
 
 
 def _header(place: str, cells: list[str]) -> list[str | None]:
-    """The names of the columns; None for a first one without, into which pandas writes the numbers of the rows."""
+    """The names of the columns; None for an unnamed first one, into which pandas writes row numbers."""
     names: list[str | None] = [name_of(cell.strip()) for cell in cells]
     if len(names) > 1 and not names[-1]:
         names.pop()  # the line ends with a separator, as may the others
@@ -154,7 +154,7 @@ def _header(place: str, cells: list[str]) -> list[str | None]:
         names[0] = None
     for position, name in enumerate(names):
         if name == "":
-            raise CatalogueError(f"{place}, column {position + 1} of the header has no name: give it one")
+            raise CatalogueError(f"{place}, column {position + 1} of the header has no name: add one")
         if name in names[:position]:
             raise CatalogueError(f"{place} names the column {name!r} twice: rename one of them")
     return names

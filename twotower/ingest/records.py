@@ -1,4 +1,4 @@
-"""Make items and events of mappings, or of a DataFrame of pandas or polars."""
+"""Make items and events from mappings, or from a DataFrame of pandas or polars."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def items_from(
     *,
     bad: list[CatalogueError] | None = None,
 ) -> Iterator[Item]:
-    """Make items of mappings, or of a DataFrame of pandas or polars, by the rules of `read_catalogue`.
+    """Make items from mappings, or from a DataFrame of pandas or polars, by the rules of `read_catalogue`.
 
     Args:
         records: mappings with a key for each column, or a DataFrame.
@@ -48,7 +48,7 @@ def events_from(
     *,
     bad: list[CatalogueError] | None = None,
 ) -> Iterator[Event]:
-    """Make events of mappings, or of a DataFrame of pandas or polars, by the rules of `read_events`.
+    """Make events from mappings, or from a DataFrame of pandas or polars, by the rules of `read_events`.
 
     Args:
         records: mappings with a key for each column, or a DataFrame.
@@ -64,7 +64,7 @@ def events_from(
 def items_in(
     given: Any, known: Callable[[], Mapping[str, ColumnType | None]] | None = None
 ) -> Iterable[Item | CatalogueError]:
-    """Items as they are, or made of mappings or a DataFrame; a row that cannot be an item comes as its error.
+    """Items as they are, or made from mappings or a DataFrame; a row that cannot be an item becomes its error.
 
     Args:
         given: items, mappings or a DataFrame.
@@ -74,7 +74,7 @@ def items_in(
 
 
 def events_in(given: Any) -> Iterable[Event | CatalogueError]:
-    """Events as they are, or made of mappings or a DataFrame; a row that cannot be an event comes as its error."""
+    """Events as they are, or made from mappings or a DataFrame; a row that cannot be an event becomes its error."""
     return _made_if_records(given, lambda records: _log(records).events)
 
 
@@ -121,7 +121,7 @@ def _source(records: Iterable[Mapping[str, Any]]) -> Source:
             else:
                 on_bad(
                     CatalogueError(
-                        f"row {number} must be a mapping with names of text, got {type(record).__name__}"
+                        f"row {number} must be a mapping whose keys are text, got {type(record).__name__}"
                     )
                 )
 
@@ -138,7 +138,7 @@ def _mappings(records: Any) -> Iterator[Any]:
         yield from records.iter_rows(named=True)
     elif hasattr(records, "iloc"):  # pandas
         if not records.columns.is_unique:
-            raise CatalogueError("the DataFrame has two columns of one name: rename one of them")
+            raise CatalogueError("the DataFrame has two columns of the same name: rename one of them")
         for start in range(0, len(records), _FRAME_ROWS):
             yield from records.iloc[start : start + _FRAME_ROWS].to_dict("records")
     else:

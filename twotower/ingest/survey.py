@@ -26,18 +26,18 @@ Decimal: TypeAlias = Literal[".", ","] | None
 Shape: TypeAlias = Literal[
     "missing", "boolean", "decimal", "whole", "code", "almost number", "text", "number", "time", "other"
 ]
-"""What a value looks like; a "code" is a whole number that is written as only a code would be."""
+"""What a value looks like; a "code" is a whole number in a form that only codes have, such as "007"."""
 
-MOST = 2 / 3  # of a column's values: so many decide its type, and the rest do not fit
-RARE = 0.05  # of a column's numbers: more that are written like codes, or have fractions, are no accident
-MAX_COLUMNS = 10_000  # beyond these, of a file with a key for every row, no type is inferred
-_SAMPLE = 100  # values kept of a column
-_LONGEST_NUMBER = 40  # characters; longer text is text
+MOST = 2 / 3  # of a column's values: this share decides its type
+RARE = 0.05  # of a column's numbers: a larger share that look like codes, or have fractions, is no accident
+MAX_COLUMNS = 10_000  # no type is inferred for further ones, as in a file with a key for every row
+_SAMPLE = 100  # values kept per column
+_LONGEST_NUMBER = 40  # characters; anything longer is text
 
 
 @dataclass(slots=True)
 class Tally:
-    """How many values of a column look like what.
+    """How many values of a column look like a number, a time and so on.
 
     Args:
         typed: whether the format has types: then text is meant as text.
@@ -114,8 +114,15 @@ class Tally:
         texts = counts["text"] + counts["almost number"]
         if not self.typed or texts == filled or (texts and not self.mixes):
             return "text"  # which most values can become
-        known = {"number": self.numbers, "boolean": counts["boolean"], "time": counts["time"]}
-        return max(known, key=known.__getitem__) if any(known.values()) and not self.mixes else None  # type: ignore[return-value]
+        if self.mixes:
+            return None
+        known: dict[ColumnType, int] = {
+            "number": self.numbers,
+            "boolean": counts["boolean"],
+            "time": counts["time"],
+        }
+        usual = max(known, key=lambda name: known[name])
+        return usual if known[usual] else None
 
 
 def survey(rows: Iterable[Row], decimal: Decimal = None) -> dict[str, Tally]:

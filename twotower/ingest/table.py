@@ -1,4 +1,4 @@
-"""The rows of a file, a mapping at a time, and what its columns became."""
+"""The rows of a file, and what its columns became."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Source: TypeAlias = Callable[[OnBad], Iterator[Row]]
 
 
 class Table:
-    """Rows whose columns have been looked at, to be read as often as wanted.
+    """Rows whose columns have been surveyed, which can be read any number of times.
 
     Args:
         place: the file, for errors.
