@@ -4,121 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date
-from typing import Any
+from datetime import UTC
 
 from twotower.errors import CatalogueError
+from twotower.ingest.attribute import Attribute
 from twotower.ingest.names import UsualNames, fields_of, listed
 from twotower.ingest.options import ColumnType, ReadOptions
-from twotower.ingest.row import Row, quoted
+from twotower.ingest.row import quoted
 from twotower.ingest.survey import Tally
 from twotower.ingest.values import (
-    TIME,
-    boolean,
-    describe,
-    is_code,
-    is_missing_word,
+    LITERAL,
     is_url,
     moment,
-    number,
-    plain,
 )
-
-LITERAL = "attributes."
-"""The object of attributes whose names are never those of fields, as `twotower export` writes it."""
-
-_LOOSE_BOOLEANS = {
-    "yes": True,
-    "y": True,
-    "t": True,
-    "1": True,
-    "no": False,
-    "n": False,
-    "f": False,
-    "0": False,
-}
-_WORDS = {"text": "text", "number": "a number", "boolean": "true or false", "time": "a time"}
-
-
-@dataclass(frozen=True, slots=True)
-class Attribute:
-    """A column that is an attribute.
-
-    Args:
-        column: its name in the file.
-        name: of the attribute.
-        type: of its values; None takes them as they are.
-        why: where the type comes from, such as "as declared", for errors.
-        loose: whether numbers may be written like codes, and booleans as yes and no.
-        note: something that the shop should know about it.
-    """
-
-    column: str
-    name: str
-    type: ColumnType | None
-    why: str = ""
-    loose: bool = True
-    note: str = ""
-
-    def value(self, row: Row, value: object, options: ReadOptions) -> Any:
-        """A value of this column, converted to its type; None if it is missing.
-
-        Raises:
-            CatalogueError: it does not fit.
-        """
-        value = plain(value)
-        if not isinstance(value, list):
-            return self._fitted(row, value, options)
-        parts = [self._fitted(row, part, options) for part in value]
-        return [part for part in parts if part is not None]
-
-    def _fitted(self, row: Row, value: object, options: ReadOptions) -> object:
-        if isinstance(value, date) or (isinstance(value, Mapping) and set(value) == {TIME}):
-            try:
-                value = moment(value, options.zone)
-            except ValueError as error:
-                raise row.error(self.column, str(error)) from None
-        if value is None or self.type is None or (self.type == "time" and isinstance(value, date)):
-            return value
-        if isinstance(value, str):
-            if self.type == "text":
-                return value
-            if is_missing_word(value):
-                return None
-        fit = self._converted(value, options)
-        if fit is None:
-            raise row.error(
-                self.column, f"{describe(value)} is not {_WORDS[self.type]}, {self.why}{self._advice(value)}"
-            )
-        return fit
-
-    def _converted(self, value: object, options: ReadOptions) -> object:
-        """The value in the column's type; None if it cannot be converted without loss."""
-        if self.type == "time":
-            try:
-                return moment(value, options.zone)
-            except ValueError:
-                return None
-        if isinstance(value, str):
-            if self.type == "number":
-                return number(value, options.decimal) if self.loose or not is_code(value) else None
-            truth = boolean(value)
-            return _LOOSE_BOOLEANS.get(value.strip().lower()) if truth is None and self.loose else truth
-        if isinstance(value, bool):
-            return {"boolean": value, "text": str(value).lower()}.get(str(self.type))
-        if isinstance(value, int | float):
-            if self.type == "text":
-                return str(int(value) if value == value // 1 else value)
-            return value if self.type == "number" else {0.0: False, 1.0: True}.get(value)
-        return None
-
-    def _advice(self, value: object) -> str:
-        decimals = self.type == "number" and isinstance(value, str) and number(value, ",") is not None
-        if self.type == "number" and isinstance(value, str) and is_code(value):
-            return f"; it looks like a code: declare types {self.name}=text or {self.name}=number"
-        return (
-            f": repair it, declare types {self.name}=text{', or set decimal to a comma' if decimals else ''}"
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,13 +162,13 @@ def _attribute(
     if column.startswith(LITERAL):
         return Attribute(column, name, None)
     inferred = tally.inferred()
-    if inferred == "text":
-        return Attribute(column, name, None if tally.typed else "text", note=_note_on_text(tally))
     if inferred is None:
         mixed = (
             f"{tally.numbers:,} of {tally.filled:,} values are numbers, the others are not: declare the type"
         )
         return Attribute(column, name, None, note=mixed if tally.numbers else "")
+    if inferred == "text":
+        return Attribute(column, name, "text", "as its column is", note=_note_on_text(tally))
     numbers = tally.numbers - (0 if tally.allows_codes else tally.counts["code"])
     fitting = {"number": numbers, "boolean": tally.counts["boolean"], "time": tally.counts["time"]}[inferred]
     why = f"as {fitting:,} of the column's {tally.filled:,} values are"
@@ -289,6 +187,13 @@ def _note_on_missing(tally: Tally) -> str:
 
 def _note_on_text(tally: Tally) -> str:
     looks = tally.counts["almost number"] + tally.numbers
+    if tally.typed:
+        others = tally.filled - tally.counts["text"] - tally.counts["almost number"]
+        return (
+            f"text, although {others:,} of {tally.filled:,} values are not: declare the type"
+            if others
+            else ""
+        )
     if tally.are_codes:
         return f"text, because {tally.counts['code']:,} of {tally.filled:,} values look like codes"
     if not tally.filled or looks < tally.filled / 2:

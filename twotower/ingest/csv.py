@@ -9,9 +9,11 @@ from itertools import islice
 from pathlib import Path
 
 from twotower.errors import CatalogueError
+from twotower.ingest.cells import name_of, value_of
 from twotower.ingest.lines import MAX_LINE_CHARACTERS, Line, read_lines
 from twotower.ingest.options import ReadOptions
 from twotower.ingest.row import OnBad, Row, stop
+from twotower.ingest.values import LITERAL
 
 SEPARATORS = ",;\t|"
 _SAMPLE = 20  # lines from which the separator is found
@@ -49,7 +51,7 @@ def read_csv(path: Path, options: ReadOptions | None = None, on_bad: OnBad = sto
             )
         else:
             values = {
-                name: cell if cell.strip() else None
+                name: value_of(cell) if name.startswith(LITERAL) else cell if cell.strip() else None
                 for name, cell in zip(header, cells, strict=False)
                 if name is not None
             }
@@ -134,7 +136,7 @@ def found_separator(lines: Sequence[str | CatalogueError]) -> str:
     def fit(separator: str) -> tuple[int, int]:
         sizes = []
         try:
-            for cells in csv.reader(sample, delimiter=separator):
+            for cells in csv.reader(sample, delimiter=separator, strict=True):
                 sizes.append(len(cells))
         except csv.Error:
             pass
@@ -145,7 +147,7 @@ def found_separator(lines: Sequence[str | CatalogueError]) -> str:
 
 def _header(place: str, cells: list[str]) -> list[str | None]:
     """The names of the columns; None for an unnamed first one, into which pandas writes row numbers."""
-    names: list[str | None] = [cell.strip() for cell in cells]
+    names: list[str | None] = [name_of(cell.strip()) for cell in cells]
     if len(names) > 1 and not names[-1]:
         names.pop()  # the line ends with a separator, as may the others
     if len(names) > 1 and not names[0]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime, tzinfo
 from pathlib import Path
 
 from twotower.ingest.row import Row, quoted
-from twotower.ingest.values import PATH, describe, is_url, moment, plain
+from twotower.ingest.values import PATH, describe, is_marked, is_url, moment, plain
 
 
 def required_text(row: Row, column: str) -> str:
@@ -61,8 +62,8 @@ def image_path(
         folder: an absolute path without links; None takes any path as it is.
         anywhere: whether the path may lead out of the folder.
     """
-    given = None if column is None else row.values.get(column)
-    if isinstance(given, Mapping) and set(given) == {PATH}:
+    given = None if column is None else _unpacked(row.values.get(column))
+    if isinstance(given, Mapping) and is_marked(given, PATH):
         row = Row(row.place, {**row.values, str(column): given[PATH]}, row.typed)
         path = image_path(row, column, folder, anywhere=anywhere)
         return None if path is None else Path(path)
@@ -87,3 +88,13 @@ def image_path(
             f"{quoted(value)} leads out of {folder}: keep images in the catalogue's folder, or set photos_anywhere",
         )
     return str(path)
+
+
+def _unpacked(value: object) -> object:
+    """An object {"$path": ...} that a format without objects holds as its JSON."""
+    if not (isinstance(value, str) and value.startswith(f'{{"{PATH}"')):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value

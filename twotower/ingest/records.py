@@ -10,7 +10,7 @@ from twotower.checks import listed
 from twotower.errors import CatalogueError
 from twotower.ingest.catalogue import Catalogue
 from twotower.ingest.events import EventLog
-from twotower.ingest.options import ReadOptions
+from twotower.ingest.options import ColumnType, ReadOptions
 from twotower.ingest.row import OnBad, Row, stop
 from twotower.ingest.table import Source
 from twotower.types import Event, Item
@@ -61,9 +61,16 @@ def events_from(
     return _log(records, options).events(stop if bad is None else bad.append)
 
 
-def items_in(given: Any) -> Iterable[Item | CatalogueError]:
-    """Items as they are, or made from mappings or a DataFrame; a row that cannot be an item becomes its error."""
-    return _made_if_records(given, lambda records: _catalogue(records).items)
+def items_in(
+    given: Any, known: Callable[[], Mapping[str, ColumnType | None]] | None = None
+) -> Iterable[Item | CatalogueError]:
+    """Items as they are, or made from mappings or a DataFrame; a row that cannot be an item becomes its error.
+
+    Args:
+        given: items, mappings or a DataFrame.
+        known: asked for the types of the attributes that there are, if items have to be made; see `Catalogue`.
+    """
+    return _made_if_records(given, lambda records: _catalogue(records, known=known and known()).items)
 
 
 def events_in(given: Any) -> Iterable[Event | CatalogueError]:
@@ -71,8 +78,12 @@ def events_in(given: Any) -> Iterable[Event | CatalogueError]:
     return _made_if_records(given, lambda records: _log(records).events)
 
 
-def _catalogue(records: Any, options: ReadOptions | None = None) -> Catalogue:
-    return Catalogue("the catalogue", _source(records), None, options)
+def _catalogue(
+    records: Any,
+    options: ReadOptions | None = None,
+    known: Mapping[str, ColumnType | None] | None = None,
+) -> Catalogue:
+    return Catalogue("the catalogue", _source(records), None, options, known)
 
 
 def _log(records: Any, options: ReadOptions | None = None) -> EventLog:

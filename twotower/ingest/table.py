@@ -15,7 +15,7 @@ from twotower.ingest.names import UsualNames
 from twotower.ingest.options import ColumnType, ReadOptions
 from twotower.ingest.row import OnBad, Row, ignore
 from twotower.ingest.survey import survey
-from twotower.ingest.values import PATH, TIME
+from twotower.ingest.values import JSON, PATH, TIME, is_marked
 
 MAX_DEPTH = 20
 
@@ -102,7 +102,7 @@ def _leaves(
     if depth > MAX_DEPTH:
         raise row.error(prefix, f"objects are nested more than {MAX_DEPTH} deep: flatten them")
     for key, value in values.items():
-        if isinstance(value, Mapping) and set(value) not in ({TIME}, {PATH}):
+        if isinstance(value, Mapping) and not any(is_marked(value, mark) for mark in (TIME, PATH, JSON)):
             yield from _leaves(row, value, f"{prefix}{key}.", depth + 1)
         else:
             yield prefix + key, value

@@ -21,6 +21,10 @@ TIME = "$time"
 """The one key of an object that is a time, as `twotower export` writes it."""
 PATH = "$path"
 """The same for an image that is a `Path`."""
+JSON = "$json"
+"""The same for the JSON of a value of an attribute that has values of several types."""
+LITERAL = "attributes."
+"""The object of attributes whose names are never those of fields, as `twotower export` writes it."""
 
 MISSING_WORDS = frozenset({"n/a", "na", "#n/a", "nan", "nat", "null", "none", "nil", "-", "--", "\\n"})
 """What programs write, in any case, into a column of numbers, booleans or times where there is no value."""
@@ -64,6 +68,11 @@ def plain(value: object) -> object:
 def _is_missing(value: object) -> bool:
     """Whether a value is NaN, or NaT or NA of pandas, which is not imported for this."""
     return (isinstance(value, float) and value != value) or type(value).__name__ in ("NaTType", "NAType")
+
+
+def is_marked(value: object, mark: str) -> bool:
+    """Whether a value is an object with one key, such as `TIME`."""
+    return isinstance(value, Mapping) and set(value) == {mark}
 
 
 def number(text: str, decimal: Literal[".", ","] | None = None) -> int | float | None:
@@ -115,7 +124,7 @@ def moment(value: object, zone: tzinfo | None = None) -> datetime:
     Raises:
         ValueError: it is none of these; the message says what to do.
     """
-    if isinstance(value, Mapping) and set(value) == {TIME}:
+    if isinstance(value, Mapping) and is_marked(value, TIME):
         value = value[TIME]
     if isinstance(value, str):
         value = _from_text(value.strip())
