@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from reprlib import repr as shown
@@ -83,65 +83,29 @@ class Retriever(BaseRetriever):
     ) -> Self:
         """Open a store, or create one: every write is on disk when its call returns.
 
-        One process at a time may write to a store, any number may read it. Close it, or use it in a `with`.
+        One process at a time may write to a store; any number may read it. Close it, or use it in a `with`.
 
         Args:
             folder: a store, or a new or empty folder.
-            encoder: the encoder that the store was made with, which may have moved: models are known by the content
-                of their files. None rebuilds it from its description, which works for the library's own parts. For a
-                new store, None is `default_encoder`.
+            encoder: the encoder that the store was created with. Its models may have moved: they are recognised by
+                the content of their files. None rebuilds it from its description, which works for the library's own
+                parts. For a new store, None is `default_encoder`.
             reranker: not part of a store: keep it with its own `save` and pass it here.
             decay: None takes the store's own. For a new store with the default encoder, None is `default_decay`.
             read_only: write nothing, not even beside the store; `maintenance.refresh` follows the writer.
-            reindex: if the encoder is another one, such as a model that was trained again, encode all items with it.
-                Meanwhile readers go on with the old vectors, which are replaced at the end, all at once; an
-                interrupted attempt goes on where it stopped.
-            wait: how many seconds to wait for another process that writes to the store.
+            reindex: if the encoder is another one, such as a retrained model, encode all items with it. Readers use
+                the old vectors until all of them are replaced at once at the end; an interrupted attempt resumes
+                where it stopped.
+            wait: how many seconds to wait for another process that is writing to the store.
             settings: as for the constructor; they override those of the store while it is open. `searchable` and
                 `fold_diacritics` are decided when a store is created.
 
         Raises:
-            StoreError: there is no store to read, another process writes to it, or its encoder, searchable
+            StoreError: there is no store to read, another process is writing to it, or its encoder, searchable
                 attributes or folding differ.
             StoreVersionError: another version wrote it, in a format that this one does not read.
             StoreDamagedError: its item store is damaged; whatever can be rebuilt from that is rebuilt.
             ItemError: an item cannot be encoded again; the store is as it was.
-        """
-        return cls.open_with(
-            folder,
-            None if encoder is None else lambda: encoder,
-            reranker=reranker,
-            decay=decay,
-            read_only=read_only,
-            reindex=reindex,
-            wait=wait,
-            **settings,
-        )
-
-    @classmethod
-    def open_with(
-        cls,
-        folder: str | Path,
-        make_encoder: Callable[[], types.Encoder] | None,
-        *,
-        reranker: types.Reranker | types.ListwiseReranker | None = None,
-        decay: types.TimeDecay | None = None,
-        read_only: bool = False,
-        reindex: bool = False,
-        wait: float = 0.0,
-        **settings: Unpack[Settings],
-    ) -> Self:
-        """`open` with an encoder that takes long to load: it is made once the store is locked and checked.
-
-        Args:
-            folder: as for `open`, like everything below.
-            make_encoder: makes the encoder; None is as `encoder=None`.
-            reranker: see there.
-            decay: see there.
-            read_only: see there.
-            reindex: see there.
-            wait: see there.
-            settings: see there.
         """
         if reindex and read_only:
             raise ValueError("reindex writes to the store: leave out read_only")
@@ -153,12 +117,10 @@ class Retriever(BaseRetriever):
                 store = StoreFolder.open(folder, read_only=True) if lock is None else StoreFolder.locked(lock)
                 on_error.callback(store.close)
                 decay, settings = _reopened(store, decay, settings)
-                encoder = encoder_of(store, make_encoder, reindex=reindex)
+                encoder = encoder_of(store, encoder, reindex=reindex)
             else:
-                if make_encoder is None:
+                if encoder is None:
                     encoder, decay = default_encoder(), decay or default_decay()
-                else:
-                    encoder = make_encoder()
                 store = StoreFolder.create(lock, cls(encoder, None, decay, **settings)._settings())
                 on_error.callback(store.close)
             text_of = ItemText.of(settings.pop("searchable", None), settings.pop("fold_diacritics", None))
@@ -211,7 +173,7 @@ def _reopened(
     for name, value in wanted.items():
         if given.get(name) is not None and value != kept[name]:
             raise StoreError(
-                f"store '{folder}' was made with {name}={kept[name]}: omit the argument, or index again"
+                f"store '{folder}' was created with {name}={kept[name]}: leave out the argument, or index again"
             )
     kept["user_tower"] = UserTower(**kept["user_tower"])
     kept["index"] = IndexPolicy.from_description(kept["index"])

@@ -22,7 +22,7 @@ def encoder():
 @pytest.fixture
 def shop(tmp_path, monkeypatch, capsys, encoder):
     """Indexes lines, given as ids or whole; returns the exit code, the output and the ids in the store."""
-    monkeypatch.setattr(index_command, "_open", lambda store, *others: Retriever.open(store, encoder=encoder))
+    monkeypatch.setattr(index_command, "encoder_for", lambda *_: encoder)
 
     def run(lines, *arguments, columns=None):
         rows = [

@@ -46,7 +46,7 @@ def test_a_shop_s_file_is_indexed_as_it_is_and_the_report_says_how(shop):
     assert out == [
         "columns: SKU: id; Name: title; Description: text; Price: number; GTIN: attribute; "
         "colour: attribute, searchable; image_url: attribute",
-        "  GTIN: text, because 20 of 20 values are written like codes",
+        "  GTIN: text, because 20 of 20 values look like codes",
         "  image_url: URLs are not fetched: download the photos, and name their files in a column 'image'",
         "20 indexed, 0 unchanged, 0 skipped",
     ]
@@ -138,7 +138,7 @@ def test_photos_that_cannot_be_used_count_as_skipped(tmp_path):
 
     path = tmp_path / "shop.csv"
     path.write_text("id,title\n1,mug\n2,broken\n")
-    report = index(path, tmp_path / "store", Strict, skipped=Skipped(0))
+    report = index(path, tmp_path / "store", Strict(), skipped=Skipped(0))
     assert (report.indexed, report.skipped.count) == (1, 1)
     assert report.failure == "1 of 2 rows cannot be used, more than 0"
 
@@ -146,13 +146,13 @@ def test_photos_that_cannot_be_used_count_as_skipped(tmp_path):
 def test_a_new_delivery_must_not_contradict_the_types_of_the_store(tmp_path):
     path, store = tmp_path / "shop.csv", tmp_path / "store"
     path.write_text("id,title,price,gtin\n1,mug,5,0012\n2,cup,7,0013\n")
-    assert index(path, store, HashEncoder).indexed == 2
+    assert index(path, store, HashEncoder()).indexed == 2
     path.write_text('id,title,price,gtin\n1,mug,"5,50",4012\n2,cup,6,4013\n')
     with pytest.raises(
         ValueError, match=r"line 2, field 'price': '5,50' is not a number, as 'price' is in the store"
     ):
-        index(path, store, HashEncoder)
-    report = index(path, store, HashEncoder, skipped=Skipped())
+        index(path, store, HashEncoder())
+    report = index(path, store, HashEncoder(), skipped=Skipped())
     assert (report.indexed, report.skipped.count) == (1, 1)
     with Retriever.open(store, encoder=HashEncoder(), read_only=True) as retriever:
         assert retriever.get("1").attributes == {"price": 5, "gtin": "0012"}
@@ -193,7 +193,7 @@ def test_a_catalogue_need_not_fit_into_memory(tmp_path, monkeypatch):
     assert (
         peak < 15_000_000 < path.stat().st_size / 2
     )  # the sample of a column is bounded, and so is the rest
-    assert index(path, tmp_path / "store", Counting).indexed == 600
+    assert index(path, tmp_path / "store", Counting()).indexed == 600
     assert Counting.most == 50
 
 

@@ -50,7 +50,7 @@ def test_stats_say_how_large_a_store_is(store, capsys):
     assert catalog.startswith("item store: ")
     assert catalog.endswith(str(store))
     assert sqlite.endswith("every page has a checksum")
-    assert writes.startswith("  takes no writes: ")
+    assert writes.startswith("  accepts no writes: ")
 
 
 def test_verify_names_what_is_damaged(store, capsys):

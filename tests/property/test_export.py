@@ -102,7 +102,7 @@ def test_export_and_index_are_the_identity(items):
         export(folder / "store", folder / "out.jsonl", photos="keep")
         assert list(read_catalogue(folder / "out.jsonl", ANYWHERE)) == before == items
         for place in ("store", "new"):
-            report = index(folder / "out.jsonl", folder / place, HashEncoder, options=ANYWHERE)
+            report = index(folder / "out.jsonl", folder / place, HashEncoder(), options=ANYWHERE)
             assert (report.indexed, report.unchanged) == (
                 (0, len(items)) if place == "store" else (len(items), 0)
             )

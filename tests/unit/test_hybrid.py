@@ -219,5 +219,5 @@ def test_a_reader_finds_the_words_of_a_large_segment_ready(tmp_path):
 
 def test_a_least_score_under_reciprocal_ranks_is_told_to_mean_little():
     made = retriever(ReciprocalRank())
-    with pytest.warns(QueryWarning, match="min_score tells little under ReciprocalRank"):
+    with pytest.warns(QueryWarning, match="min_score means little with ReciprocalRank"):
         made.search("shoe", min_score=0.3)

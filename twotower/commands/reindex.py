@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from argparse import Namespace
 from contextlib import ExitStack
-from functools import partial
 
 from twotower.commands.command import Commands, add_command, add_store, add_wait
+from twotower.commands.models import add_model_options, check_model_options
 from twotower.corpus.description import describe, identity
 from twotower.corpus.persistent import PersistentCorpus
-from twotower.rebuilding import buildable, encoder_from, encoder_of, with_models
+from twotower.rebuilding import buildable, deferred_encoder, encoder_of, with_models
 from twotower.store.folder import StoreFolder
 
 
@@ -24,19 +24,12 @@ def add_to(commands: Commands) -> None:
     )
     add_store(reindex)
     add_wait(reindex)
-    reindex.add_argument("--text-model", metavar="MODEL", help="hub name or folder (default: unchanged)")
-    reindex.add_argument(
-        "--image-model",
-        metavar="ARCH",
-        help="open_clip architecture or local-dir:FOLDER (default: unchanged)",
-    )
-    reindex.add_argument("--image-weights", metavar="TAG_OR_FILE", help="weights of the image model")
+    add_model_options(reindex, text="unchanged", image="unchanged")
 
 
 def run(given: Namespace) -> None:
     """Run the command."""
-    if given.image_weights is not None and given.image_model is None:
-        given.parser.error("--image-weights needs --image-model: pass both")
+    check_model_options(given)
     with ExitStack() as closing:
         store = StoreFolder.open(given.store, wait=given.wait)
         closing.callback(store.close)
@@ -47,7 +40,7 @@ def run(given: Namespace) -> None:
             given.image_model,
             given.image_weights,
         )
-        encoder = encoder_of(store, partial(encoder_from, models), reindex=True)
+        encoder = encoder_of(store, deferred_encoder(store, models), reindex=True)
         corpus = PersistentCorpus.of(store)
         count = len(corpus)
         closing.callback(corpus.close)  # and write the files that make opening quick

@@ -56,9 +56,12 @@ def tell(remark: str) -> None:
 
 
 def _hide_bars() -> None:
-    from transformers.utils.logging import disable_progress_bar
+    """Hide the hub's bars, and "Loading weights" of transformers, which asks the hub when it is imported, slowly."""
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
-    disable_progress_bar()  # type: ignore[no-untyped-call]  # "Loading weights", and those of the hub
+    disable_progress_bars()
+    if (imported := sys.modules.get("transformers")) is not None:
+        imported.utils.logging.disable_progress_bar()
 
 
 def _show(

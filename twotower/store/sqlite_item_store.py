@@ -177,7 +177,7 @@ class SqliteItemStore:
             _set(connection, "settings", json.dumps(settings))
 
     def begin_encoding(self, target: str | None) -> None:
-        """Prepare to encode all items anew, or to go on where an interrupted attempt stopped.
+        """Prepare to encode all items anew, or to resume where an interrupted attempt stopped.
 
         Args:
             target: what identifies the encoder; None starts anew, as does another target than last time.
