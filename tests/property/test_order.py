@@ -164,8 +164,8 @@ OLD_HALVES = 3 * [(HALF, 0.0, 60)]
 
 
 @settings(max_examples=3 * settings.default.max_examples)  # fast
-@example([*OLD_HALVES, (HALF, 0.0, 0), (ONE, 0.0, 30)], 1, 1, True)  # the tie is found by neither channel
-@example([*2 * [(ZERO, 0.5, 0)], (HALF, 0.0, 0), (HALF, 0.5, 0), (ONE, 0.0, 0)], 2, 1, False)  # nor here by words
+@example([*OLD_HALVES, (HALF, 0.0, 0), (ONE, 0.0, 30)], 1, 1, True)  # neither channel finds the tie
+@example([*2 * [(ZERO, 0.5, 0)], (HALF, 0.0, 0), (HALF, 0.5, 0), (ONE, 0.0, 0)], 2, 1, False)
 @given(
     kinds=st.lists(
         st.tuples(
