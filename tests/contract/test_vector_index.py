@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from twotower.recall.plan import Effort
 from twotower.recall.selection import Selection
 from twotower.recall.vectors import compressed
 from twotower.recall.vectors.builder import build_index
@@ -63,6 +64,18 @@ def test_finds_what_numpy_finds_and_never_too_few(case, k, share):
     if matches:
         worst_wanted = oracle(vectors, queries, k, allowed)[:, matches - 1 : matches]
         assert np.mean(scores[:, :matches] >= worst_wanted - tolerance) >= recall
+
+
+@pytest.mark.parametrize(
+    ("kind", "effort", "least"),
+    [("graph", Effort(192), 0.99), ("ivf-pq", Effort(4, 4), 0.95), ("ivf-rabitq", Effort(4, 4), 0.95)],
+)
+def test_a_search_for_many_goes_as_deep_as_they_need(kind, effort, least):
+    """However little effort a few take."""
+    vectors, queries = clustered(6_000, seed=1), clustered(40, seed=2)
+    scores, _ = build_index(kind, [vectors]).with_effort(effort, None).search(queries, 300)
+    worst_wanted = oracle(vectors, queries, 300, np.ones(6_000, dtype=np.bool_))[:, -1:]
+    assert np.mean(scores >= worst_wanted - 2e-3) >= least
 
 
 def test_no_mask_is_the_same_as_all_rows(case):
