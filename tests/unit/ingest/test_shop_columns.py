@@ -74,7 +74,7 @@ def test_declared_columns_are_used_whatever_their_names(write):
     )
 
 
-def test_a_column_declared_under_another_name_is_not_a_field(write):
+def test_a_column_declared_as_an_attribute_is_not_a_field(write):
     path = write("a.csv", "id,name,description\n1,Acme,Light\n")
     (item,) = read_catalogue(path, ReadOptions(columns={"brand": "name"}))
     assert item == Item("1", "", "Light", attributes={"brand": "Acme"})
