@@ -159,6 +159,16 @@ def test_a_new_delivery_must_not_contradict_the_types_of_the_store(tmp_path):
         assert retriever.get("2").attributes == {"price": 6, "gtin": "4013"}
 
 
+def test_an_attribute_of_several_types_may_go_on_having_them(tmp_path):
+    path, store = tmp_path / "shop.jsonl", tmp_path / "store"
+    for sizes in ([40, "XL", True], ["XL", 41, False]):
+        rows = [{"id": str(n), "title": "shoe", "size": size} for n, size in enumerate(sizes)]
+        path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+        assert index(path, store, HashEncoder).indexed == 3
+        with Retriever.open(store, encoder=HashEncoder(), read_only=True) as retriever:
+            assert [item.attributes["size"] for item in retriever.items()] == sizes
+
+
 def test_a_catalogue_need_not_fit_into_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(index_command, "ITEMS_PER_WRITE", 50)
     path = tmp_path / "shop.jsonl"
