@@ -260,7 +260,7 @@ def test_paths_of_photos_are_kept_on_request(shop, tmp_path, capsys):
     assert list(read_catalogue(out, ANYWHERE)) == items
 
 
-def test_a_photo_that_is_gone_keeps_its_path_and_is_told(shop, tmp_path, capsys):
+def test_a_missing_photo_keeps_its_path_and_is_reported(shop, tmp_path, capsys):
     store, items = shop
     (tmp_path / "photos" / "1.JPG").unlink()
     out = tmp_path / "out" / "shop.jsonl"

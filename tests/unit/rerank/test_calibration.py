@@ -230,7 +230,7 @@ def test_a_damaged_calibration_is_refused(calibrated, tmp_path, change):
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", "null", '{"method": "isotonic"', "\udcff"])
-def test_what_is_no_calibration_is_refused(calibrated, tmp_path, content):
+def test_what_is_not_a_calibration_is_refused(calibrated, tmp_path, content):
     folder = shutil.copytree(calibrated, tmp_path / "model")
     (folder / "calibration.json").write_bytes(content.encode("utf-8", "surrogateescape"))
     with pytest.raises(ModelError, match="delete it"):
