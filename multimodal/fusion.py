@@ -8,13 +8,14 @@ modality that both have counts sqrt(w * w'), with w and w' its weights on either
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from multimodal.checks import check_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,8 @@ class _Weighted:
 
     def __post_init__(self) -> None:
         for name, weight in (("text", self.text), ("image", self.image)):
-            if not (math.isfinite(weight) and weight >= 0):
-                raise ValueError(f"fusion weight {name} must be finite and at least 0, got {weight}")
+            plain = check_number(f"fusion weight {name}", weight, least=0)
+            object.__setattr__(self, name, plain)  # which JSON can hold
         if self.text + self.image <= 0:
             raise ValueError("one of the fusion weights text and image must be above 0, got 0 for both")
 

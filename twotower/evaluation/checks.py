@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
-from twotower.checks import listed
+from multimodal.checks import listed
 from twotower.errors import JudgementError
 from twotower.types import Query
 

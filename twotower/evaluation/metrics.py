@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from typing import Literal, TypeAlias, TypedDict, Unpack
 
-from twotower.checks import check_choice
+from multimodal.checks import check_choice
 from twotower.evaluation.checks import check_qrels, check_run, metric_names
 
 Gain: TypeAlias = Literal["linear", "exponential"]

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 from tqdm.auto import tqdm
 
-from twotower.checks import check_whole
+from multimodal.checks import check_whole
 from twotower.evaluation.baselines import bm25_run, random_run
 from twotower.evaluation.caching import CachingReranker
 from twotower.evaluation.checks import check_queries, metrics_within
@@ -74,9 +74,8 @@ def evaluate(
         ValueError: as in `evaluate_run`, a metric is deeper than k, or a judged query is not among `queries`.
         JudgementError: `qrels` has another form.
     """
-    check_whole("timed_queries", timed_queries)
-    if timed_queries < 0:
-        raise ValueError(f"timed_queries must be at least 0, got {timed_queries}")
+    check_whole("timed_queries", timed_queries, least=0)
+    check_whole("seed", seed, least=0)
     metrics = metrics_within(k, metrics, DEFAULT_METRICS)
     evaluate_run(
         {}, qrels, metrics, relevant=relevant, gain=gain

@@ -10,7 +10,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from twotower.checks import listed
+from multimodal.checks import listed
 from twotower.errors import QueryError, QueryWarning
 from twotower.types import ImageSource, Query
 
@@ -159,10 +159,7 @@ def _id(name: str, given: object) -> str:
 def _listed(name: str, given: Any) -> list[Any]:
     if isinstance(given, Query):
         raise QueryError(f"{name} must be a list: pass [{shown(given)}]")
-    try:
-        return listed(name, given)
-    except ValueError as error:
-        raise QueryError(str(error)) from None
+    return listed(name, given, error=QueryError)
 
 
 def _shortened(text: str) -> str:
