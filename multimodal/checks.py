@@ -1,4 +1,4 @@
-"""Arguments of the wrong type or out of their range, told by name and value in one short sentence."""
+"""Check arguments; an error names the argument and its value in one short sentence."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def check_number(
 
     Args:
         name: of the argument.
-        value: any.
+        value: to check.
         least: the lowest that is good; None for no limit.
         above: what it must be above, in place of `least`.
         most: the highest that is good.
@@ -69,7 +69,7 @@ def check_whole(
 
     Args:
         name: of the argument.
-        value: any.
+        value: to check.
         least: the lowest that is good; None for no limit.
         most: the highest that is good.
         error: what to raise.
@@ -103,7 +103,7 @@ def check_text(name: str, value: Any, *, error: type[ValueError] = ValueError) -
 def check_choice(
     name: str, value: Any, choices: Collection[str], *, error: type[ValueError] = ValueError
 ) -> None:
-    """Check that a value is one of some names.
+    """Check that a value is one of the allowed names.
 
     Raises:
         ValueError: it is not.
@@ -119,8 +119,8 @@ def check_is(
 
     Args:
         name: of the argument.
-        value: any.
-        kind: the type, or a protocol that can be checked.
+        value: to check.
+        kind: the type, or a runtime-checkable protocol.
         what: the type in words, such as "a mapping".
         error: what to raise.
 
@@ -142,12 +142,12 @@ def check_callable(name: str, value: Any, *, error: type[ValueError] = ValueErro
 
 
 def check_path(name: str, value: Any, what: str = "a path", *, error: type[Exception] = ValueError) -> None:
-    """Check that a value is a path that the file system can have.
+    """Check that a value is a path that file systems accept.
 
     Args:
         name: of the argument.
-        value: any.
-        what: it is, in words.
+        value: to check.
+        what: what it should be, in words.
         error: what to raise.
 
     Raises:
@@ -175,23 +175,23 @@ def path_of(name: str, value: Any, *, error: type[Exception] = ValueError) -> Pa
 
 
 def listed(name: str, value: Iterable[Any] | Any, *, error: type[ValueError] = ValueError) -> list[Any]:
-    """A value that must be a list, as one.
+    """Convert an iterable to a list.
 
     Raises:
-        ValueError: it is a single text, a mapping, or nothing that can be listed.
+        ValueError: it is a single string, a mapping, or not iterable.
     """
     if isinstance(value, str | bytes):
         raise error(f"{name} must be a list: pass [{shown(value)}]")
     if isinstance(value, Iterable) and not isinstance(value, Mapping | type):
         try:
             return list(value)
-        except TypeError:  # an array without dimensions
+        except TypeError:  # a zero-dimensional array
             pass
     raise error(f"{name} must be a list, got {shown(value)}")
 
 
 def texts_of(name: str, value: Iterable[str] | Any, *, error: type[ValueError] = ValueError) -> list[str]:
-    """A value that must be a list of texts, as one.
+    """Convert an iterable of texts to a list.
 
     Raises:
         ValueError: as `listed`, or something in it is no text.
@@ -203,7 +203,7 @@ def texts_of(name: str, value: Iterable[str] | Any, *, error: type[ValueError] =
 
 
 def text_pairs(name: str, value: Any, *, error: type[ValueError] = ValueError) -> list[tuple[str, str]]:
-    """A value that must be a list of pairs of texts, as one.
+    """Convert an iterable of pairs of texts to a list.
 
     Raises:
         ValueError: as `listed`, or something in it is not two texts.
@@ -218,7 +218,7 @@ def text_pairs(name: str, value: Any, *, error: type[ValueError] = ValueError) -
 
 
 def numbers_of(name: str, value: Any, *, error: type[ValueError] = ValueError) -> NDArray[np.float64]:
-    """A value that must be a list of numbers, NaN and infinity included, as float64 of shape (n,).
+    """Convert a list of numbers, NaN and infinity included, to float64 of shape (n,).
 
     Raises:
         ValueError: as `listed`, or something in it is no number.

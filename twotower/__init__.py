@@ -66,7 +66,7 @@ def _check_single_faiss() -> None:
     if len(found) > 1:
         raise ImportError(
             f"{' and '.join(found)} are installed together and overwrite each other: run "
-            f"`pip uninstall -y {' '.join(found)}`, then install the one that you want"
+            f"`pip uninstall -y {' '.join(found)}`, then install the one you want"
         )
 
 

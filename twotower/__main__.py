@@ -42,7 +42,7 @@ COMMANDS = (  # in the order of `--help`
 
 
 def make_parser() -> ArgumentParser:
-    """Build the parser of the command line; what it parses holds the command's function as `run`."""
+    """Build the parser of the command line; the parsed arguments hold the command's function as `run`."""
     parser = ArgumentParser(
         "twotower",
         description="Product search with text, photos, reranking and time decay.",
@@ -67,15 +67,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     given = make_parser().parse_args(argv)
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # titles may have letters that the terminal lacks
+        sys.stdout.reconfigure(errors="backslashreplace")  # for characters that the terminal cannot show
     try:
         with quiet_libraries():
             given.run(given)
-        if sys.stdout is not None:  # as it is where the shell has closed it
+        if sys.stdout is not None:  # None if the shell has closed it
             sys.stdout.flush()
     except KeyboardInterrupt as stop:
-        return _fail(str(stop) or "interrupted: what was saved before is kept", 130)
-    except BrokenPipeError:  # the reader of our output has gone
+        return _fail(str(stop) or "interrupted: everything saved so far is kept", 130)
+    except BrokenPipeError:  # whatever read our output has exited
         _drop_output()
         return 1
     except Exception as error:
@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _drop_output() -> None:
-    """Write what is still buffered, or nowhere if it cannot be written, of which the interpreter would complain."""
+    """Flush the output, or discard it if it cannot be written, so that the interpreter does not complain at exit."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()

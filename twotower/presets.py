@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from reprlib import repr as shown
@@ -107,42 +107,6 @@ class Retriever(BaseRetriever):
             StoreDamagedError: its item store is damaged; whatever can be rebuilt from that is rebuilt.
             ItemError: an item cannot be encoded again; the store is as it was.
         """
-        return cls.open_with(
-            folder,
-            None if encoder is None else lambda: encoder,
-            reranker=reranker,
-            decay=decay,
-            read_only=read_only,
-            reindex=reindex,
-            wait=wait,
-            **settings,
-        )
-
-    @classmethod
-    def open_with(
-        cls,
-        folder: str | Path,
-        make_encoder: Callable[[], types.Encoder] | None,
-        *,
-        reranker: types.Reranker | types.ListwiseReranker | None = None,
-        decay: types.TimeDecay | None = None,
-        read_only: bool = False,
-        reindex: bool = False,
-        wait: float = 0.0,
-        **settings: Unpack[Settings],
-    ) -> Self:
-        """`open` with an encoder that takes long to load: it is made once the store is locked and checked.
-
-        Args:
-            folder: as for `open`, like everything below.
-            make_encoder: makes the encoder; None is as `encoder=None`.
-            reranker: see there.
-            decay: see there.
-            read_only: see there.
-            reindex: see there.
-            wait: see there.
-            settings: see there.
-        """
         if reindex and read_only:
             raise ValueError("reindex writes to the store: leave out read_only")
         with ExitStack() as on_error:
@@ -153,12 +117,10 @@ class Retriever(BaseRetriever):
                 store = StoreFolder.open(folder, read_only=True) if lock is None else StoreFolder.locked(lock)
                 on_error.callback(store.close)
                 decay, settings = _reopened(store, decay, settings)
-                encoder = encoder_of(store, make_encoder, reindex=reindex)
+                encoder = encoder_of(store, encoder, reindex=reindex)
             else:
-                if make_encoder is None:
+                if encoder is None:
                     encoder, decay = default_encoder(), decay or default_decay()
-                else:
-                    encoder = make_encoder()
                 store = StoreFolder.create(lock, cls(encoder, None, decay, **settings)._settings())
                 on_error.callback(store.close)
             text_of = ItemText.of(settings.pop("searchable", None), settings.pop("fold_diacritics", None))

@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from reprlib import repr as shown
 from typing import Any
 
-from multimodal.clip.encoder import COMPACT, ClipEncoder
-from multimodal.clip.encoder import files_of as image_files
+from multimodal.clip.encoder import ClipEncoder, describe_image_model
 from multimodal.errors import ModelNotFoundError
 from multimodal.fusion import WeightedConcat, WeightedSum
-from multimodal.hub import locate
-from multimodal.model_files import ModelFiles
-from multimodal.text.encoder import TextEncoder
-from multimodal.text.encoder import files_of as text_files
+from multimodal.text.encoder import TextEncoder, describe_text_model
 from rerank.decay import Decay, DecayBy
 from twotower.corpus.description import CONTENT, OWN, describe, identity, in_short
 from twotower.corpus.reindexing import reindex_items
 from twotower.errors import StoreError
 from twotower.store.folder import StoreFolder
+from twotower.towers.deferred import DeferredEncoder
 from twotower.towers.dual_encoder import DualEncoder
 from twotower.towers.parts import TextTower
 from twotower.types import Encoder
 
 
-def encoder_of(
-    store: StoreFolder, make_encoder: Callable[[], Encoder] | None, *, reindex: bool = False
-) -> Encoder:
+def encoder_of(store: StoreFolder, encoder: Encoder | None, *, reindex: bool = False) -> Encoder:
     """The encoder of an open store.
 
     A model that has moved is recognised by the content of its files, and a writable store keeps its new place.
 
     Args:
         store: open.
-        make_encoder: makes the encoder; None rebuilds it from its description.
+        encoder: that of the store; None rebuilds it from its description.
         reindex: encode all items again if the encoder is another one.
 
     Raises:
@@ -43,19 +38,69 @@ def encoder_of(
     """
     kept = store.item_store.settings
     known = kept["encoder"]
-    encoder = _rebuilt(store) if make_encoder is None else make_encoder()
-    if not hasattr(encoder, "dim"):
+    if encoder is None:
+        with _at_hand(store.folder):
+            encoder = encoder_from(buildable(known, "encoder", store.folder))
+    if not callable(getattr(encoder, "encode_items", None)):
         raise ValueError(f"encoder must be an Encoder, got {shown(encoder)}")
     found = describe(encoder)
-    settings = {**kept, "encoder": found, "dim": encoder.dim}
-    same = encoder.dim == kept["dim"] and identity(found) == identity(known)
+    same = identity(found) == identity(known) and getattr(encoder, "dim", None) == kept["dim"]
     if reindex and not (same and known != OWN):
-        reindex_items(store, encoder, settings)
+        reindex_items(store, encoder, {**kept, "encoder": found, "dim": encoder.dim})
     elif not same:
-        raise StoreError(_another_encoder(store, known, built=make_encoder is None))
+        raise StoreError(
+            f"store '{store.folder}' was made with another encoder, or its models have changed since: pass that one "
+            "or restore them, or encode all items again with `twotower reindex` or "
+            f"Retriever.open(folder, reindex=True); it was made with {in_short(known)}"
+        )
     elif found != known and store.read_only is None:
-        store.item_store.set_settings(settings)
+        store.item_store.set_settings({**kept, "encoder": found})
     return encoder
+
+
+def deferred_encoder(store: StoreFolder, models: Mapping[str, Any] | None = None) -> DeferredEncoder:
+    """The encoder of a store that is loaded when it has to encode, and known by the content of its files until then.
+
+    Args:
+        store: open.
+        models: describes another encoder, as for `encoder_from`; None for that of the store.
+
+    Raises:
+        StoreError: the store's encoder cannot be rebuilt.
+    """
+    kept = store.item_store.settings
+    wanted = buildable(kept["encoder"], "encoder", store.folder) if models is None else models
+    with _at_hand(store.folder) if models is None else nullcontext():
+        found = described_now(wanted)
+    same = found is not None and identity(found) == identity(kept["encoder"])
+
+    def load() -> DualEncoder:
+        encoder = encoder_from(wanted)
+        if found is not None and identity(describe(encoder)) != identity(found):
+            raise StoreError(f"the models of store '{store.folder}' were replaced meanwhile: run it again")
+        return encoder
+
+    return DeferredEncoder(load, found, kept["dim"] if same else None)
+
+
+def described_now(description: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The description of an encoder with the content that its models have now; loads none of them.
+
+    Args:
+        description: as for `encoder_from`.
+
+    Returns:
+        None if a model has to be downloaded first.
+
+    Raises:
+        ModelNotFoundError: a model is no longer where it was.
+        StoreError: as for `encoder_from`.
+    """
+    with _known(description):
+        models = {name: description[name] and _model_now(description[name]) for name in ("text", "image")}
+    if models["text"] is None:
+        return None
+    return {**description, **models}
 
 
 def changed_models(store: StoreFolder) -> Iterator[str]:
@@ -67,43 +112,46 @@ def changed_models(store: StoreFolder) -> Iterator[str]:
         part = described.get(name)
         model = part.get("clip", part) if isinstance(part, Mapping) else {}
         with suppress(ModelNotFoundError, KeyError):  # it is elsewhere, or the user's own
-            files = _files_of(model)
-            if CONTENT in model and files is not None and files.digest() != model[CONTENT]:
+            now = _model_now(model)
+            if CONTENT in model and now is not None and now.get(CONTENT) != model[CONTENT]:
                 yield (
                     f"the {name} model {in_short(model)} has changed since the store was made: restore it, or run "
                     "`twotower reindex`"
                 )
 
 
-def _files_of(model: Mapping[str, Any]) -> ModelFiles | None:
+def _model_now(model: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The description of a model with its content now; None if it has to be downloaded first."""
+    if "clip" in model:
+        return {"clip": _model_now(model["clip"])}
     if "model" in model:
-        return text_files(locate(model["model"]))
+        return describe_text_model(model["model"])
     if model.get("compact"):
-        return ModelFiles(COMPACT)
-    return image_files(model["architecture"], model["pretrained"])
+        return describe_image_model(None)
+    return describe_image_model(model["architecture"], model["pretrained"])
 
 
-def _rebuilt(store: StoreFolder) -> Encoder:
-    description = buildable(store.item_store.settings["encoder"], "encoder", store.folder)
+@contextmanager
+def _at_hand(folder: Path) -> Iterator[None]:
+    """Say what to do about models of a store that are not there."""
     try:
-        return encoder_from(description)
+        yield
     except ModelNotFoundError as error:
         raise StoreError(
-            f"store '{store.folder}' was made with a model that cannot be loaded ({error}): say where it is now with "
-            f"encoder=, or `twotower reindex --store {store.folder} --text-model FOLDER`"
+            f"store '{folder}' was made with a model that cannot be loaded ({error}): say where it is now with "
+            f"encoder=, or `twotower reindex --store {folder} --text-model FOLDER`"
         ) from error
 
 
-def _another_encoder(store: StoreFolder, known: Any, *, built: bool) -> str:
-    problem = (
-        f"the models of store '{store.folder}' have changed since it was made ({in_short(known)}): restore them"
-        if built
-        else f"store '{store.folder}' was made with another encoder ({in_short(known)}): pass that one"
-    )
-    return (
-        f"{problem}, or encode all items again with `twotower reindex --store {store.folder}` or "
-        "Retriever.open(folder, reindex=True)"
-    )
+@contextmanager
+def _known(description: Mapping[str, Any]) -> Iterator[None]:
+    """Refuse a description that this version cannot read."""
+    try:
+        yield
+    except KeyError as error:
+        raise StoreError(
+            f"the store's encoder {in_short(description)} is unknown ({error}): pass it as encoder="
+        ) from error
 
 
 def buildable(description: Mapping[str, Any] | str, part: str, folder: Path) -> Mapping[str, Any]:
@@ -123,15 +171,11 @@ def encoder_from(description: Mapping[str, Any]) -> DualEncoder:
     Raises:
         StoreError: the description names something unknown to this version.
     """
-    try:
+    with _known(description):
         text = _text_from(description["text"])
         if description["image"] is None:
             return DualEncoder(text)
         return DualEncoder(text, _image_from(description["image"]), _fusion_from(description["fusion"]))
-    except KeyError as error:
-        raise StoreError(
-            f"the store's encoder {in_short(description)} is unknown ({error}): pass it as encoder="
-        ) from error
 
 
 def with_models(

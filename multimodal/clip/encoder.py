@@ -14,7 +14,7 @@ from multimodal.checks import check_whole, listed, texts_of
 from multimodal.clip.weights import LOCAL, find_weights, local_files
 from multimodal.clip.words import ClipWords
 from multimodal.errors import ImageError, ModelNotFoundError
-from multimodal.hub import one_line
+from multimodal.hub import locate, one_line
 from multimodal.images import ImageSource, load_image
 from multimodal.model_files import ModelFiles
 from multimodal.normalization import normalize_text
@@ -57,7 +57,7 @@ class ClipEncoder:
         self.batch_size = check_whole("batch_size", batch_size, least=1)
         check_device(device)
         self.architecture, self.pretrained = find_weights(architecture, pretrained)
-        self._files = files_of(self.architecture, self.pretrained)
+        self._files = _files_of(self.architecture, self.pretrained)
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         try:
             self._model, self._preprocess = open_clip.create_model_from_pretrained(
@@ -98,10 +98,7 @@ class ClipEncoder:
         Raises:
             StaleModelError: the files were replaced after they were read.
         """
-        content = {} if self._files is None else {"content": self._files.digest()}
-        if self.architecture == f"{LOCAL}{COMPACT}":
-            return {"compact": True, **content}
-        return {"architecture": self.architecture, "pretrained": self.pretrained, **content}
+        return _description(self.architecture, self.pretrained, self._files)
 
     def load(self, source: ImageSource) -> Image:
         """Open a photo at about the model's resolution, which bounds memory.
@@ -180,7 +177,37 @@ class ClipEncoder:
         return np.concatenate(rows)
 
 
-def files_of(architecture: str, pretrained: str | None) -> ModelFiles | None:
+def describe_image_model(architecture: str | None, pretrained: str | Path | None = None) -> dict[str, Any]:
+    """What `describe()` of a `ClipEncoder` says, without loading the model.
+
+    Args:
+        architecture: as for `ClipEncoder`; None for the compact model.
+        pretrained: the same.
+
+    Raises:
+        ModelNotFoundError: a path at which there is nothing.
+    """
+    if architecture is None:
+        architecture = f"{LOCAL}{COMPACT}"
+    elif architecture.startswith(LOCAL):
+        architecture = f"{LOCAL}{locate(Path(architecture.removeprefix(LOCAL)))}"
+    weights = None if pretrained is None else str(pretrained)
+    if weights is not None and (file := Path(weights).expanduser()).is_file():
+        weights = str(file.absolute())
+    location = local_files(architecture, weights)
+    if location is not None and not location.exists():
+        raise ModelNotFoundError(f"there is no weights file '{location}': pass an existing file or a tag")
+    return _description(architecture, weights, _files_of(architecture, weights))
+
+
+def _description(architecture: str, pretrained: str | None, files: ModelFiles | None) -> dict[str, Any]:
+    content = {} if files is None else {"content": files.digest()}
+    if architecture == f"{LOCAL}{COMPACT}":
+        return {"compact": True, **content}
+    return {"architecture": architecture, "pretrained": pretrained, **content}
+
+
+def _files_of(architecture: str, pretrained: str | None) -> ModelFiles | None:
     """The files of an image model; None for weights that are known by their tag or hub name, or are not there.
 
     Args:

@@ -58,11 +58,10 @@ class TextEncoder:
         self.batch_size = check_whole("batch_size", batch_size, least=1)
         check_device(device)
         location = locate(model)
-        # A folder by its absolute path, which outlives os.chdir; a packaged model by its hub name.
-        self.name = location if Path(model).expanduser().is_dir() else str(model)
-        files = files_of(location)
+        self.name = _lasting_name(model, location)
+        files = _files_of(location)
         self._model = _load(location, device)
-        self._files = files or files_of(location)  # which may have been downloaded just now
+        self._files = files or _files_of(location)  # which may have been downloaded just now
         if self._model.device.type == "cpu":
             self._model.float()  # weights stored in half precision compute several times slower on a CPU
         self._readability = Readability(self._model.tokenizer)
@@ -84,8 +83,7 @@ class TextEncoder:
             raise StaleModelError(
                 f"the text model {self.name} was fitted and its weights are not on disk: call save(folder) first"
             )
-        content = {} if self._files is None else {"content": self._files.digest()}
-        return {"model": self.name, **content}
+        return _description(self.name, self._files)
 
     def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Encode queries, with the model's prompt for queries if it has one.
@@ -236,12 +234,31 @@ def _checked(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     return [(normalize_text(query), normalize_text(document)) for query, document in found]
 
 
-def files_of(location: str) -> ModelFiles | None:
-    """The files of a text model; None if it is known by its hub name alone.
+def describe_text_model(model: str | Path) -> dict[str, Any] | None:
+    """What `TextEncoder(model).describe()` says, without loading the model; None if it has to be downloaded first.
 
     Args:
-        location: as `locate` returns it.
+        model: as for `TextEncoder`.
+
+    Raises:
+        ModelNotFoundError: a path at which there is no folder.
     """
+    location = locate(model)
+    files = _files_of(location)
+    return None if files is None else _description(_lasting_name(model, location), files)
+
+
+def _lasting_name(model: str | Path, location: str) -> str:
+    """A folder by its absolute path, which outlives os.chdir; a packaged model by its hub name."""
+    return location if Path(model).expanduser().is_dir() else str(model)
+
+
+def _description(name: str, files: ModelFiles | None) -> dict[str, Any]:
+    return {"model": name} | ({} if files is None else {"content": files.digest()})
+
+
+def _files_of(location: str) -> ModelFiles | None:
+    """The files of a text model, by what `locate` returns; None if it is known by its hub name alone."""
     if Path(location).is_dir():
         return ModelFiles(location)
     try:

@@ -150,7 +150,7 @@ def test_a_bad_row_stops_before_anything_is_written(tmp_path, capsys):
     assert captured.out == ""
     (line,) = captured.err.splitlines()
     assert line.startswith("twotower: ")
-    assert "'bag' comes twice" in line
+    assert "'bag' occurs twice" in line
     assert not (tmp_path / "store").exists()
 
 
@@ -188,7 +188,7 @@ def test_an_interrupted_index_keeps_what_was_saved_and_goes_on(tmp_path, capsys,
     monkeypatch.setattr(Retriever, "upsert", interrupted)
     assert main(arguments) == 130
     captured = capsys.readouterr()
-    assert captured.err.splitlines()[-1] == "twotower: interrupted: what was saved before is kept"
+    assert captured.err.splitlines()[-1] == "twotower: interrupted: everything saved so far is kept"
     assert len(Retriever.open(tmp_path / "store", read_only=True)) == 2
     assert main(arguments) == 0
     assert "1 indexed, 2 unchanged" in capsys.readouterr().out
@@ -255,8 +255,8 @@ def test_pages_follow_each_other_and_go_on_counting(shop, capsys):
 
 def test_a_misspelled_filter_is_told_in_one_line_beside_the_answer(shop, capsys):
     for where, words in (
-        ('{"prise": 5}', "the nearest is 'price'"),
-        ('{"brand": "muhe"}', "the nearest is 'Muhe'"),
+        ('{"prise": 5}', "did you mean 'price'"),
+        ('{"brand": "muhe"}', "did you mean 'Muhe'"),
     ):
         assert main(["search", "q", "--store", str(shop / "store"), "--where", where]) == 0
         printed = capsys.readouterr()
@@ -342,7 +342,7 @@ def test_ctrl_c_in_a_real_process_is_one_line(tmp_path):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert errors == "twotower: interrupted: what was saved before is kept\n"
+    assert errors == "twotower: interrupted: everything saved so far is kept\n"
     kept = len(Retriever.open(tmp_path / "store", read_only=True))
     assert 0 < kept < 5000  # whole batches: the first was acknowledged
     assert kept % 1_000 == 0

@@ -110,7 +110,7 @@ def test_a_moved_model_is_the_same_and_its_new_place_is_kept(store, model, tmp_p
         assert wrong_scores(retriever) == []
     (tmp_path / "elsewhere").rename(model)
     code, said, _ = run(capsys, "reindex", "--store", store, "--text-model", model)
-    assert (code, said) == (0, "the models are those that the store was made with: nothing to encode")
+    assert (code, said) == (0, "the models have not changed since the store was created: nothing to encode")
     with Retriever.open(store) as retriever:
         assert wrong_scores(retriever) == []
 

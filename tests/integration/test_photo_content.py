@@ -78,7 +78,7 @@ def test_index_encodes_a_replaced_photo_again(tmp_path, encoder, photos):
     catalogue.write_text("".join(lines))
 
     def bring_up_to_date():
-        report = index(catalogue, tmp_path / "store", lambda: encoder)
+        report = index(catalogue, tmp_path / "store", encoder)
         return report.indexed, report.unchanged
 
     assert bring_up_to_date() == (2, 0)

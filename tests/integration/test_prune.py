@@ -22,7 +22,7 @@ def encoder():
 @pytest.fixture
 def shop(tmp_path, monkeypatch, capsys, encoder):
     """Indexes lines, given as ids or whole; returns the exit code, the output and the ids in the store."""
-    monkeypatch.setattr(index_command, "_open", lambda store, *others: Retriever.open(store, encoder=encoder))
+    monkeypatch.setattr(index_command, "encoder_for", lambda *_: encoder)
 
     def run(lines, *arguments, columns=None):
         rows = [
@@ -97,7 +97,7 @@ def test_with_a_row_whose_item_is_unknown_nothing_is_removed(shop, unreadable):
     code, out, left = shop([*range(3), unreadable, *range(4, 19)], "--prune", "--on-bad", "skip")
     assert (code, left) == (1, ids(range(20)))
     assert "line 4" in out
-    assert "not known which items to prune: nothing was written" in out
+    assert "so the items to prune are unknown: nothing was written" in out
     assert shop([*range(20), unreadable], "--prune", "--on-bad", "skip")[0] == 0  # none is missing
 
 

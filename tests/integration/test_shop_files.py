@@ -102,7 +102,7 @@ def test_rows_that_do_not_fit_are_skipped_with_counts_by_reason(shop):
     assert out[1] == "20 indexed, 0 unchanged, 6 skipped"
     assert "2 price: … is not a number" in out[2]
     assert "2 has … cells but the header has …" in out[2]
-    assert "1 comes twice in one catalogue" in out[2]
+    assert "1 occurs twice in the catalogue" in out[2]
     assert len(out[3:]) == 6
     with shop.open() as retriever:
         assert len(retriever) == 20
@@ -138,7 +138,7 @@ def test_photos_that_cannot_be_used_count_as_skipped(tmp_path):
 
     path = tmp_path / "shop.csv"
     path.write_text("id,title\n1,mug\n2,broken\n")
-    report = index(path, tmp_path / "store", Strict, skipped=Skipped(0))
+    report = index(path, tmp_path / "store", Strict(), skipped=Skipped(0))
     assert (report.indexed, report.skipped.count) == (1, 1)
     assert report.failure == "1 of 2 rows cannot be used, more than 0"
 
@@ -146,13 +146,13 @@ def test_photos_that_cannot_be_used_count_as_skipped(tmp_path):
 def test_a_new_delivery_must_not_contradict_the_types_of_the_store(tmp_path):
     path, store = tmp_path / "shop.csv", tmp_path / "store"
     path.write_text("id,title,price,gtin\n1,mug,5,0012\n2,cup,7,0013\n")
-    assert index(path, store, HashEncoder).indexed == 2
+    assert index(path, store, HashEncoder()).indexed == 2
     path.write_text('id,title,price,gtin\n1,mug,"5,50",4012\n2,cup,6,4013\n')
     with pytest.raises(
         ValueError, match=r"line 2, field 'price': '5,50' is not a number, as 'price' is in the store"
     ):
-        index(path, store, HashEncoder)
-    report = index(path, store, HashEncoder, skipped=Skipped())
+        index(path, store, HashEncoder())
+    report = index(path, store, HashEncoder(), skipped=Skipped())
     assert (report.indexed, report.skipped.count) == (1, 1)
     with Retriever.open(store, encoder=HashEncoder(), read_only=True) as retriever:
         assert retriever.get("1").attributes == {"price": 5, "gtin": "0012"}
@@ -183,7 +183,7 @@ def test_a_catalogue_need_not_fit_into_memory(tmp_path, monkeypatch):
     assert (
         peak < 15_000_000 < path.stat().st_size / 2
     )  # the sample of a column is bounded, and so is the rest
-    assert index(path, tmp_path / "store", Counting).indexed == 600
+    assert index(path, tmp_path / "store", Counting()).indexed == 600
     assert Counting.most == 50
 
 
@@ -249,7 +249,7 @@ def test_mappings_and_data_frames_are_taken_by_upsert_and_record():
     [
         ("/a, b/shop.csv, line 3, field 'price': '1.299,00' is not a number, as 2 are", "price: … is not a number"),
         ("shop.csv, line 1,003 has 3 cells but the header has 2: repair it", "has … cells but the header has …"),
-        ("item 'a' comes twice in one catalogue: keep one", "comes twice in one catalogue"),
+        ("item 'a' occurs twice in the catalogue: keep one", "occurs twice in the catalogue"),
         ("e.csv, line 3: names item 'x', which is not indexed: upsert it", "names item …, which is not indexed"),
         ("item 'a', field 'time': 2026-01-01 has no time zone: add it", "time: … has no time zone"),
     ],

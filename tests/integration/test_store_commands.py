@@ -111,5 +111,5 @@ def test_a_folder_without_a_store_is_named(tmp_path, capsys, command):
 def test_an_export_that_would_not_read_back_is_refused(store, capsys):
     out = store.parent / "out.csv"
     assert main(["export", str(out), "--store", str(store)]) != 0
-    assert "ends in .jsonl" in capsys.readouterr().err
+    assert "must be a .jsonl file" in capsys.readouterr().err
     assert not out.exists()

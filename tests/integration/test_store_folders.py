@@ -13,6 +13,7 @@ from twotower import Item, Retriever
 from twotower.__main__ import main
 from twotower.errors import ItemError, StoreError
 from twotower.store.folder import is_store
+from twotower.towers.deferred import DeferredEncoder
 
 ITEMS = [Item("a", "lamp")]
 
@@ -103,17 +104,17 @@ def never():
 
 def test_the_lock_and_the_folder_come_before_the_models(tmp_path):
     with opened(tmp_path / "s"), pytest.raises(StoreError, match="open for writing elsewhere"):
-        Retriever.open_with(tmp_path / "s", never)
+        Retriever.open(tmp_path / "s", encoder=DeferredEncoder(never))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
     with pytest.raises(StoreError, match="other files"):
-        Retriever.open_with(tmp_path / "mine", never)
+        Retriever.open(tmp_path / "mine", encoder=DeferredEncoder(never))
     with pytest.raises(StoreError, match="holds no store"):
-        Retriever.open_with(tmp_path / "none", never, read_only=True)
+        Retriever.open(tmp_path / "none", encoder=DeferredEncoder(never), read_only=True)
 
 
 def test_a_model_that_cannot_be_made_leaves_no_folder_and_no_lock(tmp_path):
     with pytest.raises(ZeroDivisionError):
-        Retriever.open_with(tmp_path / "s", lambda: 1 / 0)
+        Retriever.open(tmp_path / "s", encoder=DeferredEncoder(lambda: 1 / 0))
     assert list(tmp_path.iterdir()) == []
     opened(tmp_path / "s").close()

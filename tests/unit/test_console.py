@@ -110,13 +110,13 @@ def test_nothing_known_of_a_user_is_said_beside_the_hits(shop, capsys, query, fo
     asked = ["search", query, "--store", "anywhere", *form]
     assert main([*asked, "--user", "ghost", "--now", "2026-06-01T00:00:00Z"]) == 0
     printed = capsys.readouterr()
-    assert "twotower: nothing is known of user 'ghost': " in printed.err
+    assert "twotower: nothing is known about user 'ghost': " in printed.err
     assert "ghost" not in printed.out
     assert (len(printed.out.splitlines()) == len(TITLES)) == bool(query)
     main([*asked, "--user", "u1", "--now", "2026-06-01T00:00:00Z"])
     assert capsys.readouterr().err == ""
     main([*asked, "--user", "u1", "--now", "2026-04-01T00:00:00Z"])  # before they did anything
-    assert "nothing is known of user 'u1'" in capsys.readouterr().err
+    assert "nothing is known about user 'u1'" in capsys.readouterr().err
 
 
 def test_a_very_long_query_is_cut_and_that_is_told_once(shop, capsys):

@@ -19,9 +19,20 @@ import pytest
 from fakes import HashEncoder
 
 from rerank import CrossEncoderReranker
-from twotower import Item, Retriever
+from twotower import Item, Retriever, rebuilding
 from twotower.__main__ import main, make_parser
-from twotower.commands import calibrate, delete, export, index, reading, record, reindex, search, train
+from twotower.commands import (
+    calibrate,
+    delete,
+    export,
+    index,
+    models,
+    reading,
+    record,
+    reindex,
+    search,
+    train,
+)
 from twotower.commands.pruning import MAX_PRUNED
 from twotower.corpus.persistent import PersistentCorpus
 from twotower.ingest.catalogue import Catalogue
@@ -116,8 +127,11 @@ ROWS: dict[tuple[str, str], Row | list[Row]] = {
     ("demo", "--folder"): Row(["--folder", "page"], "twotower.demo.run", "run_demo", "folder", Path("page")),
     ("demo", "--open"): Row(["--open"], "webbrowser", "open", "url", lambda url: url.endswith("/page.html")),
     ("index", "CATALOGUE"): Row([], Catalogue, "of_file", "path", Path("shop/corpus.jsonl")),
-    ("index", "--store"): store_of(Retriever, "open_with"),
-    ("index", "--wait"): waited(Retriever, "open_with"),
+    ("index", "--store"): [
+        Row(["--store", "new"], Retriever, "open", "folder", Path("new")),
+        Row(["--store", "elsewhere"], index, "encoder_for", "store", Path("elsewhere")),
+    ],
+    ("index", "--wait"): waited(Retriever, "open"),
     ("index", "--on-bad"): [
         Row(["--on-bad", "skip"], index, "checked", "on_bad", callable),
         Row(["--on-bad", "skip"], Retriever, "upsert", "on_error", "skip"),
@@ -130,15 +144,15 @@ ROWS: dict[tuple[str, str], Row | list[Row]] = {
     ("index", "--max-pruned"): Row(["--max-pruned", "7%"], index, "items_to_prune", "limit", Fraction(7, 100)),
     ("index", "--max-skipped"): Row(["--max-skipped", "3"], reading, "Skipped", "limit", 3),
     ("index", "--searchable"): Row(
-        ["--searchable", "brand", "size"], Retriever, "open_with", "searchable", ["brand", "size"]
+        ["--searchable", "brand", "size"], Retriever, "open", "searchable", ["brand", "size"]
     ),
-    ("index", "--text-model"): Row(["--text-model", "a/b"], index, "TextEncoder", "model", "a/b"),
-    ("index", "--image-model"): Row(["--image-model", "ViT-B-32"], index, "ClipEncoder", "architecture", "ViT-B-32"),
+    ("index", "--text-model"): Row(["--text-model", "a/b"], rebuilding, "TextEncoder", "model", "a/b"),
+    ("index", "--image-model"): Row(["--image-model", "B-32"], rebuilding, "ClipEncoder", "architecture", "B-32"),
     ("index", "--image-weights"): Row(
-        ["--image-model", "ViT-B-32", "--image-weights", "w"], index, "ClipEncoder", "pretrained", "w"
+        ["--image-model", "ViT-B-32", "--image-weights", "w"], rebuilding, "ClipEncoder", "pretrained", "w"
     ),
-    ("index", "--text-weight"): Row(["--text-weight", "0.7"], index, "WeightedConcat", "text", 0.7),
-    ("index", "--image-weight"): Row(["--image-weight", "0.4"], index, "WeightedConcat", "image", 0.4),
+    ("index", "--text-weight"): Row(["--text-weight", "0.7"], models, "WeightedConcat", "text", 0.7),
+    ("index", "--image-weight"): Row(["--image-weight", "0.4"], models, "WeightedConcat", "image", 0.4),
     ("search", "QUERY"): searched([], "query", "red"),
     ("search", "--store"): Row(["--store", "elsewhere"], Retriever, "open", "folder", Path("elsewhere")),
     ("search", "--image"): searched(["--image", "photo.jpg"], "image", Path("photo.jpg")),
@@ -232,11 +246,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         Retriever(HashEncoder()).save(tmp_path / place)
     shop = Retriever(HashEncoder())
     shop.upsert([Item("1", "red lamp"), Item("2", "blue mug")])
-    for name in ("open", "open_with"):
-        monkeypatch.setattr(Retriever, name, lambda folder, make=None, **_: (make and make(), shop)[1])
+    monkeypatch.setattr(
+        Retriever, "open", lambda folder, encoder=None, **_: (encoder and encoder.dim, shop)[1]
+    )
     for name in ("TextEncoder", "DualEncoder"):
         monkeypatch.setattr(train, name, lambda *_: HashEncoder())
-        monkeypatch.setattr(index, name, lambda *_: HashEncoder())
+        monkeypatch.setattr(rebuilding, name, lambda *_: HashEncoder())
     monkeypatch.setattr(reindex, "buildable", lambda *_: {})
     monkeypatch.setattr(train, "_base", lambda *_: None)
     monkeypatch.setattr("twotower.demo.run.run_demo", lambda *_, **__: tmp_path / "page.html")

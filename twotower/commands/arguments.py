@@ -1,4 +1,4 @@
-"""Convert and check the arguments of the command line; argparse shows the messages of these errors as they are."""
+"""Convert and check the arguments of the command line; argparse shows their error messages as they are."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def positive(text: str) -> float:
 
 
 def pairs(text: str) -> list[tuple[str, str]]:
-    """Names and values such as "text=description,time=release date"; a comma inside a value may stay."""
+    """Names and values such as "text=description,time=release date"; a value may contain a comma."""
     found = [part.partition("=") for part in re.split(r",(?=[^,=]+=)", text)]
     if any(not mark or not name.strip() for name, mark, _ in found):
         raise ArgumentTypeError(f"must be pairs such as text=description,time=date, got {text!r}")
@@ -62,7 +62,7 @@ def pairs(text: str) -> list[tuple[str, str]]:
 
 
 def separator(text: str) -> str:
-    """One character; "tab" is one too."""
+    """One character, or "tab"."""
     character = {"tab": "\t", "\\t": "\t"}.get(text, text)
     if len(character) != 1:
         raise ArgumentTypeError(f"must be one character or 'tab', got {text!r}")
@@ -96,7 +96,7 @@ def where(text: str) -> Mapping[str, Any]:
         raise ArgumentTypeError(f"must be JSON, got {text!r} ({error})") from None
     if not isinstance(parsed, dict):
         raise ArgumentTypeError(f'must be a JSON object such as {{"brand": "Acme"}}, got {text!r}')
-    words(json.dumps(parsed, ensure_ascii=False))  # an escape may stand for half a character
+    words(json.dumps(parsed, ensure_ascii=False))  # an escape may encode half of a surrogate pair
     return {name: _with_times(part, of_time=name == "time") for name, part in parsed.items()}
 
 

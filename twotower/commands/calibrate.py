@@ -20,7 +20,7 @@ def add_to(commands: Commands) -> None:
         run,
     )
     calibrate.add_argument(
-        "queries", type=Path, metavar="QUERIES", help="a BEIR folder, of which queries.jsonl is read"
+        "queries", type=Path, metavar="QUERIES", help="a BEIR folder, whose queries.jsonl is read"
     )
     add_store(calibrate)
     add_wait(calibrate)

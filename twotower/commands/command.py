@@ -1,4 +1,4 @@
-"""What all commands share: a parser of their own, whose `--help` ends with an example that the tests run."""
+"""What all commands share: a parser whose `--help` ends with an example, and common options."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def add_command(
     """Add a command.
 
     Args:
-        commands: where to.
+        commands: to add it to.
         name: of the command.
         purpose: a verb phrase without a full stop.
         example: a whole command line.
-        run: prints what the command has to say; it finds the command's own parser in `parser`. None for a group of
-            commands.
+        run: runs the command on the parsed arguments, among which `parser` is the command's own parser; None for a
+            group of commands.
     """
     parser = commands.add_parser(
         name,
@@ -37,13 +37,13 @@ def add_command(
 
 
 def add_wait(parser: ArgumentParser) -> None:
-    """Add the option of commands that write to a store."""
+    """Add the option that all commands that write to a store share."""
     parser.add_argument(
         "--wait",
         type=arguments.weight,
         default=0.0,
         metavar="SECONDS",
-        help="how long to wait for another process that writes to the store (default: fail at once)",
+        help="how long to wait for another process that is writing to the store (default: fail at once)",
     )
 
 

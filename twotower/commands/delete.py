@@ -14,27 +14,29 @@ def add_to(commands: Commands) -> None:
     delete = add_command(
         commands,
         "delete",
-        "remove items from a store, by their ids or by their attributes",
+        "remove items from a store, by id or by attribute",
         """twotower delete --store store/ --where '{"stock": 0}'""",
         run,
     )
-    delete.add_argument("ids", nargs="*", type=arguments.words, metavar="ID", help="of the items")
+    delete.add_argument("ids", nargs="*", type=arguments.words, metavar="ID", help="ids of the items")
     add_store(delete)
     add_wait(delete)
     delete.add_argument(
         "--where",
         type=arguments.where,
         metavar="JSON",
-        help="in place of ids: every item that passes this filter",
+        help="instead of ids: remove every item that matches this filter",
     )
 
 
 def run(given: Namespace) -> None:
     """Run the command."""
     if bool(given.ids) == (given.where is not None):
-        given.parser.error("give either ids or --where")
+        given.parser.error("pass either ids or --where")
     with opened_corpus(given.store, read_only=False, wait=given.wait) as corpus:
         ids = given.ids or [item.id for item in corpus.items(given.where)]
         deleted = corpus.delete(ids)
         missing = [item_id for item_id in ids if item_id not in set(deleted)]
-    print(f"{len(deleted):,} items deleted" + (f", {len(missing):,} were not there" if missing else ""))
+    print(
+        f"{len(deleted):,} items deleted" + (f", {len(missing):,} were not in the store" if missing else "")
+    )

@@ -1,4 +1,4 @@
-"""`twotower demo`: make a sample shop, search it, measure every stage, and write a page to look at."""
+"""`twotower demo`: make a sample shop, search it, measure every stage, and write an HTML page about it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def add_to(commands: Commands) -> None:
     demo = add_command(
         commands,
         "demo",
-        "make a sample shop, search it, measure every stage, and write a page to look at",
+        "make a sample shop, search it, measure every stage, and write an HTML page about it",
         "twotower demo --folder twotower-demo",
         run,
     )
@@ -21,10 +21,10 @@ def add_to(commands: Commands) -> None:
         "--folder",
         type=Path,
         default=Path("twotower-demo"),
-        help="where the page goes (default: twotower-demo)",
+        help="folder for the page (default: twotower-demo)",
     )
     demo.add_argument(
-        "--open", action=BooleanOptionalAction, default=False, help="show the page in a browser"
+        "--open", action=BooleanOptionalAction, default=False, help="open the page in a browser"
     )
 
 

@@ -52,7 +52,7 @@ def run(given: Namespace) -> None:
     written, missing = export(given.store, given.catalogue, given.vectors, given.photos)
     print(f"{written:,} items written to {given.catalogue}")
     if missing:
-        print(f"{missing:,} photos are no longer there to be copied: their paths were kept")
+        print(f"{missing:,} photos could not be copied: their paths were kept")
 
 
 def export(
@@ -65,7 +65,7 @@ def export(
         catalogue: a new .jsonl file.
         vectors: a new .safetensors file for the items' vectors, in the same order; None writes none.
         photos: what becomes of photos that are not in the catalogue's folder: "copy" copies them into a new folder
-            beside the catalogue, under names made of their content; "keep" writes their absolute paths.
+            beside the catalogue, named by their content; "keep" writes their absolute paths.
 
     Returns:
         The number of items written, and the number of photos that could not be copied, whose paths were kept.
@@ -74,7 +74,7 @@ def export(
         StoreError: the catalogue is not named .jsonl, or a file already exists or cannot be written.
     """
     if catalogue.suffix != ".jsonl":
-        raise StoreError(f"export writes JSON Lines: give '{catalogue}' a name that ends in .jsonl")
+        raise StoreError(f"the catalogue must be a .jsonl file, got '{catalogue}'")
     copies = PhotoCopies(catalogue.with_suffix(".photos")) if photos == "copy" else None
     targets = [
         catalogue,
@@ -103,10 +103,10 @@ def export(
 
 
 class PhotoCopies:
-    """Copies photos under names made of their content, so that each is there once.
+    """Copies photos under names derived from their content, so that equal photos are copied once.
 
     Args:
-        folder: where they will be; they are collected beside it first.
+        folder: their destination; until all are copied they are collected beside it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -134,7 +134,7 @@ def _write_rows(
     copies: PhotoCopies | None,
     vectors: list[Vectors] | None,
 ) -> int:
-    """Write one line an item, and collect the vectors if they are wanted; returns how many items there are."""
+    """Write one line per item, and collect the vectors if they are wanted; returns the number of items."""
     written = 0
     with file.open("w", encoding="utf-8") as lines:
         for stored in rows:
@@ -147,7 +147,7 @@ def _write_rows(
 
 
 def _exported_image(image: str | Path | None, home: Path, copies: PhotoCopies | None) -> str | Path | None:
-    """The path of a photo as the catalogue has it: relative to `home` if it lies there."""
+    """The path of a photo to write in the catalogue: relative to `home` if the photo is inside it."""
     if image is None or "://" in str(image):
         return image
     path = Path(image)

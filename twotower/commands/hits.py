@@ -10,16 +10,16 @@ from datetime import datetime
 from twotower.types import Hit
 
 TITLE_CELLS = 48
-_LINE_ENDS = {ord(end): f"\\u{ord(end):04x}" for end in "\u0085\u2028\u2029"}  # that JSON leaves in a text
+_LINE_ENDS = {ord(end): f"\\u{ord(end):04x}" for end in "\u0085\u2028\u2029"}  # JSON does not escape these
 
 
 def as_json(hits: Sequence[Hit], first: int = 1, *, ascii_only: bool = False) -> Iterator[str]:
-    """One JSON object a line; times are ISO-8601.
+    """One JSON object per line; times are in ISO 8601.
 
     Args:
         hits: best first.
         first: the rank of the first of them.
-        ascii_only: escape all other characters, for a terminal that may lack them.
+        ascii_only: escape all other characters, for a terminal that may not show them.
     """
     for rank, hit in enumerate(hits, start=first):
         item = hit.item
@@ -54,7 +54,7 @@ def _to_text(value: object) -> str:
 
 
 def _line(text: str) -> str:
-    """One line without control characters, which could steer a terminal."""
+    """One line without control characters, which a terminal could interpret."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 

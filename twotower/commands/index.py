@@ -10,14 +10,10 @@ from itertools import islice
 from pathlib import Path
 from typing import get_args
 
-from multimodal.clip.encoder import ClipEncoder
-from multimodal.fusion import WeightedConcat
-from multimodal.hub import DEFAULT_TEXT_MODEL
-from multimodal.text.encoder import TextEncoder
 from twotower import presets
-from twotower.commands import arguments
 from twotower.commands.command import Commands, add_command, add_store, add_wait
 from twotower.commands.known_attributes import known_attributes
+from twotower.commands.models import add_model_options, add_weight_options, chosen_models, encoder_for
 from twotower.commands.pruning import add_prune_options, items_to_prune, prune_limit
 from twotower.commands.reading import (
     MAX_EXAMPLES,
@@ -35,7 +31,6 @@ from twotower.ingest.options import ReadOptions
 from twotower.ingest.row import ignore, stop
 from twotower.presets import Retriever
 from twotower.store.folder import is_store
-from twotower.towers.dual_encoder import DualEncoder
 from twotower.types import BadItem, Encoder, Item
 
 ITEMS_PER_WRITE = 1_000  # an interruption loses the work on at most this many
@@ -54,7 +49,7 @@ def add_to(commands: Commands) -> None:
         "catalogue",
         type=Path,
         metavar="CATALOGUE",
-        help="a .jsonl, .json, .csv, .tsv or .parquet file, or a BEIR folder; text may be packed as .gz",
+        help="a .jsonl, .json, .csv, .tsv or .parquet file, or a BEIR folder; text formats may be gzipped",
     )
     add_store(index)
     add_wait(index)
@@ -64,7 +59,7 @@ def add_to(commands: Commands) -> None:
         "--on-bad-photo",
         choices=get_args(OnBadPhoto),
         default="error",
-        help="an item with a photo that cannot be used is bad, or is indexed by its words (default: error)",
+        help="treat an item with an unusable photo as bad, or index its words alone (default: error)",
     )
     index.add_argument(
         "--photos-anywhere",
@@ -76,33 +71,19 @@ def add_to(commands: Commands) -> None:
         "--searchable",
         nargs="+",
         metavar="ATTRIBUTE",
-        help="attributes that people type, for a new store (default: brand category colour, or 品牌 类目 颜色)",
+        help="attributes to search as text, for a new store (default: brand category colour, or 品牌 类目 颜色)",
     )
-    index.add_argument("--text-model", metavar="MODEL", help="hub name or folder (default: all-MiniLM-L6-v2)")
-    index.add_argument(
-        "--image-model", metavar="ARCH", help="open_clip architecture (default: the compact model)"
-    )
-    index.add_argument("--image-weights", metavar="TAG_OR_FILE", help="weights of the image model")
-    index.add_argument(
-        "--text-weight", type=arguments.weight, metavar="W", help="weight of the words, such as 0.9"
-    )
-    index.add_argument(
-        "--image-weight", type=arguments.weight, metavar="W", help="weight of the photos, such as 0.1"
-    )
+    add_model_options(index, text="all-MiniLM-L6-v2", image="the compact model")
+    add_weight_options(index)
 
 
 def run(given: Namespace) -> None:
     """Run the command."""
-    if given.text_weight == given.image_weight == 0:
-        given.parser.error("--text-weight and --image-weight must not both be 0")
-    if given.image_weights is not None and given.image_model is None:
-        given.parser.error("--image-weights belongs to --image-model: give both")
-    names = ("text_model", "image_model", "image_weights", "text_weight", "image_weight")
-    chosen = {name: value for name in names if (value := getattr(given, name)) is not None}
+    models = chosen_models(given)
     report = index(
         given.catalogue,
         given.store,
-        EncoderChoice(**chosen).encoder if chosen else None,
+        encoder_for(given.store, models),
         options=replace(read_options(given), photos_anywhere=given.photos_anywhere),
         skipped=skipped_of(given),
         on_bad_photo=given.on_bad_photo,
@@ -116,44 +97,17 @@ def run(given: Namespace) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class EncoderChoice:
-    """Which encoder to index with; the defaults are `presets.default_encoder`.
-
-    Args:
-        text_model: a hub name or a folder.
-        image_model: an open_clip architecture; None is the compact model that the library ships.
-        image_weights: its tag or weights file.
-        text_weight: weight of the words in the fusion.
-        image_weight: weight of the photos in the fusion.
-    """
-
-    text_model: str = DEFAULT_TEXT_MODEL
-    image_model: str | None = None
-    image_weights: str | None = None
-    text_weight: float = presets.TEXT_WEIGHT
-    image_weight: float = presets.IMAGE_WEIGHT
-
-    def encoder(self) -> DualEncoder:
-        """Load the models."""
-        fusion = WeightedConcat(text=self.text_weight, image=self.image_weight)
-        text = TextEncoder(self.text_model)
-        if self.image_model is None:
-            return DualEncoder(text, ClipEncoder.compact(), fusion)
-        return DualEncoder(text, ClipEncoder(self.image_model, self.image_weights), fusion)
-
-
-@dataclass(frozen=True, slots=True)
 class IndexReport:
     """The result of one `index`.
 
     Args:
-        columns: what the columns of the catalogue became, as text.
+        columns: what each column of the catalogue became, as text.
         indexed: number of items that were new or had changed.
-        unchanged: number of items that the store already had as they are.
+        unchanged: number of items that were in the store already, exactly as they are.
         skipped: the rows that were left out.
         without_photo: the items that were indexed by their words alone.
-        pruned: number of items that were removed because the catalogue lacks them; None if that was not asked for.
-        failure: why the call failed all the same, "" if it did not.
+        pruned: number of items that were removed because the catalogue lacks them; None without pruning.
+        failure: why the call failed nevertheless; "" if it succeeded.
     """
 
     columns: tuple[str, ...]
@@ -179,7 +133,7 @@ class IndexReport:
 def index(
     path: Path,
     store: Path,
-    make_encoder: Callable[[], Encoder] | None,
+    encoder: Encoder | None,
     *,
     options: ReadOptions | None = None,
     skipped: Skipped | None = None,
@@ -197,24 +151,22 @@ def index(
     Args:
         path: of the catalogue, as in `read_catalogue`.
         store: a store, or a new or empty folder.
-        make_encoder: called once the catalogue has been checked and the store is locked; None is the encoder of the
-            store, or for a new one the default.
+        encoder: None is that of the store, or for a new one the default.
         options: how to read the catalogue.
         skipped: collects the rows and items that cannot be indexed; None stops at the first.
         on_bad_photo: see `Retriever.upsert`.
         max_pruned: how many items that only the store has may be removed: a number, or a Fraction of its items; None
             keeps them all.
-        searchable: names of attributes that people type, for a new store; None is the default, or those of the store.
-        wait: how many seconds to wait for another process that writes to the store.
+        searchable: names of the searchable attributes, for a new store; None is the default, or those of the store.
+        wait: how many seconds to wait for another process that is writing to the store.
 
     Returns:
-        What was done; nothing was if more rows than allowed were left out while checking, or more items than allowed
-        would be removed.
+        What was done: nothing, if more rows than allowed cannot be used, or more items than allowed would be removed.
 
     Raises:
         CatalogueError: the catalogue cannot be read.
         ItemError: an item cannot be indexed (without `skipped`).
-        StoreError: the store cannot be used, or was made with another encoder or other searchable attributes.
+        StoreError: the store cannot be used, or was created with another encoder or other searchable attributes.
     """
     known, searched = known_attributes(store, searchable)
     catalogue = Catalogue.of_file(path, options, known)
@@ -228,7 +180,9 @@ def index(
     indexed = unchanged = 0
     without_photo: list[BadItem] = []
     to_prune: list[str] = []
-    with _open(store, make_encoder, searchable, wait) as retriever:
+    settings: presets.Settings = {} if searchable is None else {"searchable": searchable}
+    decay = None if is_store(store) else presets.default_decay()
+    with Retriever.open(store, encoder=encoder, decay=decay, wait=wait, **settings) as retriever:
         if max_pruned is not None:
             to_prune, failure = items_to_prune(catalogue, retriever, max_pruned)
             if failure:
@@ -250,7 +204,7 @@ def index(
 
 
 def checked(catalogue: Catalogue, on_bad: Callable[[TwoTowerError], None] | None) -> Iterator[Item]:
-    """The items that can be indexed, the first of each id.
+    """The items that can be indexed; of several with the same id, the first.
 
     Args:
         catalogue: to read.
@@ -261,7 +215,7 @@ def checked(catalogue: Catalogue, on_bad: Callable[[TwoTowerError], None] | None
         try:
             check_item(item)
             if item.id in seen:
-                raise ItemError(f"item '{item.id}' comes twice in one catalogue: keep one of the two")
+                raise ItemError(f"item '{item.id}' occurs twice in the catalogue: keep one of the two")
         except ItemError as error:
             if on_bad is None:
                 raise
@@ -269,17 +223,6 @@ def checked(catalogue: Catalogue, on_bad: Callable[[TwoTowerError], None] | None
         else:
             seen.add(item.id)
             yield item
-
-
-def _open(
-    store: Path,
-    make_encoder: Callable[[], Encoder] | None,
-    searchable: Sequence[str] | None,
-    wait: float,
-) -> Retriever:
-    settings: presets.Settings = {} if searchable is None else {"searchable": searchable}
-    decay = None if is_store(store) else presets.default_decay()
-    return Retriever.open_with(store, make_encoder, decay=decay, wait=wait, **settings)
 
 
 def _reason(bad: BadItem) -> str:

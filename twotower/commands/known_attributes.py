@@ -1,4 +1,4 @@
-"""The attributes that a store has, which the columns of the next catalogue must not contradict."""
+"""The attributes of a store and their types, which the columns of the next catalogue must match."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def known_attributes(store: Path, searchable: Sequence[str] | None) -> tuple[Kno
         searchable: see `ItemText.of`; None is the default, or those of the store.
 
     Returns:
-        The types of its attributes, and the names of those that people type.
+        The types of its attributes, and the names of its searchable ones.
 
     Raises:
         StoreError: the store cannot be read.
@@ -39,7 +39,7 @@ def known_attributes(store: Path, searchable: Sequence[str] | None) -> tuple[Kno
 
 
 def types_of(items: Iterable[Item]) -> dict[str, ColumnType | None]:
-    """The types of the items' attributes; None for one that has several."""
+    """The types of the items' attributes; None for an attribute of several types."""
     found: dict[str, ColumnType | None] = {}
     for item in items:
         for name, value in item.attributes.items():

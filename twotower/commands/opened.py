@@ -29,7 +29,7 @@ def open_existing(folder: Path, wait: float = 0.0) -> Retriever:
 
 @contextmanager
 def opened_corpus(folder: Path, *, read_only: bool = True, wait: float = 0.0) -> Iterator[PersistentCorpus]:
-    """The corpus of a store, without the encoder that it was made with.
+    """The corpus of a store, without loading its encoder.
 
     Args:
         folder: the store.

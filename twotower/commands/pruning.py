@@ -11,13 +11,11 @@ from twotower.ingest.catalogue import Catalogue
 from twotower.ingest.fields import required_text
 from twotower.retriever import BaseRetriever
 
-MAX_PRUNED = Fraction(
-    1, 5
-)  # of a store's items: more are missing from half a delivery than from a shop's shelves
+MAX_PRUNED = Fraction(1, 5)  # of a store's items: if more are missing, the catalogue is probably incomplete
 
 
 def add_prune_options(parser: ArgumentParser) -> None:
-    """Add the options about items that are missing from the catalogue."""
+    """Add the options for items that are missing from the catalogue."""
     parser.add_argument(
         "--prune", action="store_true", help="remove items from the store that are not in the catalogue"
     )
@@ -25,7 +23,7 @@ def add_prune_options(parser: ArgumentParser) -> None:
         "--max-pruned",
         type=arguments.share,
         metavar="N|N%",
-        help="prune, but remove nothing if so many or such a share are missing (default: 20%%)",
+        help="prune, but remove nothing if more items than this number or share are missing (default: 20%%)",
     )
 
 
@@ -42,7 +40,7 @@ def items_to_prune(
     """The items of a store that a catalogue lacks.
 
     Args:
-        catalogue: read once more, for the ids of all rows, those included that cannot be indexed.
+        catalogue: read once more, for the ids of all rows, including those that cannot be indexed.
         retriever: of the store.
         limit: how many items may be removed: a number, or a Fraction of those in the store.
 
@@ -59,14 +57,14 @@ def items_to_prune(
             unreadable.append(error)
     missing = [item.id for item in retriever.items() if item.id not in delivered]
     if missing and unreadable:
-        return missing, f"{unreadable[0]}, and so it is not known which items to prune: nothing was written"
+        return missing, f"{unreadable[0]}, so the items to prune are unknown: nothing was written"
     allowed = limit * len(retriever) if isinstance(limit, Fraction) else limit
     if len(missing) <= allowed:
         return missing, ""
     share = Fraction(len(missing), len(retriever))
     return missing, (
         f"{len(missing):,} of {len(retriever):,} items are not in {catalogue.place}, more than {_shown(limit)}: "
-        f"nothing was written; if they are to be removed, pass --max-pruned {_shown(share)}"
+        f"nothing was written; to remove them anyway, pass --max-pruned {_shown(share)}"
     )
 
 

@@ -1,4 +1,4 @@
-"""The options of commands that read a shop's file, and what became of the rows that could not be used."""
+"""The options of commands that read a shop's file, and the report on rows that could not be used."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _VALUE = re.compile(r"'[^']*'|\"[^\"]*\"|\d(?:[\d.,:+-]*\w)?")
 
 
 def add_read_options(parser: ArgumentParser) -> None:
-    """Add the options that explain a file."""
+    """Add the options that say how to read a file."""
     parser.add_argument(
         "--columns",
         type=arguments.pairs,
         action="extend",
         default=[],
         metavar="FIELD=COLUMN,...",
-        help="the columns that are fields, or another name for one, such as text=description,brand=Marke",
+        help="which columns to read as which fields or attributes, such as text=description,brand=Marke",
     )
     parser.add_argument(
         "--types",
@@ -37,27 +37,29 @@ def add_read_options(parser: ArgumentParser) -> None:
         action="extend",
         default=[],
         metavar="NAME=TYPE,...",
-        help=f"the types of attributes: {', '.join(get_args(ColumnType))}; such as gtin=text,price=number",
+        help=f"types of attributes, such as gtin=text,price=number: {', '.join(get_args(ColumnType))}",
     )
     parser.add_argument(
         "--separator",
         type=arguments.separator,
         metavar="C",
-        help="between cells of CSV (default: found; or tab)",
+        help="separator of CSV cells, one character or 'tab' (default: detected)",
     )
     parser.add_argument(
         "--decimal",
         choices=(".", ","),
-        help="the decimal of numbers with separators of thousands: 1.299,00 has ','",
+        help="decimal mark of numbers with thousands separators, such as ',' for 1.299,00",
     )
-    parser.add_argument("--encoding", default="utf-8", help="of text, such as gb18030 (default: utf-8)")
     parser.add_argument(
-        "--timezone", metavar="ZONE", help="of times without their own, such as Europe/Berlin"
+        "--encoding", default="utf-8", help="encoding of text files, such as gb18030 (default: utf-8)"
+    )
+    parser.add_argument(
+        "--timezone", metavar="ZONE", help="time zone of times that have none, such as Europe/Berlin"
     )
 
 
 def add_skip_options(parser: ArgumentParser, what: str) -> None:
-    """Add the options about rows that cannot be used."""
+    """Add the options for rows that cannot be used."""
     parser.add_argument(
         "--on-bad", choices=("stop", "skip"), help=f"what to do with bad {what} (default: stop)"
     )
@@ -65,12 +67,12 @@ def add_skip_options(parser: ArgumentParser, what: str) -> None:
         "--max-skipped",
         type=arguments.share,
         metavar="N|N%",
-        help="skip bad ones, but fail if they are more than so many or such a share",
+        help="skip bad ones, but fail if there are more than this number or share",
     )
 
 
 def read_options(given: Namespace) -> ReadOptions:
-    """The options that `add_read_options` added."""
+    """The values of the options that `add_read_options` added."""
     try:
         return ReadOptions(
             dict(given.columns),
@@ -86,11 +88,11 @@ def read_options(given: Namespace) -> ReadOptions:
 
 
 def skipped_of(given: Namespace) -> Skipped | None:
-    """What collects the rows that are left out, by the options of `add_skip_options`; None stops at the first."""
+    """A collector of rows to leave out, by the options of `add_skip_options`; None stops at the first."""
     if given.max_skipped is None and given.on_bad != "skip":
         return None
     if given.on_bad == "stop":
-        given.parser.error("--max-skipped belongs to --on-bad skip: leave out one of them")
+        given.parser.error("--max-skipped contradicts --on-bad stop: pass one of them")
     return Skipped(given.max_skipped)
 
 
@@ -122,7 +124,7 @@ class Skipped:
             self._examples.append(str(problem))
 
     def failure(self, good: int) -> str:
-        """What is wrong with so many rows left out, "" if nothing is.
+        """Why too many rows were left out, "" if they are few enough.
 
         Args:
             good: how many rows could be used.
@@ -137,7 +139,7 @@ class Skipped:
         return f"{self.count:,} of {total:,} rows cannot be used, more than {share}"
 
     def lines(self) -> Iterator[str]:
-        """The counts by reason on one line, and the first rows."""
+        """One line with the counts by reason, then the first rows that were left out."""
         if not self.count:
             return
         counts = [f"{count:,} {reason}" for reason, count in self._reasons.most_common(MAX_REASONS)]
@@ -150,7 +152,7 @@ class Skipped:
 
 
 def reason_of(problem: str) -> str:
-    """What the problems of many rows have in common: without the place, the values and the advice."""
+    """A problem without its place, values and advice, so that equal problems can be counted together."""
     problem = _PLACE.sub("", problem)
     named = re.match(r"field '([^']*)': ", problem)
     start, column = (0, "") if named is None else (named.end(), f"{named.group(1)}: ")

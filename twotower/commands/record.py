@@ -21,7 +21,7 @@ from twotower.types import BadEvent, Event
 
 EVENTS_PER_WRITE = 10_000
 
-_EVENT = re.compile(r"^event \d+,? ")  # the position is told by file and line instead
+_EVENT = re.compile(r"^event \d+,? ")  # replaced by the file and the line
 
 
 def add_to(commands: Commands) -> None:
@@ -37,7 +37,7 @@ def add_to(commands: Commands) -> None:
         "events",
         type=Path,
         metavar="EVENTS",
-        help="a .jsonl, .json, .csv, .tsv or .parquet file with user, item, kind and time; text may be packed as .gz",
+        help="a .jsonl, .json, .csv, .tsv or .parquet file with user, item, kind and time; text may be gzipped",
     )
     add_store(record)
     add_wait(record)
@@ -61,11 +61,11 @@ class LogReport:
     """The result of one `record`.
 
     Args:
-        columns: what the columns of the file became, as text.
+        columns: what each column of the file became, as text.
         recorded: how many events were new.
-        repeated: how many were recorded before, or came twice.
+        repeated: how many were recorded before, or occurred twice.
         skipped: the rows that were left out.
-        failure: why the call failed all the same, "" if it did not.
+        failure: why the call failed nevertheless; "" if it succeeded.
     """
 
     columns: tuple[str, ...]
@@ -87,8 +87,8 @@ def record(log: EventLog, corpus: Corpus, skipped: Skipped | None) -> LogReport:
     """Record a file of events, which is checked to its end before anything is written.
 
     Args:
-        log: the events; they are read twice, so that they may be more than fit into memory.
-        corpus: of the items; it takes writes.
+        log: the events; read twice, so that they need not fit into memory.
+        corpus: of the items; open for writing.
         skipped: collects the events that cannot be recorded; None stops at the first.
 
     Raises:
@@ -107,7 +107,7 @@ def record(log: EventLog, corpus: Corpus, skipped: Skipped | None) -> LogReport:
 
 
 def _checked(log: EventLog, corpus: Corpus, skipped: Skipped | None) -> Iterator[list[Event]]:
-    """The events that can be recorded, some at a time."""
+    """The events that can be recorded, in batches."""
     found = log.placed_events(stop if skipped is None else skipped.add)
     while batch := list(islice(found, EVENTS_PER_WRITE)):
         bad: list[BadEvent] = []

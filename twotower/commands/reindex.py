@@ -1,15 +1,15 @@
-"""`twotower reindex`: encode a store's items again with another model, or say where its model is now."""
+"""`twotower reindex`: encode a store's items again after its models changed, or record where its models are now."""
 
 from __future__ import annotations
 
 from argparse import Namespace
 from contextlib import ExitStack
-from functools import partial
 
 from twotower.commands.command import Commands, add_command, add_store, add_wait
+from twotower.commands.models import add_model_options, check_model_options
 from twotower.corpus.description import describe, identity
 from twotower.corpus.persistent import PersistentCorpus
-from twotower.rebuilding import buildable, encoder_from, encoder_of, with_models
+from twotower.rebuilding import buildable, deferred_encoder, encoder_of, with_models
 from twotower.store.folder import StoreFolder
 
 
@@ -18,25 +18,18 @@ def add_to(commands: Commands) -> None:
     reindex = add_command(
         commands,
         "reindex",
-        "encode a store's items again after its models changed, or say where they are now",
+        "encode a store's items again after its models changed, or record where they are now",
         "twotower reindex --store store/",
         run,
     )
     add_store(reindex)
     add_wait(reindex)
-    reindex.add_argument("--text-model", metavar="MODEL", help="hub name or folder (default: as before)")
-    reindex.add_argument(
-        "--image-model",
-        metavar="ARCH",
-        help="open_clip architecture or local-dir:FOLDER (default: as before)",
-    )
-    reindex.add_argument("--image-weights", metavar="TAG_OR_FILE", help="weights of the image model")
+    add_model_options(reindex, text="unchanged", image="unchanged")
 
 
 def run(given: Namespace) -> None:
     """Run the command."""
-    if given.image_weights is not None and given.image_model is None:
-        given.parser.error("--image-weights belongs to --image-model: give both")
+    check_model_options(given)
     with ExitStack() as closing:
         store = StoreFolder.open(given.store, wait=given.wait)
         closing.callback(store.close)
@@ -47,11 +40,11 @@ def run(given: Namespace) -> None:
             given.image_model,
             given.image_weights,
         )
-        encoder = encoder_of(store, partial(encoder_from, models), reindex=True)
+        encoder = encoder_of(store, deferred_encoder(store, models), reindex=True)
         corpus = PersistentCorpus.of(store)
         count = len(corpus)
         closing.callback(corpus.close)  # and write the files that make opening quick
     if identity(describe(encoder)) == identity(before):
-        print("the models are those that the store was made with: nothing to encode")
+        print("the models have not changed since the store was created: nothing to encode")
     else:
         print(f"{count:,} items encoded again")

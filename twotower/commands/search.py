@@ -27,7 +27,7 @@ def add_to(commands: Commands) -> None:
     search.add_argument(
         "--image", type=Path, metavar="FILE", help="a photo to search by, alone or with words"
     )
-    search.add_argument("--user", type=arguments.words, help="whose history to take into account")
+    search.add_argument("--user", type=arguments.words, help="user whose history to take into account")
     search.add_argument(
         "--where", type=arguments.where, metavar="JSON", help="""a filter, such as '{"brand": "Acme"}'"""
     )
@@ -37,10 +37,10 @@ def add_to(commands: Commands) -> None:
         type=arguments.offset,
         default=0,
         metavar="N",
-        help="leave out the N best hits: a later page",
+        help="skip the N best hits, for a later page",
     )
     search.add_argument(
-        "--now", type=arguments.moment, metavar="TIME", help="the moment to search at (default: now)"
+        "--now", type=arguments.moment, metavar="TIME", help="search as of this time (default: now)"
     )
     search.add_argument(
         "--reranker", type=arguments.words, metavar="MODEL", help="folder or hub name of a cross-encoder"
@@ -52,16 +52,16 @@ def add_to(commands: Commands) -> None:
         "--budget-ms",
         type=arguments.positive,
         metavar="MS",
-        help="milliseconds to answer in: rerank what fits",
+        help="time limit in milliseconds: rerank as many candidates as fit",
     )
     search.add_argument("--min-score", type=float, metavar="S", help="leave out hits with a lower score")
-    search.add_argument("--json", action="store_true", help="print one JSON object a line")
+    search.add_argument("--json", action="store_true", help="print one JSON object per line")
 
 
 def run(given: Namespace) -> None:
     """Run the command."""
     if not (given.query.strip() or given.image or given.user):
-        given.parser.error("nothing to search by: give words, --image or --user")
+        given.parser.error("nothing to search by: pass words, --image or --user")
     reranker = None
     if given.reranker is not None:
         from rerank.cross_encoder.reranker import CrossEncoderReranker
@@ -82,8 +82,8 @@ def run(given: Namespace) -> None:
         **depth,
     )
     if given.user is not None and not retriever.knows(given.user, now=given.now):
-        advice = "" if hits else "give words, or "
-        tell(f"nothing is known of user {given.user!r}: {advice}record what they did")
+        advice = "" if hits else "pass words, or "
+        tell(f"nothing is known about user {given.user!r}: {advice}record what they did")
     first = given.offset + 1
     lines = as_json(hits, first, ascii_only=not prints_unicode()) if given.json else as_table(hits, first)
     for line in lines:

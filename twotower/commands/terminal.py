@@ -1,4 +1,4 @@
-"""How the command line prints: one line per warning, one sentence per error, no progress bars in a pipe."""
+"""How the command line prints: one line per warning, one sentence per error, and no progress bars in a pipe."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TextIO
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Show our own warnings in one line each, and hide other libraries' warnings and logs, and bars in a pipe."""
+    """Show each of our own warnings on one line, hide those and the logs of other libraries, and bars in a pipe."""
     from multimodal.errors import UnknownTokensWarning
     from twotower.errors import QueryWarning
 
@@ -51,14 +51,17 @@ def one_line(message: object) -> str:
 
 
 def tell(remark: str) -> None:
-    """Print a remark where programs that read the output do not take it for part of that."""
+    """Print a remark to standard error, where programs that read the output do not see it."""
     sys.stderr.write(f"twotower: {one_line(remark)}\n")
 
 
 def _hide_bars() -> None:
-    from transformers.utils.logging import disable_progress_bar
+    """Hide the hub's bars, and "Loading weights" of transformers, which asks the hub when it is imported, slowly."""
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
-    disable_progress_bar()  # type: ignore[no-untyped-call]  # "Loading weights", and the hub's
+    disable_progress_bars()
+    if (imported := sys.modules.get("transformers")) is not None:
+        imported.utils.logging.disable_progress_bar()
 
 
 def _show(

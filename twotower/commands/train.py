@@ -65,9 +65,9 @@ def add_to(commands: Commands) -> None:
         "--negatives", type=arguments.count, metavar="N", help="unjudged items per query (default: 4)"
     )
     rerank.add_argument(
-        "--max-length", type=arguments.count, metavar="N", help="tokens per pair at most (default: 128)"
+        "--max-length", type=arguments.count, metavar="N", help="maximum tokens per pair (default: 128)"
     )
-    rerank.add_argument("--seed", type=int, metavar="S", help="seed of everything random (default: 0)")
+    rerank.add_argument("--seed", type=int, metavar="S", help="random seed (default: 0)")
     rerank.add_argument(
         "--store", type=Path, metavar="DIR", help="use a store's items and recall instead of corpus.jsonl"
     )
@@ -146,7 +146,7 @@ class Training:
         return None if Path(self.base).expanduser().is_dir() else self.base
 
     def command(self) -> str:
-        """The command line, with folder names instead of paths, but for the base: without it there is none."""
+        """The command line, with folder names instead of paths, except for that of the base model."""
         given = {
             "--data": _name(self.data),
             "--out": _name(self.out),
@@ -300,7 +300,7 @@ def _measured(
 
 
 def _base(training: Training) -> CrossEncoderReranker | None:
-    """The base as it is before the fit, whose model may replace it; None if it has no scoring head to compare by."""
+    """The base model from before the fit, which may overwrite it; None if it has no scoring head to compare with."""
     base = CrossEncoderReranker(training.base, max_length=training.max_length)
     try:
         base.score([("query", "document")])

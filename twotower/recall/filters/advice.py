@@ -1,4 +1,4 @@
-"""Warns once of a filter that finds nothing because a name or a text in it is not quite that of any item."""
+"""Warnings about filters that find nothing because a name or a text value in them is misspelled."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from twotower.recall.filters.columns import ITEM_FIELDS
 from twotower.recall.filters.predicates import Among, Every, Not, Predicate, Some
 from twotower.recall.segment import Part
 
-MAX_FILTERS = 1_000  # later filters are not considered: shoppers may type what they are made of
-MAX_COMPARED = 5_000  # texts; among more, only the case of letters may differ
+MAX_FILTERS = 1_000  # filters beyond these are not checked: their values may come from shoppers
+MAX_COMPARED = 5_000  # distinct texts; if there are more, only differences in case are noticed
 MAX_NEAR = 3
 
 
 class FilterAdvice:
-    """What one index has told about filters; see `twotower.recall.filters.where`."""
+    """Gives each warning about the filters of one index once; see `twotower.recall.filters.where`."""
 
     def __init__(self) -> None:
         self._names = set(ITEM_FIELDS)
@@ -25,11 +25,11 @@ class FilterAdvice:
         self._told: set[str] = set()
 
     def remember(self, names: Iterable[str]) -> None:
-        """Note names of attributes that items have, for the time when none has them any more."""
+        """Remember attribute names that items have, so that they stay known when no item has them any more."""
         self._names.update(names)
 
     def consider(self, predicate: Predicate, parts: Sequence[Part]) -> None:
-        """Warn of names that no item ever had, and of text that no item has but one has nearly."""
+        """Warn about names that no item ever had, and about text that no item has although one has a similar one."""
         if not parts or predicate in self._considered or len(self._considered) >= MAX_FILTERS:
             return
         self._considered.add(predicate)
@@ -53,15 +53,15 @@ class FilterAdvice:
         if problem not in self._told:
             self._told.add(problem)
             hint = (
-                f"the nearest is {' or '.join(map(repr, nearest))}"
+                f"did you mean {' or '.join(map(repr, nearest))}?"
                 if nearest
-                else f"there are {', '.join(known)}"
+                else f"the attributes are {', '.join(known)}"
             )
-            warnings.warn(f"{problem[:200]}; {hint[:200]}", FilterWarning, stacklevel=2)
+            warnings.warn(f"{problem[:200]}: {hint[:200]}", FilterWarning, stacklevel=2)
 
 
 def _texts(predicate: Predicate) -> Iterator[tuple[str, str]]:
-    """Every attribute and text that are compared for equality."""
+    """Each attribute and the text that it is compared with for equality."""
     match predicate:
         case Among(name, choices):
             yield from ((name, key) for kind, key in choices if kind == "text")
@@ -78,14 +78,14 @@ def _has(part: Part, name: str, text: str) -> bool:
 
 
 def _near(name: str, text: str, parts: Sequence[Part]) -> list[str]:
-    """The texts of an attribute that are nearly this one, the nearest first."""
+    """The texts of an attribute that are most similar to this one, the closest first."""
     columns = [part.segment.columns.column(name).by_kind.get("text") for part in parts]
     known = sorted(set[str]().union(*(column.values for column in columns if column is not None)))
     return _nearest(text, known)
 
 
 def _nearest(text: str, known: Sequence[str]) -> list[str]:
-    """Those that are nearly this text: the same but for the case of letters, or else by the ratio of common parts."""
+    """The most similar of the known texts: those that differ only in case, or else those with a similar spelling."""
     folded = text.casefold()
     same = [each for each in known if each.casefold() == folded]
     if same or len(known) > MAX_COMPARED:

@@ -1,4 +1,4 @@
-"""The operand of a comparison, converted to the type that an attribute has where nothing is lost by it."""
+"""The operand of a comparison, converted to the attribute's type where that loses nothing."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def fitted(name: str, operand: Operand, kinds: Set[Kind]) -> Operand:
     held = " and ".join(PLURAL[each] for each in sorted(kinds))
     given = " or ".join(SINGULAR[each] for each in sorted(kinds))
     raise FilterError(
-        f"Filter on {name!r}: its values are {held}, which do not compare with {_shown(kind, key)}; give {given}."
+        f"filter on {name!r}: its values are {held} and do not compare with {_shown(kind, key)}: pass {given}"
     )
 
 
 def _converted(kind: Kind, key: Any, wanted: Kind) -> Operand | None:
-    """The operand as another kind; None if it has no exact value there."""
+    """The operand as another kind; None if it has no exact value of that kind."""
     match kind, wanted:
         case "number", "boolean":
             return ("boolean", bool(key)) if key in (0, 1) else None

@@ -110,7 +110,7 @@ class Range:
         """See `Predicate`."""
         kind, key = fitted(self.name, (self.kind, self.key), kinds(self.name))
         if kind == "boolean":
-            raise FilterError(f"Filter on {self.name!r}: {self.operator} cannot order booleans; use $eq.")
+            raise FilterError(f"filter on {self.name!r}: {self.operator} cannot order booleans: use $eq")
         return replace(self, kind=kind, key=key)
 
 
