@@ -132,12 +132,12 @@ def check_is(
 
 
 def check_callable(name: str, value: Any, *, error: type[ValueError] = ValueError) -> None:
-    """Check that a value is None or can be called.
+    """Check that a value can be called.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: it cannot.
     """
-    if value is not None and not callable(value):
+    if not callable(value):
         raise error(f"{name} must be a function, got {shown(value)}")
 
 
@@ -155,10 +155,15 @@ def check_path(name: str, value: Any, what: str = "a path", *, error: type[Excep
     """
     if not isinstance(value, str | os.PathLike) or isinstance(os.fspath(value), bytes):
         raise error(f"{name} must be {what}, got {shown(value)}")
-    if "\0" in os.fspath(value):
-        raise error(f"{name} must be {what}, got {shown(str(value))} with a null character")
-    if any(len(part.encode(errors="surrogatepass")) > 255 for part in Path(value).parts):
-        raise error(f"{name} must be {what}, got {shown(str(value))} with a name of more than 255 bytes")
+    path = os.fspath(value)
+    try:
+        parts = [os.fsencode(part) for part in Path(path).parts]
+    except UnicodeEncodeError:
+        raise error(f"{name} must be {what}, got {shown(path)} with half of a surrogate pair") from None
+    if "\0" in path:
+        raise error(f"{name} must be {what}, got {shown(path)} with a null character")
+    if any(len(part) > 255 for part in parts):
+        raise error(f"{name} must be {what}, got {shown(path)} with a name of more than 255 bytes")
 
 
 def path_of(name: str, value: Any, *, error: type[Exception] = ValueError) -> Path:

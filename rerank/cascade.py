@@ -133,9 +133,10 @@ class Cascade:
                 f"candidates must have one list for each of {len(queries)} queries, got {len(candidates)} lists"
             )
         candidates = [texts_of(f"candidates[{n}]", texts) for n, texts in enumerate(candidates)]
-        check_callable("blend", blend)
+        if blend is not None:
+            check_callable("blend", blend)
         if deadline is not None:
-            check_number("deadline", deadline, finite=False)
+            deadline = check_number("deadline", deadline, finite=False)
         pools = [
             _Candidates(number, query, texts, blend)
             for number, (query, texts) in enumerate(zip(queries, candidates, strict=True))

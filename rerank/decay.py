@@ -59,24 +59,19 @@ class Decay:
     form: Form = "exponential"
 
     def __post_init__(self) -> None:
-        scale, decay, weight = self._number("scale"), self._number("decay"), self._number("weight")
-        floor, offset = self._number("floor"), self._number("offset")
-        require(scale > 0, f"scale must be above 0 days, got {scale:g}.")
-        require(0 < decay < 1, f"decay must be above 0 and below 1, got {decay:g}.")
-        require(0 <= weight <= 1, f"weight must be between 0 (age is ignored) and 1, got {weight:g}.")
-        require(0 <= floor <= 1, f"floor must be between 0 and 1, got {floor:g}.")
-        require(offset >= 0, f"offset must be at least 0 days, got {offset:g}.")
+        self._check("scale", above=0)
+        self._check("decay", above=0, most=1)
+        require(self.decay < 1, "decay must be below 1, got 1: nothing would fade")
+        self._check("weight", least=0, most=1)
+        self._check("floor", least=0, most=1)
+        self._check("offset", least=0)
         if self.missing is not None:
-            missing = self._number("missing")
-            require(
-                floor <= missing <= 1, f"missing must be between floor ({floor:g}) and 1, got {missing:g}."
-            )
+            self._check("missing", least=self.floor, most=1)
         check_choice("form", self.form, get_args(Form))
 
-    def _number(self, name: str) -> float:
-        number = check_number(name, getattr(self, name))
+    def _check(self, name: str, **limits: Any) -> None:
+        number = check_number(name, getattr(self, name), **limits)
         object.__setattr__(self, name, number)  # a plain float, so that `describe` returns plain JSON
-        return number
 
     @classmethod
     def half_life(

@@ -142,7 +142,7 @@ class ModelCard:
         card_data = ModelCardData(
             library_name="sentence-transformers",
             pipeline_tag="text-ranking",
-            base_model=self.base_model,
+            base_model=None if self.base_model is None else str(self.base_model),
             tags=["cross-encoder", "reranker", "sentence-transformers"],
             model_name=self.name if own else None,
             eval_results=own or None,

@@ -53,7 +53,7 @@ def distil(
         ModelError: the teacher is not like BERT, with a single list of layers that are all of one kind.
     """
     check_is("teacher", teacher, CrossEncoderReranker, "a CrossEncoderReranker")
-    check_whole("layers", layers, least=1)
+    check_whole("layers", layers)
     if options is not None:
         check_is("options", options, FitOptions, "FitOptions")
     scores = teacher.score(pairs)

@@ -164,6 +164,8 @@ def mine_pairs(
     check_whole("random", random, least=0)
     check_number("margin", margin, above=0)
     check_whole("seed", seed, least=0)
+    if progress is not None:
+        check_is("progress", progress, bool, "True, False or None")
     _check_ranks(ranks)
     _check_judged(queries, qrels)
     if scorer is not None and not callable(getattr(scorer, "score", None)):

@@ -69,10 +69,27 @@ class FitOptions:
     def __post_init__(self) -> None:
         if self.checkpoint is not None:  # by its absolute path, which outlives os.chdir
             object.__setattr__(self, "checkpoint", path_of("checkpoint", self.checkpoint))
+        self._check_numbers()
         for loss in self.losses:
             check_choice("loss", loss, get_args(LossName))
         several = 0 < len(set(self.losses)) == len(self.losses)
         require(several, f"loss must name one loss or several different ones, got {shown(self.loss)}")
+        if self.keep is not None:
+            check_choice("keep", self.keep, get_args(Criterion))
+        for name in ("bf16", "progress"):
+            if getattr(self, name) is not None:
+                check_is(name, getattr(self, name), bool, "True, False or None")
+        if self.watch is not None:
+            check_callable("watch", self.watch)
+        if self.adapters is not None:
+            known = hasattr(self.adapters, "peft_type")
+            require(
+                known, f"adapters must be a config of peft, such as LoraConfig, got {shown(self.adapters)}"
+            )
+        compatible = self.adapters is None or self.frozen_layers == 0
+        require(compatible, "adapters already leave every layer as it is: pass them without frozen_layers.")
+
+    def _check_numbers(self) -> None:
         for name in ("epochs", "batch_size", "patience"):
             check_whole(name, getattr(self, name), least=1)
         for name in ("frozen_layers", "seed"):
@@ -82,19 +99,6 @@ class FitOptions:
             check_number("max_seconds", self.max_seconds, above=0, finite=False)
         held_out = check_number("held_out", self.held_out, least=0, most=1)
         require(held_out < 1, "held_out must be below 1, got 1: pairs to train on must be left")
-        if self.keep is not None:
-            check_choice("keep", self.keep, get_args(Criterion))
-        for name in ("bf16", "progress"):
-            if getattr(self, name) is not None:
-                check_is(name, getattr(self, name), bool, "True, False or None")
-        check_callable("watch", self.watch)
-        if self.adapters is not None:
-            known = hasattr(self.adapters, "peft_type")
-            require(
-                known, f"adapters must be a config of peft, such as LoraConfig, got {shown(self.adapters)}"
-            )
-        compatible = self.adapters is None or self.frozen_layers == 0
-        require(compatible, "adapters already leave every layer as it is: pass them without frozen_layers.")
 
     @property
     def losses(self) -> tuple[LossName, ...]:

@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from multimodal.checks import check_whole
 from twotower.evaluation.baselines import bm25_run, random_run
 from twotower.evaluation.caching import CachingReranker
-from twotower.evaluation.checks import check_queries, metrics_within
+from twotower.evaluation.checks import check_queries, metrics_within, queries_in
 from twotower.evaluation.metrics import DEFAULT_METRICS, Counting, Gain, Qrels, Run, evaluate_run
 from twotower.evaluation.report import EvaluationReport, StageResult
 from twotower.evaluation.significance import Comparison, compare, corrected, mean_interval, query_values
@@ -136,7 +136,7 @@ def stages_of(retriever: BaseRetriever) -> dict[str, BaseRetriever]:
 
 def search_run(
     retriever: BaseRetriever,
-    queries: Mapping[str, Query],
+    queries: Mapping[str, str | Query],
     k: int = 100,
     *,
     where: Where | None = None,
@@ -157,6 +157,7 @@ def search_run(
         A run: scores by query and item.
     """
     run: dict[str, dict[str, float]] = {}
+    queries = queries_in(queries)
     ids = list(queries)
     for start in range(0, len(ids), CHUNK):
         chunk = ids[start : start + CHUNK]
@@ -208,8 +209,7 @@ def time_searches(
 
 def _judged_queries(queries: Mapping[str, str | Query], qrels: Qrels) -> dict[str, Query]:
     check_queries(queries, qrels)
-    asked = {query: queries[query] for query in qrels}
-    return {name: Query(query) if isinstance(query, str) else query for name, query in asked.items()}
+    return queries_in({query: queries[query] for query in qrels})
 
 
 def _without_empty_modalities(
