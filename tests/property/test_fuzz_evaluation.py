@@ -68,7 +68,7 @@ CALLS: dict[str, Call] = {
     "judged_run": (of_shop(ev.judged_run), {"queries": {"q": "red"}, "judged": QRELS}),
     "search_run": (
         of_shop(ev.search_run),
-        {"queries": {"q": Query("red")}, "k": 2, "where": None, "now": NOW, "advance": None},
+        {"queries": {"q": Query("red")}, "k": 2, "where": None, "now": NOW},
     ),
     "random_run": (ev.random_run, {"queries": ["q"], "item_ids": ["1", "2"], "k": 2, "seed": 0}),
     "bm25_run": (ev.bm25_run, {"queries": {"q": "red"}, "items": ITEMS, "k": 2}),

@@ -48,6 +48,12 @@ def shop() -> Retriever:
     return retriever
 
 
+def rising(reranker: CrossEncoderReranker) -> list[bool]:
+    """Labels of `PAIRS` that can be calibrated on: of each query the pair with the higher logit is relevant."""
+    first, second, third, fourth = reranker.logits(PAIRS).tolist()
+    return [first > second, first <= second, third > fourth, third <= fourth]
+
+
 OPTIONS: dict[str, Call] = {
     "WeightedConcat": (WeightedConcat, {"text": 0.5, "image": 0.5}),
     "WeightedSum": (WeightedSum, {"text": 0.5, "image": 0.5}),
@@ -170,7 +176,7 @@ def calls(
         ),
         "calibrate": (
             reranker.calibrate,
-            {"pairs": PAIRS, "labels": reranker.logits(PAIRS).argsort().argsort() > 1, "method": "platt"},
+            {"pairs": PAIRS, "labels": rising(reranker), "method": "platt"},
         ),
         "fit": (
             student.fit,
@@ -219,7 +225,7 @@ def test_every_error_is_ours_and_short(name: str, data: st.DataObject):
 def test_every_error_of_a_model_is_ours_and_short(name: str, data: st.DataObject, calls: dict[str, Call]):
     call, usual = calls[name]
     arguments = with_junk(data, usual)
-    if arguments.get("epochs") == 2**70:  # which is good, but takes long
+    if isinstance(arguments.get("epochs"), int) and arguments["epochs"] > 2:  # which is good, but takes long
         arguments["epochs"] = 2
     check_error_of(call, arguments)
 

@@ -26,7 +26,8 @@ def random_run(
         k: number of items.
         seed: of the draws.
     """
-    queries, item_ids = texts_of("queries", queries), texts_of("item_ids", item_ids)
+    queries = texts_of("queries", queries.keys() if isinstance(queries, Mapping) else queries)
+    item_ids = texts_of("item_ids", item_ids)
     check_whole("k", k, least=1)
     rng = np.random.default_rng(check_whole("seed", seed, least=0))
     size = min(k, len(item_ids))

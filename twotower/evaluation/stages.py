@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 from tqdm.auto import tqdm
 
-from multimodal.checks import check_whole
+from multimodal.checks import check_callable, check_whole
 from twotower.evaluation.baselines import bm25_run, random_run
 from twotower.evaluation.caching import CachingReranker
 from twotower.evaluation.checks import check_queries, metrics_within, queries_in
@@ -158,6 +158,8 @@ def search_run(
     """
     run: dict[str, dict[str, float]] = {}
     queries = queries_in(queries)
+    if advance is not None:
+        check_callable("advance", advance)
     ids = list(queries)
     for start in range(0, len(ids), CHUNK):
         chunk = ids[start : start + CHUNK]
