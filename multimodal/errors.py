@@ -41,7 +41,7 @@ class ModelNotFoundError(MultimodalError, OSError):
 
 
 class StaleModelError(MultimodalError, RuntimeError):
-    """A model's weights in memory are not those on disk, so nothing there stands for its vectors."""
+    """A model's weights in memory are not those on disk, so its files do not identify its vectors."""
 
 
 class UnknownTokensWarning(UserWarning):

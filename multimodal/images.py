@@ -74,7 +74,7 @@ def _existing(source: str | Path, name: str) -> Path:
 
 
 def _content(source: object) -> BytesIO:
-    """The content that is given as bytes or as a file, which is left where it stood."""
+    """The content of bytes or of a file, whose position is restored."""
     if not isinstance(source, bytes | bytearray | memoryview):
         source = _read(source)
     if len(source) > MAX_BYTES:
@@ -85,8 +85,8 @@ def _content(source: object) -> BytesIO:
 def _read(file: Any) -> bytes:
     if not hasattr(file, "read"):
         raise ImageError(
-            f"a {type(file).__name__} is no photo: pass a path, bytes, a file opened for reading bytes, or an image, "
-            "such as PIL.Image.fromarray(array)"
+            f"a {type(file).__name__} is not a photo: pass a path, bytes, a file opened for reading bytes, or an "
+            "image such as PIL.Image.fromarray(array)"
         )
     start = file.tell() if file.seekable() else None
     content = file.read(MAX_BYTES + 1)

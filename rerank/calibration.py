@@ -170,12 +170,12 @@ def calibrate(
     check_choice("method", method, MAPS)
     numbers = group_numbers(groups)
     distinct = int(numbers.max()) + 1
-    require(distinct >= 2, "Pairs of one query cannot tell the error on another: pass pairs of more queries.")
+    require(distinct >= 2, "pairs of one query cannot tell the error on another: pass pairs of more queries")
     columns: dict[str, NDArray[Any]] = {"labels": shares, "logits": logits}
     for name, values in columns.items():
         if values.min() == values.max():
             raise InputError(
-                f"All {name} are {values[0]:g}: pass both pairs that are relevant and pairs that are not."
+                f"all {name} are {values[0]:g}: pass both pairs that are relevant and pairs that are not"
             )
     x = logits.astype(np.float64)
     after = np.empty_like(logits)
@@ -231,7 +231,7 @@ def read_calibration(folder: Path) -> Calibration | None:
         calibration, weights = _from_json(content), content["weights"]
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise ModelError(
-            f"{path} is not a calibration ({error}): delete it, and calibrate the model again."
+            f"{path} is not a calibration ({error}): delete it, and calibrate the model again"
         ) from error
     return calibration if weights == weight_hashes(folder) else None
 
@@ -250,7 +250,7 @@ def _fitted(x: NDArray[np.float64], shares: NDArray[np.float64], method: Method)
     calibration = _fit_platt(x, shares) if method == "platt" else _fit_isotonic(x, shares)
     if calibration is None:
         raise InputError(
-            f"The labels of {len(x)} pairs do not rise with the logits: fit the model first, or pass more pairs."
+            f"the labels of {len(x)} pairs do not rise with the logits: fit the model first, or pass more pairs"
         )
     return calibration
 

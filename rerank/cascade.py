@@ -271,17 +271,17 @@ def _stage(number: int, given: Any) -> Stage:
 
 
 def _check_stages(stages: Sequence[Stage]) -> None:
-    require(bool(stages), "A Cascade needs at least one stage: pass (reranker, depth) for each.")
+    require(bool(stages), "a Cascade needs at least one stage: pass (reranker, depth) for each")
     names = [stage.name for stage in stages]
     if len({RECALL, *names}) <= len(names):
-        raise InputError(f"Stage names must differ from each other and from '{RECALL}', got {shown(names)}")
+        raise InputError(f"stage names must differ from each other and from '{RECALL}', got {shown(names)}")
     limit = np.inf
     for stage in stages:
         depth = np.inf if stage.depth is None else stage.depth
         if not 1 <= depth <= limit:
             raise InputError(
-                f"The depth of '{stage.name}' must be at least 1 and at most that of the stage before it, got "
-                f"{stage.depth}."
+                f"the depth of '{stage.name}' must be at least 1 and at most that of the stage before it, got "
+                f"{stage.depth}"
             )
         limit = depth
 
@@ -293,8 +293,8 @@ def _checked(relevance: NDArray[np.float32], count: int) -> list[float]:
         raise InputError(f"a reranker must return an array of numbers, got {shown(relevance)}") from error
     if relevance.shape != (count,) or not bool(np.all((relevance >= 0) & (relevance <= 1))):
         raise InputError(
-            f"A reranker must return one number in [0, 1] for each of {count} pairs, got an array of shape "
-            f"{relevance.shape}: map logits through a sigmoid."
+            f"a reranker must return one number in [0, 1] for each of {count} pairs, got an array of shape "
+            f"{relevance.shape}: map logits through a sigmoid"
         )
     scores: list[float] = relevance.tolist()
     return scores

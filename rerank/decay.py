@@ -162,7 +162,7 @@ class Decay:
         check_is("the description of a Decay", values, Mapping, "a mapping")
         unknown = [name for name in values if name not in cls.__dataclass_fields__]
         require(not unknown, f"a Decay has no parameter named {shown(unknown[:1])}")
-        require("scale" in values, "scale is missing: every Decay has one.")
+        require("scale" in values, "scale is missing: every Decay has one")
         return cls(**values)
 
 

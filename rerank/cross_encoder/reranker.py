@@ -245,7 +245,7 @@ class CrossEncoderReranker:
         check_number("max_score_error", max_score_error, least=0)
         check_number("max_ndcg_loss", max_ndcg_loss, least=0)
         texts = normalized(pairs)
-        require(bool(texts), "There are no pairs to measure with.")
+        require(bool(texts), "there are no pairs to measure with")
         if grades is not None:
             grades = normalized_grades(grades, len(texts))
         bf16 = native_bf16(self._model.network().device.type)

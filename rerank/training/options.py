@@ -87,7 +87,7 @@ class FitOptions:
                 known, f"adapters must be a config of peft, such as LoraConfig, got {shown(self.adapters)}"
             )
         compatible = self.adapters is None or self.frozen_layers == 0
-        require(compatible, "adapters already leave every layer as it is: pass them without frozen_layers.")
+        require(compatible, "adapters already leave every layer as it is: pass them without frozen_layers")
 
     def _check_numbers(self) -> None:
         for name in ("epochs", "batch_size", "patience"):

@@ -67,7 +67,7 @@ def test_an_event_that_is_recorded_again_counts_once(shop, place):
             assert copy.record(log) == RecordReport(0, repeated=3)
 
 
-def test_events_with_ids_are_told_apart_by_them(shop):
+def test_events_with_ids_are_distinguished_by_them(shop):
     given = [replace(EVENT, id="1"), replace(EVENT, id="2"), EVENT]
     assert shop.record(given) == RecordReport(3)
     assert shop.record([replace(EVENT, id="2", kind="purchase"), EVENT]) == RecordReport(0, repeated=2)
@@ -79,10 +79,10 @@ def test_events_with_ids_are_told_apart_by_them(shop):
     [
         (replace(EVENT, item="ghost"), "names item 'ghost', which is not indexed"),
         (replace(EVENT, time=datetime(2026, 1, 1)), "no time zone"),
-        (replace(EVENT, time=pd.NaT), "NaT is no time"),
+        (replace(EVENT, time=pd.NaT), "NaT is not a time"),
         (replace(EVENT, value=float("nan")), "nan is not a finite number"),
         (replace(EVENT, user="\ud83d"), "surrogate"),
-        (replace(EVENT, id=5), "use str, not int"),
+        (replace(EVENT, id=5), "it must be text, got int"),
         ({"user": "u", "item": "i1"}, "must be an Event, got dict"),
         (None, "must be an Event, got NoneType"),
     ],

@@ -121,12 +121,16 @@ BAD_SEARCHES = {
     "k is a float": ({"query": "shoes", "k": 2.0}, QueryError, r"k must be .* got 2\.0"),
     "offset is negative": ({"query": "shoes", "offset": -1}, QueryError, r"offset must be .* got -1"),
     "offset is text": ({"query": "shoes", "offset": "1"}, QueryError, r"offset must be .* got '1'"),
-    "no query": ({"query": None}, QueryError, "must be a str or a Query of a str, got NoneType None"),
+    "no query": ({"query": None}, QueryError, "must be text or a Query with text, got NoneType None"),
     "a list of queries": ({"query": ["shoes"]}, QueryError, r"got list \['shoes'\]"),
-    "a user by number": ({"query": "shoes", "user": 5}, QueryError, "user must be a str, got int 5"),
+    "a user by number": ({"query": "shoes", "user": 5}, QueryError, "user must be text, got int 5"),
     "NaT": ({"query": "shoes", "now": pd.NaT}, QueryError, "now must be an aware datetime, got NaT"),
     "a date": ({"query": "shoes", "now": NOW.date()}, QueryError, "now must be an aware datetime, got "),
-    "an argument of another library": ({"query": "shoes", "top_k": 5}, QueryError, "'top_k' is no argument"),
+    "an argument of another library": (
+        {"query": "shoes", "top_k": 5},
+        QueryError,
+        "'top_k' is neither an argument",
+    ),
     "a weight as text": (
         {"query": "shoes", "relevance_weight": "0.5"},
         QueryError,
@@ -155,7 +159,11 @@ BAD_SEARCHES = {
     ),
     "a fusion by name": ({"query": "shoes", "hybrid": "rrf"}, QueryError, r"hybrid must be .* got 'rrf'"),
     "a decay in days": ({"query": "shoes", "decay": 30}, ValueError, r"decay must be .* got 30"),
-    "a misspelled part": ({"query": "shoes", "rerank_deph": 5}, ValueError, "'rerank_deph' is no argument"),
+    "a misspelled part": (
+        {"query": "shoes", "rerank_deph": 5},
+        ValueError,
+        "'rerank_deph' is neither an argument",
+    ),
     "min_score is NaN": ({"query": "shoes", "min_score": float("nan")}, QueryError, "min_score .* got nan"),
     "min_score is text": (
         {"query": "shoes", "min_score": "0.1"},
@@ -193,7 +201,7 @@ def test_unknown_ids_are_named(retriever, unchanged):
     assert retriever.delete(["nope"]) == []
 
 
-def test_delete_tells_what_it_removed_and_can_be_replayed(retriever):
+def test_delete_returns_what_it_removed_and_can_be_replayed(retriever):
     assert retriever.delete(["b", "nope", "b"]) == ["b"]
     assert retriever.delete(["b"]) == []
     assert [hit.id for hit in retriever.search("blue bag", k=9)] == ["a"]
@@ -220,14 +228,14 @@ class Scripted(HashEncoder):
         ),
     ],
 )
-def test_an_encoder_that_gives_something_else_is_told(vectors, word):
+def test_an_encoder_that_returns_something_else_is_refused(vectors, word):
     retriever = Retriever(Scripted(vectors.astype(np.float32)))
     with pytest.raises(EncoderError, match=word):
         retriever.upsert(GOOD)
     assert len(retriever) == 0
 
 
-def test_a_reranker_that_gives_logits_is_told():
+def test_a_reranker_that_returns_logits_is_refused():
     class Logits:
         def score(self, pairs):
             return np.full(len(pairs), 4.2, dtype=np.float32)
@@ -258,8 +266,8 @@ def test_empty_in_gives_empty_out():
     [
         ("ab", None, "queries must be a list: pass ['ab']"),
         (["a", "b"], "u1", "users must be a list: pass ['u1']"),
-        ([None], None, "a query must be a str or a Query of a str, got NoneType"),
-        ([Query("a"), Query(5)], None, "a query must be a str or a Query of a str, got int"),
+        ([None], None, "a query must be text or a Query with text, got NoneType"),
+        ([Query("a"), Query(5)], None, "a query must be text or a Query with text, got int"),
         ([b"shoes"], None, "got bytes b'shoes'"),
         ([float("nan")], None, "got float nan"),
         ([["shoes"]], None, "got list ['shoes']"),
@@ -268,13 +276,13 @@ def test_empty_in_gives_empty_out():
         (None, None, "queries must be a list, got None"),
         ({"a": 1}, None, "queries must be a list, got {'a': 1}"),
         (np.array("a"), None, "queries must be a list, got array('a'"),
-        (["a", "b"], ["u1", 5], "user must be a str, got int 5"),
-        (["a"], [float("nan")], "user must be a str, got float nan"),
+        (["a", "b"], ["u1", 5], "user must be text, got int 5"),
+        (["a"], [float("nan")], "user must be text, got float nan"),
         (["a"], ["\ud83d"], "half of a surrogate pair"),
         (["a"], 7, "users must be a list, got 7"),
     ],
 )
-def test_what_is_no_query_is_refused(retriever, unchanged, queries, users, words):
+def test_what_is_not_a_query_is_refused(retriever, unchanged, queries, users, words):
     with pytest.raises(QueryError) as refused:
         retriever.search_batch(queries, users=users)
     assert words in str(refused.value)
@@ -307,12 +315,12 @@ def test_a_corpus_with_vectors_of_another_length_is_refused():
         (lambda r: r.record([{"user": "u"}]), EventError, "row 0: no column is the time: name one of user"),
     ],
 )
-def test_what_is_no_list_of_items_or_events_is_refused(retriever, unchanged, write, kind, words):
+def test_what_is_not_a_list_of_items_or_events_is_refused(retriever, unchanged, write, kind, words):
     with pytest.raises(kind, match=words):
         write(retriever)
 
 
-def test_long_arguments_are_told_in_short(retriever):
+def test_long_arguments_are_abbreviated_in_errors(retriever):
     for arguments in (
         {"query": ["x" * 9_000]},
         {"k": "9" * 9_000},
@@ -343,7 +351,7 @@ def test_half_an_emoji_is_replaced_and_spoils_nothing(retriever):
     assert len(retriever.search("\ud83d", now=NOW)) == 2
 
 
-def test_what_is_no_id_is_refused(retriever, unchanged):
+def test_what_is_not_an_id_is_refused(retriever, unchanged):
     for ask in (retriever.similar, retriever.recommend):
         for given in (None, 5, b"a", ["a"], "\ud83d"):
             with pytest.raises(QueryError, match=r"^(user|item_id) must be"):

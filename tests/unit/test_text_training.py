@@ -91,7 +91,7 @@ def mask_of(encoder, monkeypatch, pairs):
     return mask
 
 
-def test_known_positives_of_the_query_and_copies_of_the_document_are_no_negatives(encoder, monkeypatch):
+def test_known_positives_of_the_query_and_copies_of_the_document_are_not_negatives(encoder, monkeypatch):
     pairs = [
         ("red mug", "steel"),
         ("red mug", "wood"),  # another positive of the query of row 0
@@ -340,7 +340,7 @@ def test_the_temperature_divides_cosines_once_and_nothing_is_subtracted(
 
 
 @pytest.mark.parametrize("texts", [2**16 + 3, 2**20 + 3])
-def test_known_positives_are_told_apart_among_many_texts(texts):
+def test_known_positives_are_distinguished_among_many_texts(texts):
     """Numbers of pairs that overflow or overlap would make strangers known, and known ones strangers."""
     query = np.array([0, 1, 1, texts - 1, texts - 1])
     document = np.array([2**16, 0, texts - 1, texts - 2, 5])

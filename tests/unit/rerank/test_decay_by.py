@@ -57,7 +57,7 @@ def test_a_bad_parameter_is_named(parameters, named):
         DecayBy(**{"attribute": "category", "decays": {"tools": SLOW}, "default": OTHER} | parameters)
 
 
-def test_a_bad_description_is_told():
+def test_a_bad_description_is_refused():
     with pytest.raises(InputError, match="a DecayBy must have attribute, decays, default"):
         DecayBy.from_description({"attribute": "category", "default": OTHER.describe()})
     with pytest.raises(InputError, match="scale is missing"):

@@ -43,7 +43,7 @@ def test_ties_keep_their_places(scorer):
     assert lamps == [0, 2, 4]
 
 
-def test_scores_that_are_equal_in_float32_are_told_apart_by_logit(scorer):
+def test_scores_that_are_equal_in_float32_are_ordered_by_logit(scorer):
     reranker = CrossEncoderReranker(scorer, device="cpu")
     documents = ["red door", "lamp", "steel pipe", "glue"]
     reranker._model.set_calibration(Isotonic((-1.0, 1.0), (1.0, 1.0)))
