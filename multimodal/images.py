@@ -7,6 +7,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
+from multimodal.checks import check_whole
 from multimodal.errors import ImageError
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def load_image(source: ImageSource, *, long_side: int | None = None) -> Image:
     import PIL.Image
     from PIL import UnidentifiedImageError
 
+    if long_side is not None:
+        check_whole("long_side", long_side, least=1)
     name = f"photo '{source}'" if isinstance(source, str | Path) else "the given image"
     try:
         with warnings.catch_warnings():

@@ -278,8 +278,8 @@ def test_a_static_model_is_refused_by_name(tmp_path):
     ("message", "arguments"),
     [
         ("pairs must hold at least one pair of query and document, got none", {"pairs": []}),
-        ("pair 1 must be two strings, a query and a document", {"pairs": [("a", "b"), "ab"]}),
-        ("pair 0 must be two strings, a query and a document", {"pairs": [("a", 1)]}),
+        ("pairs.1. must be a query and a document, two texts, got 'ab'", {"pairs": [("a", "b"), "ab"]}),
+        ("pairs.0. must be a query and a document, two texts, got \\('a', 1\\)", {"pairs": [("a", 1)]}),
         ("epochs must be at least 1, got 0", {"epochs": 0}),
         ("batch_size must be at least 1, got 0", {"batch_size": 0}),
         ("learning_rate must be above 0, got 0", {"learning_rate": 0}),
@@ -297,7 +297,7 @@ def test_an_argument_that_cannot_be_used_is_named(text_encoder, message, argumen
         ("temperature must be above 0, got 0", {"temperature": 0}),
         ("max_seconds must be above 0, got 0", {"max_seconds": 0}),
         ("max_length must be at least 3, got 2", {"max_length": 2}),
-        ("learning_rate must be above 0, got nan", {"learning_rate": math.nan}),
+        ("learning_rate must be a finite number, got nan", {"learning_rate": math.nan}),
     ],
 )
 def test_an_option_that_cannot_be_used_is_named(message, options):
