@@ -186,9 +186,9 @@ def test_a_photo_may_be_given_by_its_content(encoder, tmp_path):
         (b"\xff" * 700_000, "is not a JPEG, PNG, WEBP file"),
         ("x" * 700_000, "photo"),
         ("https://shop.example/mug.jpg", "is a URL, which is not fetched"),
-        (np.zeros((9, 9, 3), dtype=np.uint8), "a ndarray is no photo: .*fromarray"),
+        (np.zeros((9, 9, 3), dtype=np.uint8), "a ndarray is not a photo: .*fromarray"),
         (io.StringIO("text"), "open for reading text"),
-        (5, "a int is no photo"),
+        (5, "a int is not a photo"),
     ],
 )
 def test_the_error_about_a_photo_is_short(encoder, image, message):

@@ -67,7 +67,7 @@ def test_an_event_that_is_recorded_again_counts_once(shop, place):
             assert copy.record(log) == RecordReport(0, repeated=3)
 
 
-def test_events_with_ids_are_told_apart_by_them(shop):
+def test_events_with_ids_are_distinguished_by_them(shop):
     given = [replace(EVENT, id="1"), replace(EVENT, id="2"), EVENT]
     assert shop.record(given) == RecordReport(3)
     assert shop.record([replace(EVENT, id="2", kind="purchase"), EVENT]) == RecordReport(0, repeated=2)

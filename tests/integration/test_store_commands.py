@@ -109,7 +109,7 @@ def test_a_folder_without_a_store_is_named(tmp_path, capsys, command):
 
 
 def test_an_export_that_would_not_read_back_is_refused(store, capsys):
-    out = store.parent / "out.csv"
+    out = store.parent / "out.xlsx"
     assert main(["export", str(out), "--store", str(store)]) != 0
-    assert "must be a .jsonl file" in capsys.readouterr().err
+    assert "ends in '.xlsx': pass a .jsonl, .json, .csv, .tsv or .parquet file" in capsys.readouterr().err
     assert not out.exists()

@@ -13,7 +13,12 @@ Commands: TypeAlias = "_SubParsersAction[ArgumentParser]"
 
 
 def add_command(
-    commands: Commands, name: str, purpose: str, example: str, run: Callable[[Namespace], None] | None = None
+    commands: Commands,
+    name: str,
+    purpose: str,
+    example: str,
+    run: Callable[[Namespace], None] | None = None,
+    details: str = "",
 ) -> ArgumentParser:
     """Add a command.
 
@@ -24,11 +29,12 @@ def add_command(
         example: a whole command line.
         run: runs the command on the parsed arguments, among which `parser` is the command's own parser; None for a
             group of commands.
+        details: what else its help says, in whole lines.
     """
     parser = commands.add_parser(
         name,
         help=purpose,
-        description=f"{purpose[0].upper()}{purpose[1:]}.",
+        description=f"{purpose[0].upper()}{purpose[1:]}.\n{details}".rstrip(),
         epilog=f"example:\n  {example}",
         formatter_class=RawDescriptionHelpFormatter,
     )
@@ -36,17 +42,19 @@ def add_command(
     return parser
 
 
-def add_wait(parser: ArgumentParser) -> None:
-    """Add the option that all commands that write to a store share."""
-    parser.add_argument(
-        "--wait",
-        type=arguments.weight,
-        default=0.0,
-        metavar="SECONDS",
-        help="how long to wait for another process that is writing to the store (default: fail at once)",
-    )
+def add_store(parser: ArgumentParser, *, written: bool = False) -> None:
+    """Add the option that names the store, and for commands that write to it how long to wait for others.
 
-
-def add_store(parser: ArgumentParser) -> None:
-    """Add the option that names the store."""
+    Args:
+        parser: where to.
+        written: whether the command writes to the store.
+    """
     parser.add_argument("--store", type=Path, required=True, metavar="DIR", help="the store's folder")
+    if written:
+        parser.add_argument(
+            "--wait",
+            type=arguments.weight,
+            default=0.0,
+            metavar="SECONDS",
+            help="how long to wait for another process that is writing to the store (default: fail at once)",
+        )

@@ -32,7 +32,7 @@ def check_readable(path: Path) -> None:
     """
     if not path.is_file():
         raise CatalogueError(f"{path} is not a file: pass {KNOWN}")
-    if _format(path) not in READERS:
+    if format_of(path) not in READERS:
         raise CatalogueError(f"{path} ends in '{''.join(path.suffixes[-2:])}': pass {KNOWN}")
 
 
@@ -49,9 +49,10 @@ def read_rows(path: Path, options: ReadOptions | None = None, on_bad: OnBad = st
             read.
     """
     check_readable(path)
-    return READERS[_format(path)](path, options or ReadOptions(), on_bad)
+    return READERS[format_of(path)](path, options or ReadOptions(), on_bad)
 
 
-def _format(path: Path) -> str:
+def format_of(path: Path) -> str:
+    """The end of a file's name that tells its format, such as ".csv" of "shop.csv.gz"."""
     first, last = ["", "", *(suffix.lower() for suffix in path.suffixes)][-2:]
     return last if last != ".gz" else first if first != ".parquet" else last

@@ -319,6 +319,10 @@ class SqliteItemStore:
         """See `ItemStore.events`; a snapshot taken when the first event is read."""
         return self._events.all()
 
+    def events_in(self, connection: apsw.Connection) -> Iterator[Event]:
+        """The events of all users in the view of a connection, in the order in which they were recorded."""
+        return self._events.read(connection)
+
     def count_events(self) -> int:
         """See `ItemStore.count_events`."""
         return self._events.count()

@@ -66,7 +66,7 @@ def test_objects_and_maps_become_names_with_dots(tmp_path):
     assert item.attributes == {"attrs.size.w": 0.1, "attrs.size.at": NOON, "specs.colour": "red"}
 
 
-def test_ids_that_pandas_made_floats_are_whole_again(tmp_path):
+def test_ids_that_pandas_turned_into_floats_are_whole_numbers(tmp_path):
     path = tmp_path / "events.parquet"
     pq.write_table(
         pa.table({"user_id": [17.0], "item_id": [2.0], "timestamp": [NOON.timestamp()], "event": ["view"]}),
