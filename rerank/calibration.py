@@ -143,8 +143,8 @@ def expected_calibration_error(
     values = np.asarray(scores, dtype=np.float64)
     shares = shares_of(labels, values.size)
     if values.ndim != 1 or not ((values >= 0) & (values <= 1)).all():
-        raise InputError("scores must be a one-dimensional array in [0, 1]: map logits through a sigmoid.")
-    require(bins >= 1, f"bins must be at least 1, got {bins}.")
+        raise InputError("scores must be a one-dimensional array in [0, 1]: map logits through a sigmoid")
+    require(bins >= 1, f"bins must be at least 1, got {bins}")
     bin_of = np.minimum((values * bins).astype(np.intp), bins - 1)
     return float(np.abs(np.bincount(bin_of, weights=shares - values)).sum() / values.size)
 
@@ -165,15 +165,15 @@ def calibrate(
     """
     from sklearn.model_selection import GroupKFold
 
-    require(method in MAPS, f"method must be one of {tuple(MAPS)}, got {method!r}.")
+    require(method in MAPS, f"method must be one of {tuple(MAPS)}, got {method!r}")
     numbers = group_numbers(groups)
     distinct = int(numbers.max()) + 1
-    require(distinct >= 2, "Pairs of one query cannot tell the error on another: pass pairs of more queries.")
+    require(distinct >= 2, "pairs of one query cannot tell the error on another: pass pairs of more queries")
     columns: dict[str, NDArray[Any]] = {"labels": shares, "logits": logits}
     for name, values in columns.items():
         if values.min() == values.max():
             raise InputError(
-                f"All {name} are {values[0]:g}: pass both pairs that are relevant and pairs that are not."
+                f"all {name} are {values[0]:g}: pass both pairs that are relevant and pairs that are not"
             )
     x = logits.astype(np.float64)
     after = np.empty_like(logits)
@@ -199,11 +199,11 @@ def shares_of(labels: Labels, count: int) -> NDArray[np.float64]:
     """
     shares = np.asarray(labels, dtype=np.float64)
     if shares.shape != (count,) or not count:
-        raise InputError(f"labels must have one entry for each of {count} pairs, got shape {shares.shape}.")
+        raise InputError(f"labels must have one entry for each of {count} pairs, got shape {shares.shape}")
     bad = np.flatnonzero(~((shares >= 0) & (shares <= 1)))
     if bad.size:
         raise InputError(
-            f"Label {bad[0]} must be between 0 and 1, got {shares[bad[0]]:g}: divide grades by the highest."
+            f"label {bad[0]} must be between 0 and 1, got {shares[bad[0]]:g}: divide grades by the highest"
         )
     return shares
 
@@ -229,7 +229,7 @@ def read_calibration(folder: Path) -> Calibration | None:
         calibration, weights = _from_json(content), content["weights"]
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise ModelError(
-            f"{path} is not a calibration ({error}): delete it, and calibrate the model again."
+            f"{path} is not a calibration ({error}): delete it, and calibrate the model again"
         ) from error
     return calibration if weights == weight_hashes(folder) else None
 
@@ -248,7 +248,7 @@ def _fitted(x: NDArray[np.float64], shares: NDArray[np.float64], method: Method)
     calibration = _fit_platt(x, shares) if method == "platt" else _fit_isotonic(x, shares)
     if calibration is None:
         raise InputError(
-            f"The labels of {len(x)} pairs do not rise with the logits: fit the model first, or pass more pairs."
+            f"the labels of {len(x)} pairs do not rise with the logits: fit the model first, or pass more pairs"
         )
     return calibration
 

@@ -126,7 +126,7 @@ class Cascade:
         """
         if len(queries) != len(candidates):
             raise InputError(
-                f"candidates must have one list for each of {len(queries)} queries, got {len(candidates)} lists."
+                f"candidates must have one list for each of {len(queries)} queries, got {len(candidates)} lists"
             )
         pools = [
             _Candidates(number, query, texts, blend)
@@ -165,7 +165,7 @@ class Cascade:
             InputError: an argument is out of range; and whatever the rerankers raise.
         """
         check_limits(top_k, min_score)
-        require(budget_ms is None or budget_ms > 0, f"budget_ms must be above 0, got {budget_ms}.")
+        require(budget_ms is None or budget_ms > 0, f"budget_ms must be above 0, got {budget_ms}")
         deadline = None if budget_ms is None else self._clock() + budget_ms / 1000
         (result,) = self.rerank([query], [documents], deadline=deadline)
         kept = [row for row in result.order.tolist() if result.scores[row] >= min_score][:top_k]
@@ -240,17 +240,17 @@ class _Candidates:
 
 
 def _check_stages(stages: Sequence[Stage]) -> None:
-    require(bool(stages), "A Cascade needs at least one stage: pass (reranker, depth) for each.")
+    require(bool(stages), "a Cascade needs at least one stage: pass (reranker, depth) for each")
     names = [stage.name for stage in stages]
     if len({RECALL, *names}) <= len(names):
-        raise InputError(f"Stage names must differ from each other and from '{RECALL}', got {names}.")
+        raise InputError(f"stage names must differ from each other and from '{RECALL}', got {names}")
     limit = np.inf
     for stage in stages:
         depth = np.inf if stage.depth is None else stage.depth
         if not 1 <= depth <= limit:
             raise InputError(
-                f"The depth of '{stage.name}' must be at least 1 and at most that of the stage before it, got "
-                f"{stage.depth}."
+                f"the depth of '{stage.name}' must be at least 1 and at most that of the stage before it, got "
+                f"{stage.depth}"
             )
         limit = depth
 
@@ -259,8 +259,8 @@ def _checked(relevance: NDArray[np.float32], count: int) -> list[float]:
     relevance = np.asarray(relevance, dtype=np.float32)
     if relevance.shape != (count,) or not bool(np.all((relevance >= 0) & (relevance <= 1))):
         raise InputError(
-            f"A reranker must return one number in [0, 1] for each of {count} pairs, got an array of shape "
-            f"{relevance.shape}: map logits through a sigmoid."
+            f"a reranker must return one number in [0, 1] for each of {count} pairs, got an array of shape "
+            f"{relevance.shape}: map logits through a sigmoid"
         )
     scores: list[float] = relevance.tolist()
     return scores

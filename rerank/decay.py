@@ -60,20 +60,20 @@ class Decay:
     def __post_init__(self) -> None:
         scale, decay, weight = self._number("scale"), self._number("decay"), self._number("weight")
         floor, offset = self._number("floor"), self._number("offset")
-        require(scale > 0, f"scale must be above 0 days, got {scale:g}.")
-        require(0 < decay < 1, f"decay must be above 0 and below 1, got {decay:g}.")
-        require(0 <= weight <= 1, f"weight must be between 0 (age is ignored) and 1, got {weight:g}.")
-        require(0 <= floor <= 1, f"floor must be between 0 and 1, got {floor:g}.")
-        require(offset >= 0, f"offset must be at least 0 days, got {offset:g}.")
+        require(scale > 0, f"scale must be above 0 days, got {scale:g}")
+        require(0 < decay < 1, f"decay must be above 0 and below 1, got {decay:g}")
+        require(0 <= weight <= 1, f"weight must be between 0 (age is ignored) and 1, got {weight:g}")
+        require(0 <= floor <= 1, f"floor must be between 0 and 1, got {floor:g}")
+        require(offset >= 0, f"offset must be at least 0 days, got {offset:g}")
         if self.missing is not None:
             missing = self._number("missing")
             require(
-                floor <= missing <= 1, f"missing must be between floor ({floor:g}) and 1, got {missing:g}."
+                floor <= missing <= 1, f"missing must be between floor ({floor:g}) and 1, got {missing:g}"
             )
         forms = get_args(Form)
         require(
             isinstance(self.form, str) and self.form in forms,
-            f"form must be one of {', '.join(forms)}, got {self.form!r}.",
+            f"form must be one of {', '.join(forms)}, got {self.form!r}",
         )
 
     def _number(self, name: str) -> float:
@@ -92,7 +92,7 @@ class Decay:
     ) -> Decay:
         """Exponential decay: the freshness above `floor` halves every `days` days. Args: see the class."""
         # Checked here so that the message names `days`, as the caller did.
-        require(_finite("days", days) > 0, f"days must be above 0, got {days:g}.")
+        require(_finite("days", days) > 0, f"days must be above 0, got {days:g}")
         return cls(scale=days, decay=0.5, weight=weight, floor=floor, offset=offset, missing=missing)
 
     @classmethod
@@ -168,8 +168,8 @@ class Decay:
             InputError: a name is unknown, `scale` is missing, or a value is out of its range.
         """
         unknown = sorted(set(values) - set(cls.__dataclass_fields__))
-        require(not unknown, f"A Decay has no parameter named {', '.join(unknown)}.")
-        require("scale" in values, "scale is missing: every Decay has one.")
+        require(not unknown, f"a Decay has no parameter named {', '.join(unknown)}")
+        require("scale" in values, "scale is missing: every Decay has one")
         return cls(**values)
 
 
@@ -199,16 +199,16 @@ class DecayBy:
     def __post_init__(self) -> None:
         require(
             isinstance(self.attribute, str) and self.attribute != "",
-            f"attribute must be a name that is not empty, got {self.attribute!r}.",
+            f"attribute must be a name that is not empty, got {self.attribute!r}",
         )
-        require(isinstance(self.decays, Mapping), f"decays must map values to Decays, got {self.decays!r}.")
+        require(isinstance(self.decays, Mapping), f"decays must map values to Decays, got {self.decays!r}")
         for value, decay in self.decays.items():
             known = isinstance(value, str | int | float) and (isinstance(value, str) or math.isfinite(value))
             require(
-                known, f"Every value of decays must be text, a finite number, True or False, got {value!r}."
+                known, f"every value of decays must be text, a finite number, True or False, got {value!r}"
             )
-            require(isinstance(decay, Decay), f"decays[{value!r}] must be a Decay, got {decay!r}.")
-        require(isinstance(self.default, Decay), f"default must be a Decay, got {self.default!r}.")
+            require(isinstance(decay, Decay), f"decays[{value!r}] must be a Decay, got {decay!r}")
+        require(isinstance(self.default, Decay), f"default must be a Decay, got {self.default!r}")
         object.__setattr__(self, "decays", dict(self.decays))  # later changes by the caller must not reach it
 
     @property
@@ -248,7 +248,7 @@ class DecayBy:
         """
         names = set(cls.__dataclass_fields__)
         require(
-            set(values) == names, f"A DecayBy must have {', '.join(sorted(names))}, got {', '.join(values)}."
+            set(values) == names, f"a DecayBy must have {', '.join(sorted(names))}, got {', '.join(values)}"
         )
         decays = {value: Decay.from_description(decay) for value, decay in values["decays"]}
         return cls(values["attribute"], decays, Decay.from_description(values["default"]))
@@ -259,5 +259,5 @@ def _finite(name: str, value: Any) -> float:
         number = float(value)
     except (TypeError, ValueError):
         number = math.nan
-    require(math.isfinite(number), f"{name} must be a finite number, got {value!r}.")
+    require(math.isfinite(number), f"{name} must be a finite number, got {value!r}")
     return number

@@ -43,5 +43,5 @@ def check_limits(top_k: int | None, min_score: float) -> None:
     Raises:
         InputError: `top_k` is below 1, or `min_score` is not in [0, 1].
     """
-    require(top_k is None or top_k >= 1, f"top_k must be at least 1, got {top_k}.")
-    require(0 <= min_score <= 1, f"min_score must be between 0 and 1, got {min_score}.")
+    require(top_k is None or top_k >= 1, f"top_k must be at least 1, got {top_k}")
+    require(0 <= min_score <= 1, f"min_score must be between 0 and 1, got {min_score}")

@@ -19,7 +19,7 @@ FLOORS = [
     {"types", "errors", "values", "checks"},
     {"recall", "store", "towers", "ingest"},
     {"corpus", "search"},
-    {"retriever", "rebuilding"},
+    {"retriever", "rebuilding", "export"},
     {"presets", "evaluation"},
     {"__init__", "demo"},  # the names that `__init__` exports lazily lie below it
     {"commands"},

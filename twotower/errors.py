@@ -5,7 +5,7 @@ TwoTowerError
   +- EventError(ValueError)       a behaviour event that cannot be recorded
   +- QueryError(ValueError)       a search that cannot be run
   |    +- FilterError             a `where` that is invalid
-  +- EncoderError(ValueError)     an encoder whose vectors are not finite float32 of (n, dim)
+  +- EncoderError(ValueError)     an encoder whose vectors are not finite float32 of shape (n, dim)
   +- CatalogueError(ValueError)   a file of items, events, queries or judgements that cannot be read
   +- JudgementError(ValueError)   judgements unusable for training or evaluation
   +- LeakError(ValueError)        an evaluation with access to the future
@@ -67,11 +67,11 @@ class FilterError(QueryError):
 
 
 class QueryWarning(UserWarning):
-    """A search that can be run probably does not do what was meant."""
+    """A search can be run but probably does not do what was meant."""
 
 
 class FilterWarning(QueryWarning):
-    """A filter names an attribute, or text, that no item has; the message names the nearest that one has."""
+    """A filter names an attribute, or a text value, that no item has; the message suggests similar ones."""
 
 
 class EncoderError(TwoTowerError, ValueError):

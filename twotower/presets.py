@@ -83,25 +83,25 @@ class Retriever(BaseRetriever):
     ) -> Self:
         """Open a store, or create one: every write is on disk when its call returns.
 
-        One process at a time may write to a store, any number may read it. Close it, or use it in a `with`.
+        One process at a time may write to a store; any number may read it. Close it, or use it in a `with`.
 
         Args:
             folder: a store, or a new or empty folder.
-            encoder: the encoder that the store was made with, which may have moved: models are known by the content
-                of their files. None rebuilds it from its description, which works for the library's own parts. For a
-                new store, None is `default_encoder`.
+            encoder: the encoder that the store was created with. Its models may have moved: they are recognised by
+                the content of their files. None rebuilds it from its description, which works for the library's own
+                parts. For a new store, None is `default_encoder`.
             reranker: not part of a store: keep it with its own `save` and pass it here.
             decay: None takes the store's own. For a new store with the default encoder, None is `default_decay`.
             read_only: write nothing, not even beside the store; `maintenance.refresh` follows the writer.
-            reindex: if the encoder is another one, such as a model that was trained again, encode all items with it.
-                Meanwhile readers go on with the old vectors, which are replaced at the end, all at once; an
-                interrupted attempt goes on where it stopped.
-            wait: how many seconds to wait for another process that writes to the store.
+            reindex: if the encoder is another one, such as a retrained model, encode all items with it. Readers use
+                the old vectors until all of them are replaced at once at the end; an interrupted attempt resumes
+                where it stopped.
+            wait: how many seconds to wait for another process that is writing to the store.
             settings: as for the constructor; they override those of the store while it is open. `searchable` and
                 `fold_diacritics` are decided when a store is created.
 
         Raises:
-            StoreError: there is no store to read, another process writes to it, or its encoder, searchable
+            StoreError: there is no store to read, another process is writing to it, or its encoder, searchable
                 attributes or folding differ.
             StoreVersionError: another version wrote it, in a format that this one does not read.
             StoreDamagedError: its item store is damaged; whatever can be rebuilt from that is rebuilt.
@@ -173,7 +173,7 @@ def _reopened(
     for name, value in wanted.items():
         if given.get(name) is not None and value != kept[name]:
             raise StoreError(
-                f"store '{folder}' was made with {name}={kept[name]}: omit the argument, or index again"
+                f"store '{folder}' was created with {name}={kept[name]}: leave out the argument, or index again"
             )
     kept["user_tower"] = UserTower(**kept["user_tower"])
     kept["index"] = IndexPolicy.from_description(kept["index"])

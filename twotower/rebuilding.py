@@ -49,9 +49,9 @@ def encoder_of(store: StoreFolder, encoder: Encoder | None, *, reindex: bool = F
         reindex_items(store, encoder, {**kept, "encoder": found, "dim": encoder.dim})
     elif not same:
         raise StoreError(
-            f"store '{store.folder}' was made with another encoder, or its models have changed since: pass that one "
-            "or restore them, or encode all items again with `twotower reindex` or "
-            f"Retriever.open(folder, reindex=True); it was made with {in_short(known)}"
+            f"store '{store.folder}' was created with another encoder, or its models have changed since: pass that "
+            "one or restore them, or encode all items again with `twotower reindex` or "
+            f"Retriever.open(folder, reindex=True); it was created with {in_short(known)}"
         )
     elif found != known and store.read_only is None:
         store.item_store.set_settings({**kept, "encoder": found})
@@ -59,7 +59,7 @@ def encoder_of(store: StoreFolder, encoder: Encoder | None, *, reindex: bool = F
 
 
 def deferred_encoder(store: StoreFolder, models: Mapping[str, Any] | None = None) -> DeferredEncoder:
-    """The encoder of a store that is loaded when it has to encode, and known by the content of its files until then.
+    """The encoder of a store, which is not loaded until it has to encode; until then, its files identify it.
 
     Args:
         store: open.
@@ -77,7 +77,9 @@ def deferred_encoder(store: StoreFolder, models: Mapping[str, Any] | None = None
     def load() -> DualEncoder:
         encoder = encoder_from(wanted)
         if found is not None and identity(describe(encoder)) != identity(found):
-            raise StoreError(f"the models of store '{store.folder}' were replaced meanwhile: run it again")
+            raise StoreError(
+                f"the models of store '{store.folder}' were replaced while they were in use: try again"
+            )
         return encoder
 
     return DeferredEncoder(load, found, kept["dim"] if same else None)
@@ -104,7 +106,7 @@ def described_now(description: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def changed_models(store: StoreFolder) -> Iterator[str]:
-    """The models in the places that a store knows whose content is no longer what it was; loads none of them."""
+    """The models whose content has changed where the store expects them; loads none of them."""
     described = store.item_store.settings["encoder"]
     if not isinstance(described, Mapping):
         return
@@ -115,7 +117,7 @@ def changed_models(store: StoreFolder) -> Iterator[str]:
             now = _model_now(model)
             if CONTENT in model and now is not None and now.get(CONTENT) != model[CONTENT]:
                 yield (
-                    f"the {name} model {in_short(model)} has changed since the store was made: restore it, or run "
+                    f"the {name} model {in_short(model)} has changed since the store was created: restore it, or run "
                     "`twotower reindex`"
                 )
 
@@ -133,13 +135,13 @@ def _model_now(model: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 @contextmanager
 def _at_hand(folder: Path) -> Iterator[None]:
-    """Say what to do about models of a store that are not there."""
+    """Turn a missing model into an error that says what to do."""
     try:
         yield
     except ModelNotFoundError as error:
         raise StoreError(
-            f"store '{folder}' was made with a model that cannot be loaded ({error}): say where it is now with "
-            f"encoder=, or `twotower reindex --store {folder} --text-model FOLDER`"
+            f"store '{folder}' was created with a model that cannot be loaded ({error}): pass it from its "
+            f"new place as encoder=, or run `twotower reindex --store {folder} --text-model FOLDER`"
         ) from error
 
 
@@ -161,7 +163,7 @@ def buildable(description: Mapping[str, Any] | str, part: str, folder: Path) -> 
         StoreError: it is that of a part of the user's own.
     """
     if isinstance(description, str):
-        raise StoreError(f"store '{folder}' was made with a part of your own: pass it as {part}=")
+        raise StoreError(f"store '{folder}' was created with a part of your own: pass it as {part}=")
     return description
 
 
@@ -195,7 +197,7 @@ def with_models(
     changed = dict(description)
     if image is not None:
         if description["image"] is None:
-            raise StoreError("the store was made without an image model: index again to have one")
+            raise StoreError("the store was created without an image model: index again to add one")
         changed["image"] = {"architecture": image, "pretrained": weights}
         if "clip" in description["text"]:
             changed["text"] = {"clip": changed["image"]}

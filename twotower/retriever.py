@@ -79,11 +79,11 @@ class BaseRetriever:
         hybrid: how lexical recall is fused with dense recall, such as `Convex(0.6)`, the default, or
             `ReciprocalRank()`; None recalls by vectors alone.
         index: the recall and memory that the vector index of a new corpus must keep to; None is `IndexPolicy()`.
-        searchable: names of attributes that people type, for a new corpus: their values are read with title and
-            description, by the lexical channel, the encoder and the reranker. None is `DEFAULT_SEARCHABLE`: brand,
+        searchable: names of the searchable attributes of a new corpus: the lexical channel, the encoder and the
+            reranker read their values together with title and description. None is `DEFAULT_SEARCHABLE`: brand,
             category and colour, named in English or Chinese; () is none.
-        fold_diacritics: whether "cafe" finds "café" by its words, for a new corpus; None is True. So it is in Latin,
-            Greek, Cyrillic, Arabic and Hebrew.
+        fold_diacritics: whether the word "cafe" finds "café" in a new corpus, in Latin, Greek, Cyrillic, Arabic and
+            Hebrew script; None is True.
 
     Raises:
         ValueError: a parameter is out of its range, `index`, `searchable` or `fold_diacritics` is passed with a
@@ -114,7 +114,7 @@ class BaseRetriever:
             corpus = Corpus.in_memory(encoder.dim, index, ItemText.of(searchable, fold_diacritics))
         elif any(part is not None for part in (index, searchable, fold_diacritics)):
             raise ValueError(
-                "index, searchable and fold_diacritics belong to a new corpus: pass them, or a corpus, not both"
+                "index, searchable and fold_diacritics are for a new corpus: pass either them or a corpus"
             )
         elif not isinstance(corpus, Corpus):
             raise ValueError(f"corpus must be a Corpus, got {shown(corpus)}")
@@ -146,7 +146,8 @@ class BaseRetriever:
         if unknown := parts.keys() - RankingParts.__annotations__.keys():
             known = ", ".join(RankingParts.__annotations__)
             raise QueryError(
-                f"{shown(min(unknown))} is no argument of a search, nor a part that it can exchange, such as {known}"
+                f"{shown(min(unknown))} is neither an argument of a search nor a part it can replace: "
+                f"pass one of {known}"
             )
         twin = copy(self)
         replaced: dict[str, Any] = dict(parts)
@@ -263,8 +264,8 @@ class BaseRetriever:
                 `twotower.ingest.items_from`.
             on_error: "raise" stops at the first bad item before anything is written; "skip" leaves bad items
                 out and reports each with its reason.
-            on_bad_photo: "error" makes an item with an unusable photo a bad item; "words" indexes it by its words,
-                without the photo, and reports it.
+            on_bad_photo: "error" treats an item with an unusable photo as a bad item; "words" indexes it by its words
+                alone and reports it.
             progress: show a progress bar; None shows one on a terminal.
 
         Returns:
@@ -362,13 +363,13 @@ class BaseRetriever:
             offset: how many of the best hits to leave out, for the pages after the first: page p of ten is k=10,
                 offset=10 * p. Pages do not overlap, and a hit keeps its place whatever `k` and `offset` are.
             image: a photo: path or open image.
-            user: whose history to take into account; someone without one is no error.
+            user: whose history to take into account; a user without one is not an error.
             where: only items with these attributes, such as `{"price": {"$lt": 100}}`.
             now: the moment to search at, aware; None is the present. Later events are not seen.
             budget_ms: the time allowed, in milliseconds: the reranker reads as many of the best candidates as it can
                 in that time; `Hit.ranks` tells which. None reads all.
-            min_score: hits with a lower score are left out, so that the answer may be "nothing". Under
-                `ReciprocalRank` a score tells a rank and no quality: leave it out there.
+            min_score: hits with a lower score are left out, so there may be none. Do not use it with
+                `ReciprocalRank`, whose scores reflect rank, not quality.
             parts: as in `using`, for this search alone, such as `decay=None` or `rerank_depth=50`.
 
         Returns:
@@ -430,7 +431,7 @@ class BaseRetriever:
         return self._answer(ranking, self._queries.encode(queries, users, request.now), request)
 
     def knows(self, user: str, *, now: datetime | None = None) -> bool:
-        """Whether anything that a user did with items that are indexed is recorded.
+        """Whether any event of a user on an indexed item is recorded.
 
         Args:
             user: any id.
@@ -450,7 +451,7 @@ class BaseRetriever:
         where: Where | None = None,
         now: datetime | None = None,
     ) -> Hits:
-        """Find items like one that is indexed; it is not among them.
+        """Find items similar to an indexed one, which is not among the hits.
 
         Args:
             item_id: an indexed item.

@@ -45,7 +45,7 @@ class Item:
         image: path of a photo (JPEG, PNG or WebP), or None. A relative path is made absolute, so that it outlives
             `os.chdir`.
         time: when the product was released, an aware datetime, or None where unknown.
-        attributes: by name, for filters, decay by attribute and searchable text.
+        attributes: by name, for filters, decay by attribute, and search (see `Retriever`'s `searchable`).
     """
 
     id: str
@@ -183,7 +183,7 @@ class RecordReport:
 
     Args:
         recorded: how many events were new.
-        repeated: how many were recorded before, or came twice, and count once.
+        repeated: how many were recorded before or occurred twice, and count once.
         skipped: the events that were skipped, in order (only with `on_error="skip"`).
     """
 

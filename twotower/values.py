@@ -1,9 +1,9 @@
-"""The one meaning of every type of value, in attributes and in filters alike.
+"""What each type of value means, in attributes and in filters alike.
 
-- A scalar of numpy and a member of an `Enum` mean their plain value.
-- A `Decimal` is a number: an int if it is whole, otherwise the nearest float, as a filter's 19.99 is.
-- A `date` is its midnight in UTC. A datetime of another library (pandas) is one of the standard library.
-- A tuple, or an array of one dimension, is a list; None in a list means nothing and is left out.
+- A numpy scalar or a member of an `Enum` is its plain value.
+- A `Decimal` is a number: an int if it is whole, otherwise the nearest float, as 19.99 in a filter is.
+- A `date` is its midnight in UTC. A datetime of another library (pandas) is a standard datetime.
+- A tuple or a one-dimensional array is a list; None in a list is left out.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 
 def plain(value: object) -> Any:
-    """A value as a str, bool, int, float, datetime or list of these; any other as it is, to be refused."""
+    """A value as a str, bool, int, float, datetime or list of these; any other as it is, for the caller to refuse."""
     if isinstance(value, Enum):
         return plain(value.value)
     if isinstance(value, np.ndarray):
@@ -35,12 +35,12 @@ def plain(value: object) -> Any:
 
 
 def is_no_time(value: object) -> bool:
-    """Whether a value is pandas' NaT, which passes for a datetime but is none."""
+    """Whether a value is pandas' NaT, which passes for a datetime but is not one."""
     return isinstance(value, datetime) and value != value
 
 
 def _exactly(value: str | bool | int | float | date) -> Any:
-    """The same value in a type of the standard library and not in one derived from it."""
+    """The same value in a standard type rather than a subclass of one."""
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, bool):
@@ -59,7 +59,7 @@ def _exactly(value: str | bool | int | float | date) -> Any:
 
 
 def _plain_scalar(value: np.generic) -> Any:
-    if isinstance(value, np.datetime64):  # of nanoseconds, item() would be a number
+    if isinstance(value, np.datetime64):  # item() of nanoseconds would be a number
         moment = (
             value.astype("datetime64[us]").item() if np.datetime_data(value.dtype)[0] != "D" else value.item()
         )

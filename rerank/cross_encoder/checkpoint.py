@@ -73,13 +73,13 @@ def check_replaceable(folder: Path) -> None:
     """
     require(
         is_replaceable(folder, MODEL_TYPE),
-        f"{folder} exists and is not a saved cross-encoder: choose another folder.",
+        f"{folder} exists and is not a saved cross-encoder: choose another folder",
     )
 
 
 def _load_folder(folder: Path, device: str | None) -> CrossEncoder:
     if not any((folder / name).is_file() for name in ("config.json", "modules.json")):
-        raise ModelError(f"{folder} has no config.json, so it is not a model: pass the folder that has it.")
+        raise ModelError(f"{folder} has no config.json, so it is not a model: pass the folder that has it")
     try:
         return _load(str(folder), device, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
@@ -114,10 +114,10 @@ def _load(name: str, device: str | None, *, local_files_only: bool) -> CrossEnco
 
 def _check(network: CrossEncoder, name: str) -> None:
     if network.num_labels != 1:
-        raise ModelError(f"{name} must give one score per pair (num_labels=1), got {network.num_labels}.")
+        raise ModelError(f"{name} must give one score per pair (num_labels=1), got {network.num_labels}")
     tokenizer = network.tokenizer
     if tokenizer is None or tokenizer.pad_token_id is None:
-        raise ModelError(f"{name} has no tokenizer with a padding token: pass a text cross-encoder.")
+        raise ModelError(f"{name} has no tokenizer with a padding token: pass a text cross-encoder")
     prompted = network.default_prompt_name is not None
     if prompted or network[0].transformer_task not in ("sequence-classification", "feature-extraction"):
-        raise ModelError(f"{name} wraps its pairs in a prompt: pass a cross-encoder that reads plain pairs.")
+        raise ModelError(f"{name} wraps its pairs in a prompt: pass a cross-encoder that reads plain pairs")

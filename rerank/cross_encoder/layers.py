@@ -28,7 +28,7 @@ def encoder_layers(network: CrossEncoder) -> tuple[str, ModuleList]:
     ]
     if len(found) != 1:
         raise ModelError(
-            f"{type(model).__name__} has no single list of its {count} layers: use a BERT-like model."
+            f"{type(model).__name__} has no single list of its {count} layers: use a BERT-like model"
         )
     return found[0]
 

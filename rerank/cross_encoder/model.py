@@ -68,7 +68,7 @@ class Model:
                     limit = network.tokenizer.model_max_length
                     if self._max_length > limit:
                         raise InputError(
-                            f"max_length of {self._location} must be at most {limit}, got {self._max_length}."
+                            f"max_length of {self._location} must be at most {limit}, got {self._max_length}"
                         )
                     network.tokenizer.model_max_length = self._max_length  # saved with the tokenizer
                 self._new_head = has_new_head(network)
@@ -167,7 +167,7 @@ class Model:
     def _trained_network(self) -> CrossEncoder:
         network = self.network()
         if self._new_head:  # its scores would mean nothing, and once saved it would pass for a trained one
-            raise NotFittedError(f"{self._location} has no trained scoring head: call fit() first.")
+            raise NotFittedError(f"{self._location} has no trained scoring head: call fit() first")
         return network
 
     def _torch(self, name: BackendName) -> Backend:

@@ -73,12 +73,12 @@ class CrossEncoderReranker:
         backend: BackendName | Literal["auto"] = "torch",
         cache_pairs: int = 0,
     ) -> None:
-        require(backend in (*BACKENDS, AUTO), f"backend must be one of {(*BACKENDS, AUTO)}, got {backend!r}.")
-        require(max_length is None or max_length >= 1, f"max_length must be at least 1, got {max_length}.")
+        require(backend in (*BACKENDS, AUTO), f"backend must be one of {(*BACKENDS, AUTO)}, got {backend!r}")
+        require(max_length is None or max_length >= 1, f"max_length must be at least 1, got {max_length}")
         require(
-            batch_tokens is None or batch_tokens >= 1, f"batch_tokens must be at least 1, got {batch_tokens}."
+            batch_tokens is None or batch_tokens >= 1, f"batch_tokens must be at least 1, got {batch_tokens}"
         )
-        require(cache_pairs >= 0, f"cache_pairs must be at least 0, got {cache_pairs}.")
+        require(cache_pairs >= 0, f"cache_pairs must be at least 0, got {cache_pairs}")
         location = locate(model)
         # A folder by its absolute path, which outlives os.chdir; any other model by its hub name.
         self.model = location if Path(model).expanduser().is_dir() else str(model)
@@ -153,7 +153,7 @@ class CrossEncoderReranker:
             InputError: an argument is out of range; and whatever `score` raises.
         """
         check_limits(top_k, min_score)
-        require(not isinstance(documents, str), "documents must be a list of texts, got a single text.")
+        require(not isinstance(documents, str), "documents must be a list of texts, got a single text")
         texts = list(documents)
         logits = self.logits([(query, text) for text in texts])
         return ranked(texts, logits, self._model.calibration()(logits), top_k, min_score)
@@ -176,7 +176,7 @@ class CrossEncoderReranker:
         Raises:
             InputError: `max_words` is below 1; and whatever `score` raises.
         """
-        require(max_words >= 1, f"max_words must be at least 1, got {max_words}.")
+        require(max_words >= 1, f"max_words must be at least 1, got {max_words}")
         normalized([(query, document)])  # rejects what is not text
         return word_weights(self.logits, query, document, max_words)
 
@@ -231,7 +231,7 @@ class CrossEncoderReranker:
             InputError: there are no pairs, or the grades do not match them; and whatever `score` raises.
         """
         texts = normalized(pairs)
-        require(bool(texts), "There are no pairs to measure with.")
+        require(bool(texts), "there are no pairs to measure with")
         if grades is not None:
             grades = normalized_grades(grades, len(texts))
         bf16 = native_bf16(self._model.network().device.type)

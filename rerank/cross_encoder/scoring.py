@@ -67,5 +67,5 @@ class PairScorer:
         logits = backend.logits(encoded)
         if np.isnan(logits).any():
             query, document = pairs[int(np.flatnonzero(np.isnan(logits))[0])]
-            raise NotFiniteError(f"{self._name} gave NaN for the pair ({query[:80]!r}, {document[:80]!r}).")
+            raise NotFiniteError(f"{self._name} gave NaN for the pair ({query[:80]!r}, {document[:80]!r})")
         return dict(zip(pairs, logits.tolist(), strict=True))

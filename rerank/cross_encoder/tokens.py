@@ -90,7 +90,7 @@ def normalized(pairs: Sequence[Pair]) -> list[Pair]:
     for position, pair in enumerate(pairs):
         if isinstance(pair, str) or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
             raise InputError(
-                f"Pair {position} must be (query text, candidate text), two strings, got {_excerpt(pair)}."
+                f"pair {position} must be (query text, candidate text), two strings, got {_excerpt(pair)}"
             )
         query, document = pair
         result.append((unicodedata.normalize("NFKC", query), unicodedata.normalize("NFKC", document)))

@@ -46,9 +46,7 @@ def export(network: CrossEncoder, folder: Path) -> None:
             f"exporting needs {error.name}: run `pip install 'twotower[onnx]'`, or use the torch back end"
         ) from error
     if getattr(network[0], "transformer_task", None) != "sequence-classification":
-        raise ModelError(
-            "The score comes from a head outside the transformers model: use the torch back end."
-        )
+        raise ModelError("the score comes from a head outside the transformers model: use the torch back end")
     target = folder / FOLDER
     target.mkdir()
     try:
@@ -57,7 +55,7 @@ def export(network: CrossEncoder, folder: Path) -> None:
     except OSError:  # such as a full disk, which is not the model's fault
         raise
     except Exception as error:  # exporters raise all kinds of errors
-        raise ModelError(f"This model cannot be exported here ({error}): use the torch back end.") from error
+        raise ModelError(f"this model cannot be exported here ({error}): use the torch back end") from error
     names = sorted(set(FILES.values()))
     manifest = {"weights": sha256(folder / "model.safetensors")}
     manifest |= {name: sha256(target / name) for name in names}
@@ -81,7 +79,7 @@ def exported(folder: Path, name: str) -> Path | None:
         return None
     if not is_whole:
         raise ModelError(
-            f"{path} is not what was exported: delete the folder {target} and it is exported again."
+            f"{path} is not what was exported: delete the folder {target} and it is exported again"
         )
     return path
 

@@ -41,7 +41,7 @@ class ExportedBackend:
         self._tokenizer = read_tokenizer(folder)
         limit = self._tokenizer.max_length
         if max_length is not None and max_length > limit:
-            raise InputError(f"max_length of {folder} must be at most {limit}, got {max_length}.")
+            raise InputError(f"max_length of {folder} must be at most {limit}, got {max_length}")
         self._max_length = limit if max_length is None else max_length
         self._batch_tokens = batch_tokens or default_batch_tokens("cpu")
         self._lock = Lock()

@@ -68,7 +68,7 @@ def read_tokenizer(folder: Path) -> FileTokenizer:
         max_length = int(config["model_max_length"])
     except Exception as error:  # the library raises plain Exception
         raise ModelError(
-            f"{folder} has no tokenizer that can be read without transformers ({error}): use the torch back end."
+            f"{folder} has no tokenizer that can be read without transformers ({error}): use the torch back end"
         ) from error
     tokenizer.no_padding()
     tokenizer.no_truncation()

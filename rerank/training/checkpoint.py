@@ -69,7 +69,7 @@ class Checkpoint:
         if header is not None and header["fingerprint"] != fingerprint:
             raise InputError(
                 f"{self._path} belongs to a fit of other pairs, another model or other options: repeat that fit, "
-                "choose another folder, or delete the file to start anew."
+                "choose another folder, or delete the file to start anew"
             )
 
     def write(
@@ -141,7 +141,7 @@ class Checkpoint:
                 header: dict[str, Any] = json.loads(file.metadata()["fit"])
         except (SafetensorError, TypeError, KeyError, ValueError) as error:
             raise InputError(
-                f"{self._path} is not the state of a fit ({error}): delete it to start anew."
+                f"{self._path} is not the state of a fit ({error}): delete it to start anew"
             ) from error
         return header
 

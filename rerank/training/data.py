@@ -73,21 +73,19 @@ def split(
     numbers = group_numbers(groups)
     train, held_out = split_groups(numbers.tolist(), options.held_out, np.random.default_rng(options.seed))
     if len(train) == 0:
-        raise InputError(
-            "Pairs of a single query cannot be split: pass pairs of more queries, or held_out=0."
-        )
+        raise InputError("pairs of a single query cannot be split: pass pairs of more queries, or held_out=0")
     if "pointwise" not in options.losses:
         train = train[has_order(targets[train], numbers[train])]
         if len(train) == 0:
             raise InputError(
-                f"No group to train on has pairs of different grades, so loss={options.loss!r} has nothing to order: "
-                'pass several pairs for each query, or loss="pointwise".'
+                f"no group to train on has pairs of different grades, so loss={options.loss!r} has nothing to order: "
+                'pass several pairs for each query, or loss="pointwise"'
             )
     found = Split(targets, numbers, train, held_out)
     if options.keep == "ndcg" and found.ordered_groups() == 0:
         raise InputError(
-            'No held-out group has pairs of different grades, so keep="ndcg" has nothing to compare: pass more '
-            'queries, or keep="loss".'
+            'no held-out group has pairs of different grades, so keep="ndcg" has nothing to compare: pass more '
+            'queries, or keep="loss"'
         )
     return found
 
@@ -100,12 +98,12 @@ def normalized_grades(grades: Sequence[float] | NDArray[np.floating], count: int
     """
     targets = np.asarray(grades, dtype=np.float32)
     if targets.shape != (count,):
-        raise InputError(f"grades must have one entry for each of {count} pairs, got shape {targets.shape}.")
+        raise InputError(f"grades must have one entry for each of {count} pairs, got shape {targets.shape}")
     if count == 0:
-        raise InputError("There are no pairs to learn from.")
+        raise InputError("there are no pairs to learn from")
     bad = np.flatnonzero(~np.isfinite(targets) | (targets < 0))
     if bad.size:
-        raise InputError(f"Grade {bad[0]} must be a finite number of at least 0, got {targets[bad[0]]:g}.")
+        raise InputError(f"grade {bad[0]} must be a finite number of at least 0, got {targets[bad[0]]:g}")
     return np.divide(targets, max(1.0, targets.max()), dtype=np.float32)
 
 

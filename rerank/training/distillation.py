@@ -75,10 +75,10 @@ def _with_layers(network: CrossEncoder, count: int) -> CrossEncoder:
 
     name, layers = encoder_layers(network)
     if not 1 <= count <= len(layers):
-        raise InputError(f"layers must be between 1 and the teacher's {len(layers)}, got {count}.")
+        raise InputError(f"layers must be between 1 and the teacher's {len(layers)}, got {count}")
     original: Any = network[0].model
     if len(set(getattr(original.config, "layer_types", None) or ())) > 1:
-        raise ModelError("The teacher's layers are of several kinds, so a subset of them is not a model.")
+        raise ModelError("the teacher's layers are of several kinds, so a subset of them is not a model")
     student = copy.deepcopy(network)
     model: Any = student[0].model
     kept = np.linspace(0, len(layers) - 1, count).round().astype(int)

@@ -35,7 +35,7 @@ def fit(
     """Train a model in place; see `CrossEncoderReranker.fit`."""
     require(
         len(groups) == len(pairs),
-        f"groups must have one entry for each of {len(pairs)} pairs, got {len(groups)}.",
+        f"groups must have one entry for each of {len(pairs)} pairs, got {len(groups)}",
     )
     parts = split(grades, groups, options)
     criterion = options.keep or ("ndcg" if parts.ordered_groups() >= MIN_NDCG_GROUPS else "loss")

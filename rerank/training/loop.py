@@ -106,7 +106,7 @@ def train(
             groups = torch.from_numpy(data.groups[rows]).to(device)
             loss = total(options.losses, logits_now, targets, groups)
             if not torch.isfinite(loss):
-                raise NotFiniteError(f"The loss of step {step + 1} is not a number: lower learning_rate.")
+                raise NotFiniteError(f"the loss of step {step + 1} is not a number: lower learning_rate")
             optimizer.zero_grad()
             torch.autograd.backward(loss)
             torch.nn.utils.clip_grad_norm_(network.parameters(), MAX_GRADIENT)

@@ -69,18 +69,18 @@ class FitOptions:
             object.__setattr__(self, "checkpoint", Path(self.checkpoint).expanduser().absolute())
         names, losses = get_args(LossName), self.losses
         valid = set(losses) <= set(names) and len(set(losses)) == len(losses) > 0
-        require(valid, f"loss must be one of {names}, or several different ones, got {self.loss!r}.")
+        require(valid, f"loss must be one of {names}, or several different ones, got {self.loss!r}")
         for name, least in {"epochs": 1, "batch_size": 1, "patience": 1, "frozen_layers": 0}.items():
             value = getattr(self, name)
-            require(value >= least, f"{name} must be at least {least}, got {value}.")
-        require(self.learning_rate > 0, f"learning_rate must be above 0, got {self.learning_rate}.")
+            require(value >= least, f"{name} must be at least {least}, got {value}")
+        require(self.learning_rate > 0, f"learning_rate must be above 0, got {self.learning_rate}")
         in_time = self.max_seconds is None or self.max_seconds > 0
-        require(in_time, f"max_seconds must be above 0, got {self.max_seconds}.")
-        require(0 <= self.held_out < 1, f"held_out must be at least 0 and below 1, got {self.held_out}.")
+        require(in_time, f"max_seconds must be above 0, got {self.max_seconds}")
+        require(0 <= self.held_out < 1, f"held_out must be at least 0 and below 1, got {self.held_out}")
         criteria = get_args(Criterion)
-        require(self.keep in (None, *criteria), f"keep must be one of {criteria}, got {self.keep!r}.")
+        require(self.keep in (None, *criteria), f"keep must be one of {criteria}, got {self.keep!r}")
         compatible = self.adapters is None or self.frozen_layers == 0
-        require(compatible, "adapters already leave every layer as it is: pass them without frozen_layers.")
+        require(compatible, "adapters already leave every layer as it is: pass them without frozen_layers")
 
     @property
     def losses(self) -> tuple[LossName, ...]:

@@ -33,7 +33,7 @@ def trainable(network: CrossEncoder, options: FitOptions) -> Iterator[None]:
         _, layers = encoder_layers(network)
         if options.frozen_layers > len(layers):
             raise InputError(
-                f"frozen_layers must be at most {len(layers)} for this model, got {options.frozen_layers}."
+                f"frozen_layers must be at most {len(layers)} for this model, got {options.frozen_layers}"
             )
         for part in (embeddings(network), *layers[: options.frozen_layers]):
             part.requires_grad_(False)
@@ -57,7 +57,7 @@ def _adapted(network: CrossEncoder, config: PeftConfig, seed: int) -> Iterator[N
             adapted = get_peft_model(model, copy.deepcopy(config))  # in place; it also changes the config
         except ValueError as error:
             network.requires_grad_(True)
-            raise InputError(f"The adapters do not fit this model: {error}") from error
+            raise InputError(f"the adapters do not fit this model: {error}") from error
     try:
         for part in head(network):
             part.requires_grad_(True)

@@ -156,7 +156,7 @@ def test_update_is_whole_or_not_at_all(place):
         ({"i1": {"price": 6}, "ghost": {"price": 6}}, UnknownItemError, "'ghost' is not indexed"),
         ({"i1": {"price": 6}, "i2": {"price": float("nan")}}, ItemError, "'i2', field 'price': nan"),
         ({"i1": {"price": 6}, "i2": {"id": "x"}}, ItemError, "'i2', field 'id'"),
-        ({"i1": {"price": 6}, "i2": 6}, ItemError, "'i2' needs a mapping of attributes"),
+        ({"i1": {"price": 6}, "i2": 6}, ItemError, "attributes of item 'i2' must be a mapping"),
         ([("i1", {"price": 6})], ItemError, "attributes by item id"),
     ):
         with pytest.raises(error, match=named):

@@ -62,6 +62,31 @@ def test_the_top_results_under_decay_are_exact():
     assert {hit.explain["freshness"] for hit in hits if hit.score > 0} == {0.2, 1.0}
 
 
+class Corners:
+    """Items and queries with exact inner products: a half between "half" and "near"."""
+
+    dim = 4
+
+    def encode_items(self, items):
+        return self.encode_queries([item.title for item in items])
+
+    def encode_queries(self, queries):
+        corners = {"near": [1, 0, 0, 0], "half": [0.5, 0.5, 0.5, 0.5]}
+        return np.array([corners[text] for text in queries], dtype=np.float32)
+
+
+def test_a_row_that_was_not_fetched_at_first_wins_a_tie_that_it_was_written_before():
+    """A near item of half freshness scores as a fresh one at half the similarity, behind many that are older."""
+    items = [Item(f"old-{n}", "half", time=aged(9_000)) for n in range(50)]
+    items += [Item("fresh", "half", time=NOW), Item("near", "near", time=aged(30))]
+    retriever = shop(items, Corners(), decay=Decay.half_life(30, weight=1.0))
+    for k in (1, 2):
+        assert [(hit.id, hit.score) for hit in retriever.search("near", k=k, now=NOW)] == [
+            ("fresh", 0.5),
+            ("near", 0.5),
+        ][:k]
+
+
 CALENDAR = [Item(str(n), str(n * 0.3), time=aged(n * 37 % 200)) for n in range(1_000)]
 
 

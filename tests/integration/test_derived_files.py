@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from fakes import HashEncoder
 
 from twotower import IndexPolicy, Item, Retriever
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 
 def opened(folder, **options):
@@ -56,3 +61,43 @@ def test_readers_keep_what_they_read_while_it_goes(store):
         assert len(reader.search("thing", k=50)) == 5
         reader.maintenance.refresh()
         assert reader.maintenance.verify() == []
+
+
+def test_index_files_of_an_older_state_bring_nothing_back(store):
+    """As a reader finds them that looked for them just before the writer replaced them, and a partial backup."""
+    older = store.with_name("older")
+    shutil.copytree(store, older)
+    with opened(store) as writer:
+        writer.delete(["i3", "i4"])
+        writer.maintenance.compact()
+    for path in store.glob("generation-*"):
+        shutil.rmtree(path)
+    for path in older.glob("generation-*"):
+        shutil.copytree(path, store / path.name)
+    shutil.copy(older / "CURRENT", store)
+    with opened(store, read_only=True) as reader:
+        found = {hit.id for hit in reader.search("thing", k=50)}
+        assert found == {item.id for item in reader.items()} == {f"i{n}" for n in range(40)} - {"i3", "i4"}
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"id": {"$in": ["i3", "i4"]}},
+        {"time": {"$lt": NOW}},
+        {"brand": {"$exists": True}},
+        {"brand": {"$ne": "Zeta"}, "id": {"$in": ["i3", "i4"]}},
+        {"brand": "Acme"},
+    ],
+)
+def test_a_filter_of_a_reader_finds_what_was_written_again_meanwhile(tmp_path, where):
+    """The reader's index holds the older version, whose attributes can no longer be read."""
+    items = [Item(f"i{number}", f"thing {number}") for number in range(40)]
+    for number in (3, 4):
+        items[number] = Item(f"i{number}", "thing", time=NOW - timedelta(1), attributes={"brand": "Acme"})
+    with opened(tmp_path / "s") as writer:
+        writer.upsert(items)
+    with opened(tmp_path / "s", read_only=True) as reader:
+        with opened(tmp_path / "s") as writer:
+            writer.update({"i3": {"brand": "Acme", "new": True}})
+        assert {hit.id for hit in reader.search("thing", k=40, where=where)} == {"i3", "i4"}

@@ -79,10 +79,10 @@ def test_events_with_ids_are_told_apart_by_them(shop):
     [
         (replace(EVENT, item="ghost"), "names item 'ghost', which is not indexed"),
         (replace(EVENT, time=datetime(2026, 1, 1)), "no time zone"),
-        (replace(EVENT, time=pd.NaT), "NaT is no time"),
+        (replace(EVENT, time=pd.NaT), "NaT is not a time"),
         (replace(EVENT, value=float("nan")), "nan is not a finite number"),
         (replace(EVENT, user="\ud83d"), "surrogate"),
-        (replace(EVENT, id=5), "use str, not int"),
+        (replace(EVENT, id=5), "it must be text, got int"),
         ({"user": "u", "item": "i1"}, "must be an Event, got dict"),
         (None, "must be an Event, got NoneType"),
     ],

@@ -116,7 +116,7 @@ def test_models_that_are_replaced_between_the_check_and_the_encoding_encode_noth
     catalogue = written(tmp_path / "shop.jsonl", [{"id": "new", "title": "red lamp"}])
     code, _, error = run(capsys, "index", catalogue, "--store", store)
     assert code == 1
-    assert "were replaced meanwhile" in error
+    assert "were replaced while they were in use" in error
     assert run(capsys, "stats", "--store", store)[1][0].startswith("5 items")
 
 

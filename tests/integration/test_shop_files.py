@@ -46,7 +46,7 @@ def test_a_shop_s_file_is_indexed_as_it_is_and_the_report_says_how(shop):
     assert out == [
         "columns: SKU: id; Name: title; Description: text; Price: number; GTIN: attribute; "
         "colour: attribute, searchable; image_url: attribute",
-        "  GTIN: text, because 20 of 20 values are written like codes",
+        "  GTIN: text, because 20 of 20 values look like codes",
         "  image_url: URLs are not fetched: download the photos, and name their files in a column 'image'",
         "20 indexed, 0 unchanged, 0 skipped",
     ]
@@ -157,6 +157,16 @@ def test_a_new_delivery_must_not_contradict_the_types_of_the_store(tmp_path):
     with Retriever.open(store, encoder=HashEncoder(), read_only=True) as retriever:
         assert retriever.get("1").attributes == {"price": 5, "gtin": "0012"}
         assert retriever.get("2").attributes == {"price": 6, "gtin": "4013"}
+
+
+def test_an_attribute_of_several_types_may_go_on_having_them(tmp_path):
+    path, store = tmp_path / "shop.jsonl", tmp_path / "store"
+    for sizes in ([40, "XL", True], ["XL", 41, False]):
+        rows = [{"id": str(n), "title": "shoe", "size": size} for n, size in enumerate(sizes)]
+        path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+        assert index(path, store, HashEncoder).indexed == 3
+        with Retriever.open(store, encoder=HashEncoder(), read_only=True) as retriever:
+            assert [item.attributes["size"] for item in retriever.items()] == sizes
 
 
 def test_a_catalogue_need_not_fit_into_memory(tmp_path, monkeypatch):

@@ -50,7 +50,7 @@ def test_stats_say_how_large_a_store_is(store, capsys):
     assert catalog.startswith("item store: ")
     assert catalog.endswith(str(store))
     assert sqlite.endswith("every page has a checksum")
-    assert writes.startswith("  takes no writes: ")
+    assert writes.startswith("  accepts no writes: ")
 
 
 def test_verify_names_what_is_damaged(store, capsys):
@@ -109,7 +109,7 @@ def test_a_folder_without_a_store_is_named(tmp_path, capsys, command):
 
 
 def test_an_export_that_would_not_read_back_is_refused(store, capsys):
-    out = store.parent / "out.csv"
+    out = store.parent / "out.xlsx"
     assert main(["export", str(out), "--store", str(store)]) != 0
-    assert "must be a .jsonl file" in capsys.readouterr().err
+    assert "ends in '.xlsx': pass a .jsonl, .json, .csv, .tsv or .parquet file" in capsys.readouterr().err
     assert not out.exists()

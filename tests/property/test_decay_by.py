@@ -109,7 +109,8 @@ def test_equals_scoring_every_item_by_hand(rows, later, query, decay):
             assert all(hit.score == pytest.approx(expected[hit.id], abs=1e-5) for hit in hits)
 
 
-def test_a_lasting_item_far_down_is_not_lost():
+@pytest.mark.parametrize("lasting", ["tools", "all others"])
+def test_a_lasting_item_far_down_is_not_lost(lasting):
     """2,000 nearer items are as old, but of a value that ages fast: any fixed cut would lose the one that lasts."""
     items = [
         Item(f"dress-{n}", str(0.01 * n), time=NOW - 300 * DAY, attributes={"category": "fashion"})
@@ -117,9 +118,10 @@ def test_a_lasting_item_far_down_is_not_lost():
     ]
     items.append(Item("hammer", "30", time=NOW - 300 * DAY, attributes={"category": ["diy", "tools"]}))
     fast, slow = Decay.half_life(14, weight=0.5), Decay.half_life(3650, weight=0.5)
-    retriever = Retriever(
-        PlaneEncoder(), hybrid=None, decay=DecayBy("category", {"tools": slow}, default=fast)
-    )
+    decay = DecayBy("category", {"tools": slow}, fast)
+    if lasting == "all others":
+        decay = DecayBy("category", {"fashion": fast}, slow)
+    retriever = Retriever(PlaneEncoder(), hybrid=None, decay=decay)
     retriever.upsert(items)
     best = retriever.search("0", k=1, now=NOW)[0]
     assert best.id == "hammer"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -14,12 +15,15 @@ from fakes import HashEncoder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twotower import Item, Retriever
+from twotower import Event, Item, Retriever
 from twotower.__main__ import main
 from twotower.commands.export import export
 from twotower.commands.index import index
+from twotower.commands.opened import opened_corpus
+from twotower.commands.record import record
 from twotower.errors import CatalogueError, StoreError
 from twotower.ingest.catalogue import read_catalogue
+from twotower.ingest.events import EventLog
 from twotower.ingest.options import ReadOptions
 
 ANYWHERE = ReadOptions(photos_anywhere=True)
@@ -93,25 +97,124 @@ def items_in(folder):
         return list(retriever.items())
 
 
-@given(shops())
-def test_export_and_index_are_the_identity(items):
+FORMATS = ["jsonl", "json", "csv", "tsv", "parquet", "jsonl.gz", "csv.gz", "tsv.gz"]
+BLANK = re.compile(r"\s+|.*\0.*", re.DOTALL)
+
+
+def is_for_csv(item):
+    """Whether CSV can tell the item's texts from none."""
+    return not any(BLANK.fullmatch(part) for part in (item.id, item.title, item.text))
+
+
+def kinds(item, form):
+    """The types of the values and of the parts of lists; Parquet makes fractions of whole numbers beside them."""
+
+    def kind(value):
+        return [kind(part) for part in value] if isinstance(value, list) else type(value)
+
+    found = {name: kind(value) for name, value in item.attributes.items()}
+    return (
+        json.loads(json.dumps(found, default=lambda each: each.__name__).replace("int", "float"))
+        if form == "parquet"
+        else found
+    )
+
+
+@given(shops(), st.sampled_from(FORMATS))
+def test_export_and_index_are_the_identity(items, form):
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name).resolve()
         items = [moved(item, folder) for item in items if item.image is None or "://" not in str(item.image)]
         before = items_in(stored(folder / "store", items))
-        export(folder / "store", folder / "out.jsonl", photos="keep")
-        assert list(read_catalogue(folder / "out.jsonl", ANYWHERE)) == before == items
+        out = folder / f"out.{form}"
+        if form[:3] in ("csv", "tsv") and not all(map(is_for_csv, items)):
+            with pytest.raises(StoreError, match=r"CSV holds neither blank text nor NUL .*export to \.jsonl"):
+                export(folder / "store", out, photos="keep")
+            assert [path.name for path in folder.iterdir()] == ["store"]
+            return
+        export(folder / "store", out, photos="keep")
+        assert list(read_catalogue(out, ANYWHERE)) == before == items
         for place in ("store", "new"):
-            report = index(folder / "out.jsonl", folder / place, HashEncoder(), options=ANYWHERE)
+            report = index(out, folder / place, HashEncoder(), options=ANYWHERE)
             assert (report.indexed, report.unchanged) == (
                 (0, len(items)) if place == "store" else (len(items), 0)
             )
             again = items_in(folder / place)
             assert again == before
             assert [type(item.image) for item in again] == [type(item.image) for item in before]
-            assert [{name: type(value) for name, value in item.attributes.items()} for item in again] == [
-                {name: type(value) for name, value in item.attributes.items()} for item in before
-            ]
+            assert [kinds(item, form) for item in again] == [kinds(item, form) for item in before]
+
+
+events = st.builds(
+    Event,
+    user=text.filter(bool) | st.sampled_from(["007", "1e5", "N/A", 'a"b,c\nd\re;\t']),
+    item=st.sampled_from(["1", "02", "gone"]),
+    kind=st.sampled_from(["view", "purchase", "true", "5"]),
+    time=times,
+    value=st.floats(0, 1e300) | st.integers(0, 10**6),
+    id=text | st.sampled_from(["", "0001", "12"]),
+)
+
+
+@given(st.lists(events, max_size=8), st.sampled_from(FORMATS))
+def test_events_are_exported_and_recorded_as_they_were(events, form):
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name).resolve()
+        for place in ("store", "new"):
+            stored(folder / place, [Item(each, "mug") for each in ("1", "02", "gone")])
+        with Retriever.open(folder / "store", encoder=HashEncoder()) as retriever:
+            retriever.record(events)
+            before = list(retriever._corpus.item_store.events())
+            retriever.delete(["gone"])
+        kept = [event for event in before if event.item != "gone"]
+        out = [folder / f"items.{form}", folder / f"events.{form}"]
+        texts = [part for event in kept for part in (event.user, event.kind, event.id)]
+        if form[:3] in ("csv", "tsv") and any(map(BLANK.fullmatch, texts)):
+            with pytest.raises(StoreError, match="CSV holds neither blank text nor NUL"):
+                export(folder / "store", out[0], events=out[1])
+            assert sorted(path.name for path in folder.iterdir()) == ["new", "store"]
+            return
+        report = export(folder / "store", out[0], events=out[1])
+        assert (report.items, report.events, report.left_out) == (2, len(kept), len(before) - len(kept))
+        for place, counts in (("store", (0, len(kept))), ("new", (len(kept), 0))):
+            with opened_corpus(folder / place, read_only=False) as corpus:
+                recorded = record(EventLog.of_file(out[1]), corpus, None) if kept else None
+                assert recorded is None or (recorded.recorded, recorded.repeated) == counts
+                assert [event for event in corpus.item_store.events() if event.item != "gone"] == kept
+
+
+def test_a_spreadsheet_reads_and_writes_an_exported_file(tmp_path, capsys):
+    """As Excel does: UTF-8 is known by its mark, lines end in CRLF, and a shop changes a price and adds a row."""
+    store = stored(
+        tmp_path / "store",
+        [
+            Item(
+                "007",
+                "红茶杯",
+                'a, b\n"c"',
+                attributes={"price": 12.5, "sale": True, "gtin": "0012", "tags": ["a", "红"]},
+            )
+        ],
+    )
+    out = tmp_path / "shop.csv"
+    assert main(["export", str(out), "--store", str(store)]) == 0
+    assert (
+        out.read_bytes()
+        == (
+            '\ufeff"id","title","text","image","time","attributes.price","attributes.sale","attributes.gtin",'
+            '"attributes.tags"\r\n'
+            '007,红茶杯,"a, b\n""c""",,,12.5,true,0012,"[""a"", ""红""]"\r\n'
+        ).encode()
+    )
+    out.write_bytes(
+        out.read_bytes().replace(b"12.5", b"9") + '008,盘子,,,,"""9""",false,"""13""",\r\n'.encode()
+    )
+    first, second = read_catalogue(out)
+    assert first.attributes == {"price": 9, "sale": True, "gtin": "0012", "tags": ["a", "红"]}
+    assert second.attributes == {"price": "9", "sale": False, "gtin": "13"}  # as it says itself
+    report = index(out, store, HashEncoder())  # but here a price is a number
+    assert report.indexed == 2
+    assert [item.attributes["price"] for item in items_in(store)] == [9, 9]
 
 
 @pytest.fixture
@@ -173,7 +276,7 @@ def test_an_export_never_overwrites_and_leaves_nothing_half_done(shop, tmp_path,
     (tmp_path / "out" / taken).mkdir()
     before = sorted((tmp_path / "out").iterdir())
     with pytest.raises(StoreError, match="already exists"):
-        export(store, tmp_path / "out" / "shop.jsonl", tmp_path / "out" / "shop.safetensors")
+        export(store, tmp_path / "out" / "shop.jsonl", vectors=tmp_path / "out" / "shop.safetensors")
     assert sorted((tmp_path / "out").iterdir()) == before
 
 
@@ -184,7 +287,7 @@ def test_an_export_that_fails_leaves_nothing_behind(shop, tmp_path, monkeypatch)
     def full(*given):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("twotower.commands.export.shutil.copyfile", full)
+    monkeypatch.setattr("twotower.export.photos.shutil.copyfile", full)
     with pytest.raises(StoreError, match="No space left"):
         export(store, tmp_path / "out" / "shop.jsonl")
     assert sorted((tmp_path / "out").iterdir()) == before

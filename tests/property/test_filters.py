@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -146,3 +147,17 @@ def test_logic_of_filters_is_logic_of_masks(batch, first, second):
     unread = Columns.of(batch)
     assert parse_where(first).attributes() <= {"a", "b", "c", "id", "time"}
     assert (parse_where(first).mask(unread) == a).all()
+
+
+@given(st.lists(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=5), min_size=1, max_size=4))
+def test_rows_without_items_are_known_after_a_merge(parts):
+    """Of each row: whether its item is gone, and whether the merge keeps it."""
+    batches = []
+    for rows in parts:
+        found = [None if gone else Item("a", "A") for gone, _ in rows]
+        columns = Columns(len(rows), lambda wanted, found=found: [found[row] for row in wanted])
+        assert "id" in columns.names  # reads all of its items
+        batches.append((columns, np.flatnonzero([kept for _, kept in rows])))
+    gone = [gone for rows in parts for gone, kept in rows if kept]
+    joined = Columns.joined(batches, lambda _: [])
+    assert joined.missing_rows.tolist() == np.flatnonzero(gone).tolist()

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 from fakes import HashEncoder, OverlapReranker
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from shops import ids
 
@@ -53,8 +53,8 @@ def goods(number, titles=TITLES, aged=True):
     ]
 
 
-def filled(items, writes=1, **settings):
-    retriever = Retriever(HashEncoder(), **settings)
+def filled(items, writes=1, encoder=None, **parts):
+    retriever = Retriever(encoder or HashEncoder(), **parts)
     for part in np.array_split(np.arange(len(items)), writes):
         retriever.upsert([items[n] for n in part])
         retriever.maintenance.settle()
@@ -142,6 +142,66 @@ def test_segments_batches_and_compaction_change_nothing(titles, writes, way, que
         assert plain(retriever.search_batch(["bag", query, "lamp"], k=99, now=NOW)[1]) == whole
     many.maintenance.compact()
     assert plain(many.search(query, k=99, now=NOW)) == whole
+
+
+class Corners:
+    """Exact inner products with the query "one": whole, half, none and less."""
+
+    dim = 4
+
+    def encode_items(self, items):
+        return self.encode_queries([item.title for item in items])
+
+    def encode_queries(self, queries):
+        half = [0.5, 0.5, 0.5, 0.5]
+        corners = {"one": [1, 0, 0, 0], "half": half, "zero": [0, 1, 0, 0], "less": np.negative(half)}
+        return np.array([corners[text] for text in queries], dtype=np.float32)
+
+
+CORNERS = [("one", 1.0), ("half", 0.5), ("zero", 0.0), ("less", -0.5)]
+ONE, HALF, ZERO, LESS = CORNERS
+OLD_HALVES = 3 * [(HALF, 0.0, 60)]
+
+
+@settings(max_examples=3 * settings.default.max_examples)  # fast
+@example([*OLD_HALVES, (HALF, 0.0, 0), (ONE, 0.0, 30)], 1, 1, True)  # neither channel finds the tie
+@example([*2 * [(ZERO, 0.5, 0)], (HALF, 0.0, 0), (HALF, 0.5, 0), (ONE, 0.0, 0)], 2, 1, False)
+@given(
+    kinds=st.lists(
+        st.tuples(
+            st.sampled_from(CORNERS),
+            st.sampled_from([0.0, 0.5, 1.0]),
+            st.sampled_from([0, 30, 60]),
+        ),
+        min_size=1,
+        max_size=30,
+    ),
+    depth=st.integers(1, 4),
+    k=st.integers(1, 5),
+    aging=st.booleans(),
+)
+def test_of_equal_scores_the_older_write_comes_first_whatever_they_are_made_of(kinds, depth, k, aging):
+    """Words, similarity and age are halves and quarters, so that rows of different kinds score exactly alike."""
+    items = [
+        Item(f"i{n:02}", title, time=NOW - timedelta(days=age), attributes={"words": words})
+        for n, ((title, _), words, age) in enumerate(kinds)
+    ]
+    decay = Decay.half_life(30, weight=1.0) if aging else None
+    retriever = filled(items, encoder=Corners(), hybrid=Convex(0.5, depth=depth), decay=decay)
+    expected = []
+    for item, ((_, similarity), words, age) in zip(items, kinds, strict=True):
+        score = 0.5 * similarity + 0.5 * words
+        expected.append((item.id, score * 0.5 ** (age / 30) if aging and score > 0 else score))
+    expected.sort(key=lambda pair: -pair[1])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "twotower.recall.hybrid.lexical_scores",
+            lambda snapshot, _: np.array(
+                [item.attributes["words"] for item in snapshot.items()], dtype=np.float32
+            ),
+        )
+        hits = retriever.search("one", k=k, now=NOW)
+    assert [(hit.id, hit.score) for hit in hits] == expected[:k]
 
 
 @pytest.mark.parametrize("depth", [1, 3, 10])

@@ -170,6 +170,28 @@ def test_a_parameter_out_of_range_is_refused(wrong):
         wrong()
 
 
+class LatinEncoder(HashEncoder):
+    """Reads Latin letters and any photo."""
+
+    def readable(self, texts):
+        return np.array([text.isascii() for text in texts])
+
+    def encode_image_queries(self, queries):
+        return self._encode([query.text for query in queries])
+
+
+def test_words_that_the_encoder_cannot_read_decide_alone_where_any_item_has_them():
+    reading = retriever(Convex(0.5, depth=3))
+    made = Retriever(LatinEncoder(), hybrid=Convex(0.5, depth=3))
+    made.upsert(ITEMS)
+    first, *rest = made.search("运动鞋", k=len(ITEMS))
+    assert (first.id, dict(first.explain)) == ("shoe", {"lexical": first.score})
+    assert [hit.id for hit in rest] == [item.id for item in ITEMS if item.id != "shoe"]
+    assert made.search_batch(["运动鞋", "toner"], k=3)[0] == [first, *rest[:2]]
+    assert made.search("运动鞋", image="photo.jpg") == reading.search("运动鞋")
+    assert made.search("кроссовки") == reading.search("кроссовки")
+
+
 def test_scores_do_not_depend_on_what_was_deleted_before():
     """As if the deleted and replaced items had never been there, before and after their segments are merged."""
     written = retriever(Convex(0.6))
@@ -197,5 +219,5 @@ def test_a_reader_finds_the_words_of_a_large_segment_ready(tmp_path):
 
 def test_a_least_score_under_reciprocal_ranks_is_told_to_mean_little():
     made = retriever(ReciprocalRank())
-    with pytest.warns(QueryWarning, match="min_score tells little under ReciprocalRank"):
+    with pytest.warns(QueryWarning, match="min_score means little with ReciprocalRank"):
         made.search("shoe", min_score=0.3)

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.common.vectors import LookupEncoder, clustered, exact, recall_at_k
 from twotower import IndexPolicy, Item, Query, Retriever
 from twotower.errors import QueryError, StoreError
-from twotower.recall.vectors.builder import build_index
+from twotower.recall.vectors.builder import build_index, can_extend
 from twotower.recall.vectors.policy import estimate_bytes
 from twotower.recall.vectors.table import GrowingTable
 from twotower.recall.vectors.tuning import tune
@@ -91,6 +91,15 @@ def test_no_less_effort_reaches_the_target(points, indexes, far, kind, target):
     assert (told.target, told.queries, told.rows) == (target, {"words": 250}, SIZE)
     less = [effort for effort in index.efforts_to_try() if effort < told.effort]
     assert all(recall(index.with_effort(effort, None)) < target + 0.005 for effort in less)
+
+
+def test_an_index_grows_as_long_as_it_has_enough_lists():
+    """Lists for 1,000 rows are too few for 2,000: each of them would grow, and a search with it."""
+    lists = build_index("ivf-pq", [clustered(1_000, 1, seed=1, dim=16).items])
+    assert [can_extend(lists, "ivf-pq", rows) for rows in (1_000, 1_400, 2_000)] == [True, True, False]
+    graph = build_index("graph", [clustered(1_000, 1, seed=1, dim=16).items])
+    assert can_extend(graph, "graph", 100_000)
+    assert not can_extend(graph, "ivf-pq", 1_000)
 
 
 def test_queries_far_from_all_items_take_more_effort(points, indexes, far):

@@ -195,6 +195,7 @@ ROWS: dict[tuple[str, str], Row | list[Row]] = {
     ("calibrate", "--wait"): waited(calibrate, "open_existing"),
     ("export", "CATALOGUE"): Row([], export, "export", "catalogue", Path("out.jsonl")),
     ("export", "--store"): store_of(export, "export"),
+    ("export", "--events"): Row(["--events", "e.csv"], export, "export", "events", Path("e.csv")),
     ("export", "--photos"): Row(["--photos", "keep"], export, "export", "photos", "keep"),
     ("export", "--vectors"): Row(["--vectors", "v.safetensors"], export, "export", "vectors", Path("v.safetensors")),
     ("train rerank", "--data"): [

@@ -66,6 +66,8 @@ def test_a_ratio_of_paired_queries_has_a_narrow_interval():
     theirs = np.random.default_rng(3).uniform(0.1, 1, 60)
     found = ratio_interval(1.2 * theirs, theirs)
     assert (found.mean, found.low, found.high) == pytest.approx((1.2, 1.2, 1.2))
+    found = ratio_interval(np.where(np.arange(60) % 2, 1.1, 1.3) * theirs, theirs)
+    assert 1.15 < found.low < found.mean < found.high < 1.25
     noisy = ratio_interval(theirs[::-1].copy(), theirs)
     assert noisy.low < 1 < noisy.high
     assert noisy.mean == pytest.approx(1)

@@ -256,15 +256,25 @@ def test_a_store_knows_its_encoder_and_asks_for_parts_of_your_own(tmp_path):
     opened(tmp_path / "s", decay=Never()).close()  # and nobody kept the lock
 
 
-def test_a_newer_format_is_refused(tmp_path):
+def test_the_log_of_a_writer_that_never_closes_stays_small(tmp_path, monkeypatch):
+    monkeypatch.setattr("twotower.store.database.MAX_WAL_BYTES", 100_000)
+    log = tmp_path / "s" / "items.sqlite-wal"
+    with opened(tmp_path / "s") as retriever:
+        for attempt in range(100):
+            retriever.upsert(made(range(10), f"attempt {attempt} {'long ' * 100}"))
+            assert log.stat().st_size < 300_000
+
+
+@pytest.mark.parametrize(("written", "advice"), [(99, "upgrade"), (4, "index it again")])
+def test_another_format_is_refused(tmp_path, written, advice):
     opened(tmp_path / "s").close()
     folder = tmp_path / "s"
     database = Database(folder / "items.sqlite", FileLease(folder / "receipt"), writable=True)
     with database.transaction() as connection:
-        connection.execute("UPDATE meta SET value = 99 WHERE name = 'format'")
+        connection.execute("UPDATE meta SET value = ? WHERE name = 'format'", (written,))
     database.close()
     for read_only in (False, True):
-        with pytest.raises(StoreVersionError, match=r"format 99.*upgrade"):
+        with pytest.raises(StoreVersionError, match=rf"format {written}.*{advice}"):
             opened(tmp_path / "s", read_only=read_only)
 
 

@@ -140,7 +140,7 @@ def test_a_store_keeps_its_folding(tmp_path):
                 ("accent", True),
                 ("plain", False),
             ]
-    with pytest.raises(StoreError, match="was made with fold_diacritics=False"):
+    with pytest.raises(StoreError, match="was created with fold_diacritics=False"):
         Retriever.open(tmp_path / "store", fold_diacritics=True, **options)
     with pytest.raises(ValueError, match="fold_diacritics must be True or False, got 'no'"):
         Retriever(HashEncoder(), fold_diacritics="no")  # type: ignore[arg-type]

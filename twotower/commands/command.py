@@ -13,7 +13,12 @@ Commands: TypeAlias = "_SubParsersAction[ArgumentParser]"
 
 
 def add_command(
-    commands: Commands, name: str, purpose: str, example: str, run: Callable[[Namespace], None] | None = None
+    commands: Commands,
+    name: str,
+    purpose: str,
+    example: str,
+    run: Callable[[Namespace], None] | None = None,
+    details: str = "",
 ) -> ArgumentParser:
     """Add a command.
 
@@ -24,11 +29,12 @@ def add_command(
         example: a whole command line.
         run: runs the command on the parsed arguments, among which `parser` is the command's own parser; None for a
             group of commands.
+        details: what else its help says, in whole lines.
     """
     parser = commands.add_parser(
         name,
         help=purpose,
-        description=f"{purpose[0].upper()}{purpose[1:]}.",
+        description=f"{purpose[0].upper()}{purpose[1:]}.\n{details}".rstrip(),
         epilog=f"example:\n  {example}",
         formatter_class=RawDescriptionHelpFormatter,
     )

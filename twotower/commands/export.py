@@ -1,27 +1,32 @@
-"""`twotower export`: write a store's items as a catalogue that `twotower index` reads."""
+"""`twotower export`: write a store's items and events as files that `twotower index` and `record` read."""
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 from argparse import Namespace
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Container, Iterable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
+import apsw
 import numpy as np
 
 from twotower.commands.command import Commands, add_command, add_store
-from twotower.commands.opened import opened_corpus
-from twotower.corpus.photo_content import photo_digest
 from twotower.errors import StoreError
+from twotower.export.formats import writer_of
+from twotower.export.photos import Photos
+from twotower.export.sheet import EVENT_FIELDS, ITEM_FIELDS, Shapes, Sheet, shapes_of
+from twotower.ingest.formats import KNOWN
+from twotower.store.folder import StoreFolder
 from twotower.store.item_store import StoredItem
-from twotower.store.records import item_to_row
-from twotower.types import Vectors
+from twotower.store.records import event_to_row, item_to_row
+from twotower.types import Event, Vectors
 
-Photos: TypeAlias = Literal["copy", "keep"]
+PhotoChoice: TypeAlias = Literal["copy", "keep"]
+Row: TypeAlias = dict[str, Any]
 
 
 def add_to(commands: Commands) -> None:
@@ -29,12 +34,24 @@ def add_to(commands: Commands) -> None:
     export = add_command(
         commands,
         "export",
-        "write a store's items as a catalogue",
-        "twotower export backup.jsonl --store store/ --vectors backup.safetensors",
+        "write a store's items, and the events on them, as files that `index` and `record` read back",
+        "twotower export backup.jsonl --store store/ --events events.csv.gz --vectors backup.safetensors",
         run,
+        details="""
+formats:
+  Every attribute is a column 'attributes.NAME' of CSV and Parquet. A CSV cell is the value's JSON, such as 5, true,
+  ["a", "b"] or {"$time": "2026-01-31T08:00:00+00:00"}, or text that is not JSON; text such as 0.5 is in quotes, as
+  "0.5". CSV holds no id, title or description of spaces alone. In Parquet, whole numbers become fractions in a
+  column with fractions, and an attribute with values of several types becomes objects {"$json": its JSON}.""",
     )
-    export.add_argument("catalogue", type=Path, metavar="CATALOGUE", help="a new .jsonl file")
+    export.add_argument("catalogue", type=Path, metavar="CATALOGUE", help=f"new: {KNOWN}")
     add_store(export)
+    export.add_argument(
+        "--events",
+        type=Path,
+        metavar="FILE",
+        help="a new file for the events on these items, in any of the formats",
+    )
     export.add_argument(
         "--photos",
         choices=("copy", "keep"),
@@ -49,113 +66,120 @@ def add_to(commands: Commands) -> None:
 
 def run(given: Namespace) -> None:
     """Run the command."""
-    written, missing = export(given.store, given.catalogue, given.vectors, given.photos)
-    print(f"{written:,} items written to {given.catalogue}")
-    if missing:
-        print(f"{missing:,} photos could not be copied: their paths were kept")
+    report = export(
+        given.store, given.catalogue, events=given.events, vectors=given.vectors, photos=given.photos
+    )
+    print(f"{report.items:,} items written to {given.catalogue}")
+    if given.events is not None:
+        print(f"{report.events:,} events written to {given.events}")
+    if report.left_out:
+        print(f"{report.left_out:,} events on deleted items were left out")
+    if report.missing_photos:
+        print(f"{report.missing_photos:,} photos could not be copied: their paths were kept")
+
+
+@dataclass(slots=True)
+class ExportReport:
+    """The result of one `export`.
+
+    Args:
+        items: number of items written.
+        events: number of events written.
+        left_out: number of events that were not, as their items are deleted, so that no store would record them.
+        missing_photos: number of photos that could not be copied, whose paths were kept.
+    """
+
+    items: int = 0
+    events: int = 0
+    left_out: int = 0
+    missing_photos: int = 0
 
 
 def export(
-    folder: Path, catalogue: Path, vectors: Path | None = None, photos: Photos = "copy"
-) -> tuple[int, int]:
-    """Write a store's items as a catalogue that `twotower index` reads.
+    folder: Path,
+    catalogue: Path,
+    *,
+    events: Path | None = None,
+    vectors: Path | None = None,
+    photos: PhotoChoice = "copy",
+) -> ExportReport:
+    """Write one state of a store as a catalogue that `twotower index` reads.
 
     Args:
         folder: the store.
-        catalogue: a new .jsonl file.
+        catalogue: a new file, whose name tells the format.
+        events: a new file for the events on these items, which `twotower record` reads; None writes none.
         vectors: a new .safetensors file for the items' vectors, in the same order; None writes none.
         photos: what becomes of photos that are not in the catalogue's folder: "copy" copies them into a new folder
             beside the catalogue, named by their content; "keep" writes their absolute paths.
 
     Returns:
-        The number of items written, and the number of photos that could not be copied, whose paths were kept.
+        What was written.
 
     Raises:
-        StoreError: the catalogue is not named .jsonl, or a file already exists or cannot be written.
+        StoreError: a name tells no format, a file already exists or cannot be written, or the format cannot hold a
+            value; nothing is written.
     """
-    if catalogue.suffix != ".jsonl":
-        raise StoreError(f"the catalogue must be a .jsonl file, got '{catalogue}'")
-    copies = PhotoCopies(catalogue.with_suffix(".photos")) if photos == "copy" else None
-    targets = [
-        catalogue,
-        *([] if vectors is None else [vectors]),
-        *([] if copies is None else [copies.folder]),
-    ]
+    copies = catalogue.with_suffix(".photos") if photos == "copy" else None
+    targets = [path for path in (catalogue, events, vectors, copies) if path is not None]
+    write_items = writer_of(catalogue)
+    write_events = None if events is None else writer_of(events)
     if taken := [path for path in targets if path.exists()]:
         raise StoreError(f"'{taken[0]}' already exists: pass another name")
-    parts = [_part(path) for path in targets]
+    if len(set(targets)) < len(targets):
+        raise StoreError(f"'{catalogue}' is named twice: pass a name for each file")
+    paths = Photos(catalogue.absolute().parent, copies, _part(copies or catalogue))
+    report = ExportReport()
     try:
-        with ExitStack() as cleaning:
-            cleaning.callback(_remove, parts)
-            with opened_corpus(folder) as corpus, corpus.rows() as (_, rows):
-                kept: list[Vectors] | None = None if vectors is None else []
-                written = _write_rows(rows, parts[0], catalogue.absolute().parent, copies, kept)
-            if kept is not None:
-                _write_vectors(kept, parts[1])
-            for part, path in reversed(list(zip(parts, targets, strict=True))):  # the catalogue last
-                if part.exists():
-                    part.replace(path)
+        with ExitStack() as closing_all:
+            closing_all.callback(_remove, map(_part, targets))
+            store = closing_all.enter_context(closing(StoreFolder.open(folder, read_only=True)))
+            connection = closing_all.enter_context(store.database.view())
+            kept: list[Vectors] | None = None if vectors is None else []
+            ids: set[str] = set()
+            rows = _item_rows(store.item_store.rows(connection), paths, ids, kept)
+            write_items(_part(catalogue), Sheet(ITEM_FIELDS, rows, partial(_shapes, store, connection)))
+            if events is not None and write_events is not None:
+                write_events(
+                    _part(events),
+                    Sheet(EVENT_FIELDS, _event_rows(store.item_store.events_in(connection), ids, report)),
+                )
+            if vectors is not None and kept is not None:
+                _write_vectors(kept, _part(vectors))
+            report.items, report.missing_photos = len(ids), paths.missing
+            for path in reversed(targets):  # the catalogue last
+                if _part(path).exists():
+                    _part(path).replace(path)
     except OSError as error:
         if isinstance(error, StoreError):
             raise
         raise StoreError(f"store '{folder}' cannot be exported to '{catalogue}' ({error})") from error
-    return written, 0 if copies is None else copies.missing
+    return report
 
 
-class PhotoCopies:
-    """Copies photos under names derived from their content, so that equal photos are copied once.
-
-    Args:
-        folder: their destination; until all are copied they are collected beside it.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.missing = 0
-
-    def add(self, photo: Path) -> Path | None:
-        """Copy a photo; returns its path relative to the catalogue, None if it cannot be read."""
-        digest = photo_digest(photo)
-        if digest is None:
-            self.missing += 1
-            return None
-        name = f"{digest.hex()[:32]}{photo.suffix.lower()}"
-        target = _part(self.folder) / name
-        if not target.exists():
-            target.parent.mkdir(exist_ok=True)
-            shutil.copyfile(photo, target)
-        return Path(self.folder.name) / name
+def _shapes(store: StoreFolder, connection: apsw.Connection) -> Shapes:
+    return shapes_of(item for _, item in store.item_store.items(connection))
 
 
-def _write_rows(
-    rows: Iterable[StoredItem],
-    file: Path,
-    home: Path,
-    copies: PhotoCopies | None,
-    vectors: list[Vectors] | None,
-) -> int:
-    """Write one line per item, and collect the vectors if they are wanted; returns the number of items."""
-    written = 0
-    with file.open("w", encoding="utf-8") as lines:
-        for stored in rows:
-            row = item_to_row(stored.item, _exported_image(stored.item.image, home, copies))
-            lines.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
-            written += 1
-            if vectors is not None:
-                vectors.append(stored.vector)
-    return written
+def _item_rows(
+    items: Iterable[StoredItem], photos: Photos, ids: set[str], vectors: list[Vectors] | None
+) -> Iterator[Row]:
+    """The rows of items; collects the ids, and the vectors if they are wanted."""
+    for stored in items:
+        ids.add(stored.item.id)
+        if vectors is not None:
+            vectors.append(stored.vector)
+        yield item_to_row(stored.item, photos.exported(stored.item.image))
 
 
-def _exported_image(image: str | Path | None, home: Path, copies: PhotoCopies | None) -> str | Path | None:
-    """The path of a photo to write in the catalogue: relative to `home` if the photo is inside it."""
-    if image is None or "://" in str(image):
-        return image
-    path = Path(image)
-    if path.resolve().is_relative_to(home.resolve()):
-        path = Path(os.path.relpath(path, home))
-    elif copies is not None:
-        path = copies.add(path) or path
-    return path if isinstance(image, Path) else str(path)
+def _event_rows(events: Iterable[Event], ids: Container[str], report: ExportReport) -> Iterator[Row]:
+    """The rows of events on some items; counts them and the others."""
+    for event in events:
+        if event.item in ids:
+            report.events += 1
+            yield event_to_row(event)
+        else:
+            report.left_out += 1
 
 
 def _write_vectors(vectors: list[Vectors], file: Path) -> None:
@@ -165,7 +189,8 @@ def _write_vectors(vectors: list[Vectors], file: Path) -> None:
 
 
 def _part(path: Path) -> Path:
-    return path.with_name(f"{path.name}.part")
+    """Where a file is written before it is whole; its name ends as that of the file does."""
+    return path.with_name(f".part-{path.name}")
 
 
 def _remove(paths: Iterable[Path]) -> None:

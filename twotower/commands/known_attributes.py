@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TypeAlias
 
-from twotower.ingest.options import ColumnType
-from twotower.recall.filters.columns import kind_and_key
+from twotower.corpus.attribute_types import AttributeTypes, types_of
 from twotower.recall.words.item_text import ItemText
 from twotower.store.folder import StoreFolder, is_store
-from twotower.types import Item
-
-Known: TypeAlias = Mapping[str, ColumnType | None]
-"""The types of attributes by name; None for one that has several or none yet."""
 
 
-def known_attributes(store: Path, searchable: Sequence[str] | None) -> tuple[Known, Collection[str]]:
+def known_attributes(store: Path, searchable: Sequence[str] | None) -> tuple[AttributeTypes, Collection[str]]:
     """The attributes of a store, without loading its models.
 
     Args:
@@ -36,14 +30,3 @@ def known_attributes(store: Path, searchable: Sequence[str] | None) -> tuple[Kno
     with closing(StoreFolder.open(store, read_only=True)) as folder, folder.database.view() as connection:
         names = tuple(folder.item_store.settings["searchable"])
         return dict.fromkeys(names) | types_of(item for _, item in folder.item_store.items(connection)), names
-
-
-def types_of(items: Iterable[Item]) -> dict[str, ColumnType | None]:
-    """The types of the items' attributes; None for an attribute of several types."""
-    found: dict[str, ColumnType | None] = {}
-    for item in items:
-        for name, value in item.attributes.items():
-            for part in value if isinstance(value, list) else [value]:
-                if (pair := kind_and_key(part)) is not None and found.setdefault(name, pair[0]) != pair[0]:
-                    found[name] = None
-    return found

@@ -1,4 +1,4 @@
-"""The options that choose a store's models, and the encoder made of them, which is loaded when it has to encode."""
+"""The options that choose a store's models, and the encoder built from them, which is loaded when first needed."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def add_weight_options(parser: ArgumentParser) -> None:
 
 
 def check_model_options(given: Namespace) -> None:
-    """Refuse weights of no image model as wrong usage."""
+    """Refuse image weights without an image model as wrong usage."""
     if given.image_weights is not None and given.image_model is None:
         given.parser.error("--image-weights needs --image-model: pass both")
 

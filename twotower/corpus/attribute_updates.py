@@ -1,4 +1,4 @@
-"""Changes of attributes: the items as they will be."""
+"""Attribute updates: the items as they will be."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def updated_items(
                 raise UnknownItemError(f"item {item_id!r} is not indexed: upsert it first")
             if not isinstance(changes, Mapping):
                 raise ItemError(
-                    f"item {item_id!r} needs a mapping of attributes such as {{'price': 5}}, "
+                    f"the attributes of item {item_id!r} must be a mapping such as {{'price': 5}}, "
                     f"got {type(changes).__name__}"
                 )
         except (UnknownItemError, ItemError) as error:

@@ -32,14 +32,14 @@ T = TypeVar("T")
 
 
 class Corpus:
-    """What searches read and writes change; a write reaches the item store before a search can see it.
+    """The state that searches read and writes change; a write reaches the item store before a search can see it.
 
     Searches may run in several threads, alongside each other and alongside a write; writes are serialised.
 
     Args:
         item_store: the current version of every item, and the events of users.
         index: of those versions.
-        text_of: the text of an item that is searched.
+        text_of: the searchable text of an item.
     """
 
     def __init__(self, item_store: ItemStore, index: ItemIndex, text_of: ItemText | None = None) -> None:
@@ -60,7 +60,7 @@ class Corpus:
         Args:
             dim: length of the vectors.
             policy: for the vector index; None is `IndexPolicy()`.
-            text_of: the text of an item that is searched; None is `ItemText()`.
+            text_of: the searchable text of an item; None is `ItemText()`.
         """
         return cls(MemoryItemStore(), ItemIndex(dim, policy or IndexPolicy()), text_of)
 

@@ -1,4 +1,4 @@
-"""What a store keeps of the parts of a retriever, and when two parts are the same."""
+"""How a store describes the parts of a retriever, and how it tells whether two parts are the same."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def describe(part: object) -> Description:
 
 
 def identity(description: Description) -> str:
-    """What two descriptions of the same part have in common: of a model its content, wherever it lies."""
+    """What identifies a part in its description: for a model its content, wherever its files are."""
     return json.dumps(_essence(description), sort_keys=True)
 
 
 def in_short(description: Description) -> str:
-    """A description for a message: without hashes, and cut."""
+    """A description for a message: shortened, and without hashes."""
     return json.dumps(_without_content(description), ensure_ascii=False)[:200]
 
 

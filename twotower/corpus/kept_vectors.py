@@ -1,4 +1,4 @@
-"""An item that is made from the same as before keeps its vector: a change of prices encodes nothing."""
+"""An item whose encoded content has not changed keeps its vector: a price update encodes nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class EncodedItems(NamedTuple):
     Args:
         items: n items.
         vectors: float32 of shape (n, dim), rows of unit length.
-        photos: what the vectors were made from.
+        photos: digests of the photos that were encoded; see `photo_digests`.
     """
 
     items: Sequence[Item]
@@ -57,7 +57,7 @@ def encode_changed(
 
 
 def _known(corpus: Corpus, items: Sequence[Item], photos: Digests) -> Iterator[tuple[Item, Vectors]]:
-    """The items that are made from the same as before, and their vectors."""
+    """The items whose encoded content has not changed, and their vectors."""
     before = corpus.find([item.id for item in items])
     for item in items:
         stored = before.get(item.id)

@@ -110,8 +110,8 @@ class Maintenance:
 
 
 def _query(given: object) -> Query:
-    """Words or a query, of text that can be encoded."""
+    """Words or a query, checked."""
     query = given if isinstance(given, Query) else Query(given)  # type: ignore[arg-type]  # checked below
     if not isinstance(query.text, str):
-        raise QueryError(f"a query must be a str or a Query of a str, got {shown(given)}")
+        raise QueryError(f"a query must be text or a Query with text, got {shown(given)}")
     return Query(query.text.encode(errors="replace").decode(), query.image)

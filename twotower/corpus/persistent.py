@@ -102,7 +102,7 @@ class PersistentCorpus(Corpus):
         """Write the parts of the index that are expensive to build, so that opening the store is quick.
 
         Raises:
-            StoreError: they could not be written, or the store takes no writes; nothing is lost.
+            StoreError: they could not be written, or the store accepts no writes; nothing is lost.
         """
         self._check_writable()
         with self._generating:  # so that an older state is never written after a newer one
@@ -125,7 +125,7 @@ class PersistentCorpus(Corpus):
         """Drop deleted and replaced rows from the index and from the files.
 
         Raises:
-            StoreError: the files could not be written, or the store takes no writes; nothing is lost.
+            StoreError: the files could not be written, or the store accepts no writes; nothing is lost.
         """
         self._check_writable()
         try:
@@ -208,18 +208,18 @@ class PersistentCorpus(Corpus):
     def _check_writable(self) -> None:
         self._check_open()
         if self.store.read_only is not None:
-            raise StoreError(f"store '{self.store.folder}' takes no writes: {self.store.read_only}")
+            raise StoreError(f"store '{self.store.folder}' accepts no writes: {self.store.read_only}")
 
     @contextmanager
     def _in_step(self) -> Iterator[None]:
-        """See `Corpus`; holds however the write ends."""
+        """See `Corpus`; it holds even if the write fails."""
         with self._committing:
             self.refresh()
             try:
                 yield
             except StoreError:
                 with suppress(StoreError):
-                    self.refresh()  # the write may have been committed all the same
+                    self.refresh()  # the write may have been committed nevertheless
                 raise
             self._state = self.store.item_store.state()
 

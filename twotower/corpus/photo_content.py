@@ -1,4 +1,4 @@
-"""What a photo is, by content: a file that was replaced under its name is another photo."""
+"""Photos by content: a file that was replaced under the same name is another photo."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def photo_digests(items: Iterable[Item]) -> dict[str, bytes]:
 def photo_digest(photo: str | Path | None) -> bytes | None:
     """The SHA-256 of a photo's content; None if there is no photo or it cannot be read.
 
-    The file is read each time: its size and time of change say nothing certain about its content.
+    The file is read each time: its size and modification time do not prove that its content is the same.
     """
     if not photo:
         return None

@@ -22,7 +22,7 @@ def reindex_items(
 ) -> int:
     """Encode all items of a store and then replace all vectors at once.
 
-    After an interruption the same call goes on where that one stopped, if the encoder describes itself.
+    After an interruption the same call resumes where that one stopped, if the encoder describes itself.
 
     Args:
         store: open for writing.
@@ -57,7 +57,7 @@ def reindex_items(
     if bad:
         raise ItemError(
             f"{len(bad):,} items cannot be encoded again, first '{bad[0].id}' ({bad[0].reason}): repair or delete "
-            "them and repeat, which goes on with the rest alone",
+            "them and try again, which resumes with the rest",
             {each.id: each.reason for each in bad},
         )
     item_store.finish_encoding(settings)

@@ -37,7 +37,7 @@ class StoreStats:
         item_store_bytes: size on disk of items, vectors and events.
         page_checksums: whether damage to any page of the item store is detected.
         sqlite: version of SQLite.
-        read_only: why it takes no writes; None if it takes them.
+        read_only: why it accepts no writes; None if it accepts them.
     """
 
     folder: str
@@ -89,4 +89,4 @@ class Stats:
             checked = "every page has a checksum" if self.store.page_checksums else "pages have no checksums"
             yield f"  SQLite {self.store.sqlite}, {checked}"
             if self.store.read_only is not None:
-                yield f"  takes no writes: {self.store.read_only}"
+                yield f"  accepts no writes: {self.store.read_only}"

@@ -39,7 +39,7 @@ def check_items(items: Iterable[Item | CatalogueError], bad: list[BadItem] | Non
         try:
             checked = check_item(item)
             if checked.id in good:
-                raise ItemError(f"item '{item.id}' comes twice in one call: keep one of the two")
+                raise ItemError(f"item '{item.id}' occurs twice in one call: keep one of the two")
         except ItemError as error:
             if bad is None:
                 raise
@@ -159,16 +159,16 @@ def _field_problems(item: Item) -> list[tuple[str, str]]:
         ("time", "" if item.time is None else _time_problem(item.time)),
     ]
     if not isinstance(item.image, str | Path | None):
-        problems.append(("image", f"use the path of a photo, not {type(item.image).__name__}"))
+        problems.append(("image", f"it must be the path of a photo, got {type(item.image).__name__}"))
     elif item.image is not None and _text_problem(str(item.image)):
         problems.append(("image", "the photo's path must be UTF-8: rename the file or its folder"))
     if not isinstance(item.attributes, Mapping):
-        problems.append(("attributes", f"use a mapping, not {type(item.attributes).__name__}"))
+        problems.append(("attributes", f"it must be a mapping, got {type(item.attributes).__name__}"))
         return problems
     if all(
         part is None or (isinstance(part, str) and not part) for part in (item.title, item.text, item.image)
     ):
-        problems.append(("title", "the item has neither title nor text nor image: give at least one"))
+        problems.append(("title", "the item has neither title nor text nor image: pass at least one"))
     for name, value in item.attributes.items():
         problems.append((name, _name_problem(name)))
         problems.append((name, _value_problem(value)))
@@ -177,7 +177,7 @@ def _field_problems(item: Item) -> list[tuple[str, str]]:
 
 def _name_problem(name: object) -> str:
     if not isinstance(name, str) or not name:
-        return "an attribute's name must be a non-empty str"
+        return "an attribute's name must be non-empty text"
     if name.startswith("$"):
         return "a name starting with '$' would be read as an operator by filters: rename the attribute"
     if name in RESERVED_NAMES:
@@ -188,7 +188,7 @@ def _name_problem(name: object) -> str:
 def _value_problem(value: object) -> str:
     """The first problem of an attribute's value, "" if there is none."""
     if isinstance(value, list):
-        return next((f"in its list, {problem}" for part in value if (problem := _scalar_problem(part))), "")
+        return next((f"in the list, {problem}" for part in value if (problem := _scalar_problem(part))), "")
     return _scalar_problem(value)
 
 
@@ -199,12 +199,12 @@ def _scalar_problem(value: object) -> str:
         return _number_problem(value)
     if isinstance(value, datetime):
         return _time_problem(value)
-    return f"use text, a number, a boolean, an aware datetime or a list of these, not {type(value).__name__}"
+    return f"it must be text, a number, a boolean, an aware datetime or a list of these, got {type(value).__name__}"
 
 
 def _text_problem(value: object) -> str:
     if not isinstance(value, str):
-        return f"use str, not {type(value).__name__}"
+        return f"it must be text, got {type(value).__name__}"
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -218,22 +218,22 @@ def _empty_problem(value: str) -> str:
 
 def _time_problem(value: object) -> str:
     if not isinstance(value, datetime):
-        return f"use an aware datetime, not {type(value).__name__}"
+        return f"it must be an aware datetime, got {type(value).__name__}"
     if is_no_time(value):
-        return "NaT is no time: leave it out"
+        return "NaT is not a time: leave it out"
     if value.utcoffset() is None:
-        return f"{value.isoformat()} has no time zone: give an aware datetime"
+        return f"{value.isoformat()} has no time zone: pass an aware datetime"
     return ""
 
 
 def _number_problem(value: object) -> str:
     if not isinstance(value, int | float):
-        return f"use a number, not {type(value).__name__}"
+        return f"it must be a number, got {type(value).__name__}"
     if not abs(value) <= sys.float_info.max:  # also false for NaN
-        reason = value if isinstance(value, float) else "an integer beyond the floats"
+        reason = value if isinstance(value, float) else "an integer too large for a float"
         return f"{reason} is not a finite number: leave it out or repair it"
     return ""
 
 
 def _sign_problem(value: float) -> str:
-    return "" if value >= 0 else f"{value} is negative: give 0 or more"
+    return "" if value >= 0 else f"{value} is negative: it must be at least 0"

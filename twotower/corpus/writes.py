@@ -1,12 +1,13 @@
-"""The writes of a retriever: what is passed is checked, encoded and stored, one write at a time."""
+"""The writes of a retriever: input is checked, encoded and stored, one write at a time."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
 from twotower.checks import check_choice
+from twotower.corpus.attribute_types import AttributeTypes, types_of
 from twotower.corpus.attribute_updates import updated_items
 from twotower.corpus.base import Corpus
 from twotower.corpus.item_encoding import ItemEncoding
@@ -47,6 +48,7 @@ class Writes:
     def __init__(self, corpus: Corpus, encoder: Encoder) -> None:
         self._corpus = corpus
         self._encoder = encoder
+        self._types: AttributeTypes | None = None  # found when mappings are first written
         self.lock = threading.Lock()
 
     def changed(self, items: Iterable[Item]) -> list[Item]:
@@ -72,11 +74,12 @@ class Writes:
         bad: list[BadItem] | None = _collected_if(on_error)
         check_choice("on_bad_photo", on_bad_photo, get_args(OnBadPhoto))
         without_photo: list[BadItem] | None = [] if on_bad_photo == "words" else None
-        checked = check_items(self._corpus.yielding_to_searches(items_in(items)), bad)
+        checked = check_items(self._corpus.yielding_to_searches(items_in(items, self._known_types)), bad)
         with self.lock:
             encoding = ItemEncoding(self._encoder, self._corpus.text_of, bad, without_photo, progress)
             encoded = encode_changed(self._corpus, encoding, checked, photo_digests(checked))
             self._corpus.upsert(*encoded)
+            self._add_types(encoded.items)
         return UpsertReport(len(encoded.items), tuple(bad or ()), tuple(without_photo or ()))
 
     def update(
@@ -98,6 +101,7 @@ class Writes:
             photos = self._corpus.photos([item.id for item in checked])
             encoded = encode_changed(self._corpus, encoding, checked, photos)
             self._corpus.upsert(*encoded)
+            self._add_types(encoded.items)
         return UpsertReport(len(encoded.items), tuple(bad or ()))
 
     def delete(self, item_ids: Iterable[str] | None, where: Where | None) -> list[str]:
@@ -119,6 +123,16 @@ class Writes:
             checked = check_events(events_in(events), self._corpus, bad)
             recorded = self._corpus.record(checked)
         return RecordReport(recorded, len(checked) - recorded, tuple(bad or ()))
+
+    def _known_types(self) -> AttributeTypes:
+        """The types of the attributes that were ever written, and the names of those that are searched."""
+        if self._types is None:
+            self._types = types_of(self._corpus.items())
+        return {**dict.fromkeys(self._corpus.text_of.attributes), **self._types}
+
+    def _add_types(self, items: Sequence[Item]) -> None:
+        if self._types is not None:
+            self._types = types_of(items, self._types)
 
 
 def _collected_if(on_error: OnError) -> list[Any] | None:

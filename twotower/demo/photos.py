@@ -102,7 +102,7 @@ def _cloth(
     elif pattern == "checked":
         weave = (x % 1 < 0.5) * np.uint8(115) + (y % 1 < 0.5) * np.uint8(115)
     else:
-        raise ValueError(f'unknown pattern "{pattern}"; use plain, striped, dotted or checked')
+        raise ValueError(f"pattern must be plain, striped, dotted or checked, got '{pattern}'")
     cloth.paste(_rgb(second), mask=Image.fromarray(weave))
     return cloth
 

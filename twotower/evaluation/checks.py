@@ -1,4 +1,4 @@
-"""Runs, judgements and metrics that cannot be measured, named before anything is searched."""
+"""Check runs, judgements and metrics before anything is searched."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ from twotower.types import Query
 
 
 def check_qrels(qrels: Any) -> None:
-    """Check that judgements are finite grades by query and document, both named by text.
+    """Check that judgements are finite grades by the ids of query and document, which are text.
 
     Raises:
-        JudgementError: they are something else; the message names the first fault.
+        JudgementError: they are not; the message names the first fault.
     """
     _check(qrels, "qrels", "grade")
 
 
 def check_queries(queries: Any, qrels: Mapping[str, Any]) -> None:
-    """Check that queries are words or `Query` by id, and that all that are judged are there.
+    """Check that queries are words or `Query` by id, and that no judged query is missing.
 
     Raises:
-        JudgementError: they are something else, or a judged one is missing.
+        JudgementError: they are not, or a judged one is missing.
     """
     if not isinstance(queries, Mapping):
         raise JudgementError(f"queries must map ids to queries, got {queries!r:.80}")
     for query in qrels:
         if query not in queries:
-            raise JudgementError(f"query '{query:.80}' is judged but not among the queries: pass it too")
+            raise JudgementError(f"query '{query:.80}' is judged but not among the queries: add it")
         if not isinstance(queries[query], str | Query):
-            raise JudgementError(f"query '{query:.80}' must be a str or a Query, got {queries[query]!r:.80}")
+            raise JudgementError(f"query '{query:.80}' must be text or a Query, got {queries[query]!r:.80}")
 
 
 def check_run(run: Any) -> None:
-    """Check that a run is numbers, none of them NaN, by query and document, both named by text.
+    """Check that a run is numbers other than NaN by the ids of query and document, which are text.
 
     Raises:
-        JudgementError: it is something else; the message names the first fault.
+        JudgementError: it is not; the message names the first fault.
     """
     _check(run, "run", "score")
 
 
 def metrics_within(k: int, metrics: Sequence[str] | None, default: Sequence[str]) -> tuple[str, ...]:
-    """The metrics of rankings that end after k, so that none claims a depth that was not searched.
+    """The metrics of rankings of length k, so that none claims a depth that was not searched.
 
     Args:
         k: at least 1.
@@ -54,7 +54,7 @@ def metrics_within(k: int, metrics: Sequence[str] | None, default: Sequence[str]
         default: names with a depth.
 
     Raises:
-        ValueError: k is below 1, or `metrics` is no list of names, is empty, or looks deeper than k.
+        ValueError: k is below 1, or `metrics` is not a list of names, is empty, or goes deeper than k.
     """
     if isinstance(k, bool) or not isinstance(k, Integral) or k < 1:
         raise ValueError(f"k must be a whole number of at least 1, got {k!r:.80}")
@@ -68,7 +68,7 @@ def metrics_within(k: int, metrics: Sequence[str] | None, default: Sequence[str]
         depth = name.partition("@")[2]
         if depth.isdecimal() and int(depth) > k:
             raise ValueError(
-                f"{name} needs k of at least {depth}, got {k}: search deeper, or measure less deep"
+                f"{name} needs k of at least {depth}, got {k}: pass a larger k, or a metric of a smaller depth"
             )
     return tuple(metrics)
 
@@ -77,7 +77,7 @@ def metric_names(metrics: Any) -> list[str]:
     """The names of metrics as a list.
 
     Raises:
-        ValueError: they are no list of text.
+        ValueError: they are not a list of text.
     """
     names = [] if isinstance(metrics, str) else listed("metrics", metrics)
     if isinstance(metrics, str) or not all(isinstance(name, str) for name in names):

@@ -93,7 +93,7 @@ def evaluate_queries(
 
     Raises:
         ValueError: an unknown metric, or no query with a relevant document.
-        JudgementError: a run or judgements of another form, such as ids that are no text or a score that is NaN.
+        JudgementError: a run or judgements of another form, such as ids that are not text or a score that is NaN.
     """
     check_qrels(qrels)
     check_run(run)

@@ -52,7 +52,7 @@ class EvaluationReport:
     gain: Gain
 
     def __getitem__(self, name: str) -> StageResult:
-        """The stage of a name.
+        """The stage with this name.
 
         Raises:
             KeyError: there is none.
@@ -61,11 +61,11 @@ class EvaluationReport:
             if stage.name == name:
                 return stage
         raise KeyError(
-            f"no stage is named '{name}': there are {', '.join(each.name for each in self.stages)}"
+            f"no stage is named '{name}': the stages are {', '.join(each.name for each in self.stages)}"
         )
 
     def table(self) -> str:
-        """A Markdown table with one row a stage, below a line that says how things were counted."""
+        """A Markdown table with one row per stage, below a line that says how things were counted."""
         primary, *others = self.stages[0].means
         header = [
             "stage", primary, "95 % interval", f"{primary} condensed", *others,
@@ -101,7 +101,7 @@ class EvaluationReport:
         }
 
     def plot(self, path: str | Path) -> None:
-        """Draw quality with its intervals beside milliseconds, one bar a stage.
+        """Draw quality with its intervals beside milliseconds, one bar per stage.
 
         Args:
             path: of the picture; its suffix, such as .png or .svg, chooses the format.

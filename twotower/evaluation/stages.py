@@ -43,10 +43,9 @@ def evaluate(
     """Measure a retriever stage by stage, beside a random ranking and BM25.
 
     The stages are those that the retriever has: recall by each modality alone (with the rest of the query vector
-    left out; a modality that no item or no query has is none), "fused" recall by all of them ("recall" if there is
-    only one), "hybrid" recall with BM25, "reranked",
-    and "decayed". Each is compared with the one before it on the first metric, by `significance.compare`,
-    Holm-corrected over the stages.
+    left out, and without modalities that no item or no query has), "fused" recall by all of them ("recall" if there
+    is only one), "hybrid" recall with BM25, "reranked", and "decayed". Each is compared with the one before it on
+    the first metric, by `significance.compare`, Holm-corrected over the stages.
 
     Milliseconds are for whole searches, one query at a time, and the stages take turns on every query. Timed
     searches score every pair anew; quality scores each pair once.
@@ -216,7 +215,7 @@ def _judged_queries(queries: Mapping[str, str | Query], qrels: Qrels) -> dict[st
 def _without_empty_modalities(
     stages: Mapping[str, BaseRetriever], runs: Mapping[str, Run]
 ) -> tuple[dict[str, BaseRetriever], dict[str, Run]]:
-    """Leave out modalities that score every item 0, because no item or no query has them; one alone is no fusion."""
+    """Leave out modalities that score every item 0, because no item or query has them; nothing fuses a single one."""
     alone = [ALONE.format(name) for name in next(iter(stages.values())).modalities]
     alone = [name for name in alone if name in stages]
     present = [name for name in alone if any(any(scores.values()) for scores in runs[name].values())]

@@ -21,7 +21,7 @@ _QRELS_HEADER = ["query-id", "corpus-id", "score"]
 
 
 def corpus_rows(folder: Path, on_bad: OnBad = stop) -> Iterator[Row]:
-    """The rows of corpus.jsonl, with the keys of `metadata` beside the others."""
+    """The rows of corpus.jsonl, with the keys of `metadata` merged into them."""
     return _rows(folder / "corpus.jsonl", on_bad)
 
 
@@ -45,7 +45,7 @@ def read_queries(folder: Path) -> dict[str, Query]:
             raise row.error("_id", f"the query {query_id!r} occurs twice: keep one of them")
         query = Query(text(row, "text"), image_path(row, "image", home))
         if query.kind == "nothing":
-            raise row.error("text", "the query has neither text nor an image: give one")
+            raise row.error("text", "the query has neither text nor an image: add one")
         queries[query_id] = query
     return queries
 
@@ -66,7 +66,7 @@ def read_qrels(folder: Path, split: str) -> dict[str, dict[str, int]]:
     path = Path(folder) / "qrels" / f"{split}.tsv"
     if not path.is_file():
         splits = ", ".join(sorted(file.stem for file in path.parent.glob("*.tsv"))) or "none"
-        raise CatalogueError(f"{path} is not a file: the splits there are {splits}")
+        raise CatalogueError(f"{path} is not a file: the splits are {splits}")
     lines = _text_lines(path)
     if _cells(next(lines, (1, ""))[1]) != _QRELS_HEADER:
         raise CatalogueError(
@@ -130,4 +130,6 @@ def _judgement(row: Row, cells: list[str]) -> tuple[str, str, int]:
     try:
         return cells[0], cells[1], int(cells[2])
     except ValueError:
-        raise row.error("score", f"{cells[2]!r} is not a whole number: give an integer grade") from None
+        raise row.error(
+            "score", f"{cells[2]!r} is not a whole number: write the grade as an integer"
+        ) from None

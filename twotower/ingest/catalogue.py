@@ -105,25 +105,26 @@ def read_catalogue(
     """Read the items of a catalogue one by one.
 
     The fields are id, title, text, image and time. Where a file has no column of such a name, one of the usual names
-    is taken, such as sku, name, description, photo or release_date, whatever their case; every other column is an
-    attribute. `Catalogue.of_file(path).columns` shows what each became.
+    is taken, such as sku, name, description, photo or release_date, in any case; every other column is an attribute.
+    `Catalogue.of_file(path).columns` shows what each became.
 
     - An object inside an object becomes "outer.inner", a list stays a list. null, NaN, NaT and in CSV an empty cell
       mean that the value is missing; in a list it is left out.
     - JSON and Parquet say which values are text, numbers, booleans and times. In CSV the whole column decides: it
       holds numbers or booleans if at least two thirds of its cells do, and words such as "N/A" are missing values
       there. Codes stay text: whole numbers with leading zeros, a leading +, an exponent or more than 15 digits.
-    - A value that does not fit the type of its column is an error of its row. JSON may mix types in a column, except
-      for text that is nearly a number among numbers, such as "1.299,00".
-    - Ids may be whole numbers. A decimal is a number, single precision its shortest decimal. Times are aware
-      datetimes, ISO-8601 text, or numbers since 1970; a date is its midnight. See `ReadOptions.timezone`.
-    - Attributes inside an object `attributes` keep their names and values, whatever they are.
+    - A value of another type than its column is converted if nothing is lost ("30" among numbers), otherwise it is an
+      error of its row. Inside an object, such as specifications, words may stand among numbers in JSON and Parquet.
+    - Ids may be whole numbers. A decimal is a number, and a number in single precision is its shortest decimal. Times
+      are aware datetimes, ISO-8601 text, or numbers since 1970; a date is its midnight. See `ReadOptions.timezone`.
+    - Attributes inside an object `attributes` keep their names and values, whatever they are. In CSV they are columns
+      "attributes.NAME", whose cells are JSON, or text that is not: 5, true, ["a", "b"], "0.5", Acme.
     - Images are paths relative to the catalogue's folder and must not leave it unless `ReadOptions.photos_anywhere`;
       `Item.image` is absolute. URLs are not fetched.
 
     Args:
-        path: a .jsonl, .json, .csv, .tsv or .parquet file, all but the last also packed as .gz, or a BEIR folder with
-            a corpus.jsonl, whose `metadata` count as if they stood beside the id. It is read twice.
+        path: a .jsonl, .json, .csv, .tsv or .parquet file, all but the last possibly gzipped (.gz), or a BEIR folder
+            with a corpus.jsonl, whose `metadata` keys count as columns. It is read twice.
         options: what the file itself does not say, such as the types of its columns.
         bad: collects the error of each row that cannot be used; None raises the first.
 

@@ -1,122 +1,22 @@
-"""What every column of a shop's file becomes: a field, or an attribute of a type."""
+"""What every column of a shop's file becomes: a field, or an attribute with a type."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date
-from typing import Any
+from datetime import UTC
 
 from twotower.errors import CatalogueError
+from twotower.ingest.attribute import Attribute
 from twotower.ingest.names import UsualNames, fields_of, listed
 from twotower.ingest.options import ColumnType, ReadOptions
-from twotower.ingest.row import Row, quoted
+from twotower.ingest.row import quoted
 from twotower.ingest.survey import Tally
 from twotower.ingest.values import (
-    TIME,
-    boolean,
-    describe,
-    is_code,
-    is_missing_word,
+    LITERAL,
     is_url,
     moment,
-    number,
-    plain,
 )
-
-LITERAL = "attributes."
-"""The object of attributes whose names are never those of fields, as `twotower export` writes it."""
-
-_LOOSE_BOOLEANS = {
-    "yes": True,
-    "y": True,
-    "t": True,
-    "1": True,
-    "no": False,
-    "n": False,
-    "f": False,
-    "0": False,
-}
-_WORDS = {"text": "text", "number": "a number", "boolean": "true or false", "time": "a time"}
-
-
-@dataclass(frozen=True, slots=True)
-class Attribute:
-    """A column that is an attribute.
-
-    Args:
-        column: its name in the file.
-        name: of the attribute.
-        type: of its values; None takes them as they are.
-        why: where the type comes from, such as "as declared", for errors.
-        loose: whether numbers may be written like codes, and booleans as yes and no.
-        note: something that the shop should know about it.
-    """
-
-    column: str
-    name: str
-    type: ColumnType | None
-    why: str = ""
-    loose: bool = True
-    note: str = ""
-
-    def value(self, row: Row, value: object, options: ReadOptions) -> Any:
-        """A value of this column as the type demands; None if there is none.
-
-        Raises:
-            CatalogueError: it does not fit.
-        """
-        value = plain(value)
-        if not isinstance(value, list):
-            return self._fitted(row, value, options)
-        parts = [self._fitted(row, part, options) for part in value]
-        return [part for part in parts if part is not None]
-
-    def _fitted(self, row: Row, value: object, options: ReadOptions) -> object:
-        if isinstance(value, date) or (isinstance(value, Mapping) and set(value) == {TIME}):
-            try:
-                value = moment(value, options.zone)
-            except ValueError as error:
-                raise row.error(self.column, str(error)) from None
-        if value is None or self.type is None or (self.type == "time" and isinstance(value, date)):
-            return value
-        if isinstance(value, str):
-            if self.type == "text":
-                return value
-            if is_missing_word(value):
-                return None
-        fit = self._converted(value, options)
-        if fit is None:
-            raise row.error(
-                self.column, f"{describe(value)} is not {_WORDS[self.type]}, {self.why}{self._advice(value)}"
-            )
-        return fit
-
-    def _converted(self, value: object, options: ReadOptions) -> object:
-        """The value in the column's type, where nothing is lost; None where that cannot be."""
-        if self.type == "time":
-            try:
-                return moment(value, options.zone)
-            except ValueError:
-                return None
-        if isinstance(value, str):
-            if self.type == "number":
-                return number(value, options.decimal) if self.loose or not is_code(value) else None
-            truth = boolean(value)
-            return _LOOSE_BOOLEANS.get(value.strip().lower()) if truth is None and self.loose else truth
-        if isinstance(value, bool):
-            return {"boolean": value, "text": str(value).lower()}.get(str(self.type))
-        if isinstance(value, int | float):
-            if self.type == "text":
-                return str(int(value) if value == value // 1 else value)
-            return value if self.type == "number" else {0.0: False, 1.0: True}.get(value)
-        return None
-
-    def _advice(self, value: object) -> str:
-        decimals = self.type == "number" and isinstance(value, str) and number(value, ",") is not None
-        if self.type == "number" and isinstance(value, str) and is_code(value):
-            return f"; it is written like a code: declare types {self.name}=text or {self.name}=number"
-        return f": repair it, or declare types {self.name}=text{' or decimal ,' if decimals else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +63,7 @@ class Columns:
         """The columns as text.
 
         Args:
-            searchable: names of attributes that people type, in any case.
+            searchable: names of the searchable attributes, in any case.
         """
         searched = {name.casefold() for name in searchable}
         parts = [f"{column}: {name}" for name, column in self.fields.items()]
@@ -214,7 +114,7 @@ def columns_of(
     spelled = {name.casefold(): name for name in known}
     attributes = {}
     for column in tallies.keys() - fields.values():
-        own = column.removeprefix(LITERAL)  # as an export names it, to the letter
+        own = column.removeprefix(LITERAL)  # an export writes the exact name
         as_is = own != column or own in known
         name = renamed.get(column) or (own if as_is else spelled.get(own.casefold(), own))
         attributes[column] = _attribute(column, name, tallies[column], options, known)
@@ -238,13 +138,13 @@ def _why_not(field: str, column: str, tally: Tally, options: ReadOptions) -> str
         and column != "time"
         and sum(_is_time(value, options) for value in tally.sample) < len(tally.sample) / 2
     ):
-        return "no time of the items: most of its values are not times"
+        return "not the time of the items: most of its values are not times"
     return ""
 
 
 def _is_time(value: object, options: ReadOptions) -> bool:
     try:
-        moment(value, options.zone or UTC)  # a missing zone is told by row
+        moment(value, options.zone or UTC)  # a missing zone is reported for its row
     except ValueError:
         return False
     return True
@@ -262,13 +162,13 @@ def _attribute(
     if column.startswith(LITERAL):
         return Attribute(column, name, None)
     inferred = tally.inferred()
-    if inferred == "text":
-        return Attribute(column, name, None if tally.typed else "text", note=_note_on_text(tally))
     if inferred is None:
         mixed = (
             f"{tally.numbers:,} of {tally.filled:,} values are numbers, the others are not: declare the type"
         )
         return Attribute(column, name, None, note=mixed if tally.numbers else "")
+    if inferred == "text":
+        return Attribute(column, name, "text", "as its column is", note=_note_on_text(tally))
     numbers = tally.numbers - (0 if tally.allows_codes else tally.counts["code"])
     fitting = {"number": numbers, "boolean": tally.counts["boolean"], "time": tally.counts["time"]}[inferred]
     why = f"as {fitting:,} of the column's {tally.filled:,} values are"
@@ -287,11 +187,18 @@ def _note_on_missing(tally: Tally) -> str:
 
 def _note_on_text(tally: Tally) -> str:
     looks = tally.counts["almost number"] + tally.numbers
+    if tally.typed:
+        others = tally.filled - tally.counts["text"] - tally.counts["almost number"]
+        return (
+            f"text, although {others:,} of {tally.filled:,} values are not: declare the type"
+            if others
+            else ""
+        )
     if tally.are_codes:
-        return f"text, because {tally.counts['code']:,} of {tally.filled:,} values are written like codes"
+        return f"text, because {tally.counts['code']:,} of {tally.filled:,} values look like codes"
     if not tally.filled or looks < tally.filled / 2:
         return ""
     return (
         f"text, although {looks:,} of {tally.filled:,} values look like numbers, such as "
-        f"{quoted(str(tally.sample[0]))}: repair them, or declare the type, or the decimal of 1.299,00"
+        f"{quoted(str(tally.sample[0]))}: repair them, declare the type, or set decimal to a comma for 1.299,00"
     )

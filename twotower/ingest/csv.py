@@ -1,4 +1,4 @@
-"""Read CSV files, all of it as text."""
+"""Read CSV files, with every value as text."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from itertools import islice
 from pathlib import Path
 
 from twotower.errors import CatalogueError
+from twotower.ingest.cells import name_of, value_of
 from twotower.ingest.lines import MAX_LINE_CHARACTERS, Line, read_lines
 from twotower.ingest.options import ReadOptions
 from twotower.ingest.row import OnBad, Row, stop
+from twotower.ingest.values import LITERAL
 
 SEPARATORS = ",;\t|"
 _SAMPLE = 20  # lines from which the separator is found
@@ -49,7 +51,7 @@ def read_csv(path: Path, options: ReadOptions | None = None, on_bad: OnBad = sto
             )
         else:
             values = {
-                name: cell if cell.strip() else None
+                name: value_of(cell) if name.startswith(LITERAL) else cell if cell.strip() else None
                 for name, cell in zip(header, cells, strict=False)
                 if name is not None
             }
@@ -59,7 +61,7 @@ def read_csv(path: Path, options: ReadOptions | None = None, on_bad: OnBad = sto
 
 
 class _DamagedLineError(csv.Error):
-    """A line of a record has no text; the cause says why."""
+    """A line of a record cannot be decoded; the cause says why."""
 
 
 class _Records:
@@ -87,7 +89,7 @@ class _Records:
             except StopIteration:
                 return
             except csv.Error as error:
-                # Only the first line is given up: an open quote must not swallow what follows.
+                # Only the first line is skipped: an open quote must not swallow what follows.
                 (number, line), *rest = self._taken
                 self._ahead.extendleft(reversed(rest))
                 yield number, self._as_it_stands(line) or self._error(number, error)
@@ -108,7 +110,7 @@ class _Records:
             yield line
 
     def _as_it_stands(self, line: str | CatalogueError) -> list[str] | None:
-        """A line with tabs and stray quotes, which many programs write as they are."""
+        """The cells of a line with tabs, in which many programs write quotes unescaped."""
         if self._separator != "\t" or isinstance(line, CatalogueError) or "\t" not in line:
             return None
         return line.rstrip("\r\n").split("\t")
@@ -134,7 +136,7 @@ def found_separator(lines: Sequence[str | CatalogueError]) -> str:
     def fit(separator: str) -> tuple[int, int]:
         sizes = []
         try:
-            for cells in csv.reader(sample, delimiter=separator):
+            for cells in csv.reader(sample, delimiter=separator, strict=True):
                 sizes.append(len(cells))
         except csv.Error:
             pass
@@ -144,15 +146,15 @@ def found_separator(lines: Sequence[str | CatalogueError]) -> str:
 
 
 def _header(place: str, cells: list[str]) -> list[str | None]:
-    """The names of the columns; None for a first one without, into which pandas writes the numbers of the rows."""
-    names: list[str | None] = [cell.strip() for cell in cells]
+    """The names of the columns; None for an unnamed first one, into which pandas writes row numbers."""
+    names: list[str | None] = [name_of(cell.strip()) for cell in cells]
     if len(names) > 1 and not names[-1]:
         names.pop()  # the line ends with a separator, as may the others
     if len(names) > 1 and not names[0]:
         names[0] = None
     for position, name in enumerate(names):
         if name == "":
-            raise CatalogueError(f"{place}, column {position + 1} of the header has no name: give it one")
+            raise CatalogueError(f"{place}, column {position + 1} of the header has no name: add one")
         if name in names[:position]:
             raise CatalogueError(f"{place} names the column {name!r} twice: rename one of them")
     return names

@@ -16,7 +16,7 @@ from twotower.ingest.values import describe, is_finite, number, plain
 from twotower.types import Event
 
 DEFAULT_KIND = "interaction"
-"""The kind of the events of a file that does not say what happened."""
+"""The kind of all events of a file without a column for it."""
 
 
 class EventLog(Table):
@@ -76,7 +76,7 @@ class EventLog(Table):
         column = self.columns.required(("time",), row.place)
         when = time(row, column, self.options.zone)
         if when is None:
-            raise row.error(column, "it is missing: say when the event happened")
+            raise row.error(column, "it is missing: add the time of the event")
         return Event(
             user=required_text(row, self.columns.required(("user",), row.place)),
             item=required_text(row, self.columns.required(("item",), row.place)),
@@ -92,7 +92,7 @@ class EventLog(Table):
             return 1.0
         found = number(value, self.options.decimal) if isinstance(value, str) and not row.typed else value
         if isinstance(found, bool) or not isinstance(found, int | float) or not is_finite(found):
-            raise row.error(column, f"{describe(value)} is not a finite number: give one")
+            raise row.error(column, f"{describe(value)} is not a finite number: repair it")
         return float(found)
 
 
@@ -106,7 +106,7 @@ def read_events(
     column for the kind, it is `DEFAULT_KIND`. Values mean the same as in `read_catalogue`.
 
     Args:
-        path: a .jsonl, .json, .csv, .tsv or .parquet file, all but the last also packed as .gz. It is read twice.
+        path: a .jsonl, .json, .csv, .tsv or .parquet file, all but the last possibly gzipped (.gz). It is read twice.
         options: what the file itself does not say.
         bad: collects the error of each row that cannot be used; None raises the first.
 

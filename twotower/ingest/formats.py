@@ -21,7 +21,7 @@ READERS: Mapping[str, Callable[[Path, ReadOptions, OnBad], Iterator[Row]]] = {
     ".tsv": read_csv,
     ".parquet": read_parquet,
 }
-KNOWN = "a .jsonl, .json, .csv, .tsv or .parquet file; all but the last may be packed as .gz"
+KNOWN = "a .jsonl, .json, .csv, .tsv or .parquet file (all but the last may be gzipped)"
 
 
 def check_readable(path: Path) -> None:
@@ -31,9 +31,9 @@ def check_readable(path: Path) -> None:
         CatalogueError: it is.
     """
     if not path.is_file():
-        raise CatalogueError(f"{path} is not a file: give {KNOWN}")
-    if _format(path) not in READERS:
-        raise CatalogueError(f"{path} ends in '{''.join(path.suffixes[-2:])}': give {KNOWN}")
+        raise CatalogueError(f"{path} is not a file: pass {KNOWN}")
+    if format_of(path) not in READERS:
+        raise CatalogueError(f"{path} ends in '{''.join(path.suffixes[-2:])}': pass {KNOWN}")
 
 
 def read_rows(path: Path, options: ReadOptions | None = None, on_bad: OnBad = stop) -> Iterator[Row]:
@@ -49,9 +49,10 @@ def read_rows(path: Path, options: ReadOptions | None = None, on_bad: OnBad = st
             read.
     """
     check_readable(path)
-    return READERS[_format(path)](path, options or ReadOptions(), on_bad)
+    return READERS[format_of(path)](path, options or ReadOptions(), on_bad)
 
 
-def _format(path: Path) -> str:
+def format_of(path: Path) -> str:
+    """The end of a file's name that tells its format, such as ".csv" of "shop.csv.gz"."""
     first, last = ["", "", *(suffix.lower() for suffix in path.suffixes)][-2:]
     return last if last != ".gz" else first if first != ".parquet" else last

@@ -1,4 +1,4 @@
-"""Read a .json file, an array of objects, an element at a time; one object a line is read as JSON Lines."""
+"""Read a .json file: an array of objects, one element at a time, or one object per line as in JSON Lines."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class _Text:
             self._read()
 
     def skip(self, length: int) -> None:
-        """Go on by some characters."""
+        """Advance by some characters."""
         self.line += self._text.count("\n", self._at, self._at + length)
         self._at += length
 
@@ -102,7 +102,7 @@ class _Text:
             except (ValueError, RecursionError) as error:  # an integer of thousands of digits; too deep
                 raise self.error(str(error)) from None
             else:
-                if end < len(self._text) or self._ended:  # a number may go on
+                if end < len(self._text) or self._ended:  # a number may continue
                     source = self._text[self._at : end]
                     self.skip(end - self._at)
                     return value, source

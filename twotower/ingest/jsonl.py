@@ -1,4 +1,4 @@
-"""Read JSON Lines: one JSON object a line."""
+"""Read JSON Lines: one JSON object per line."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def _parsed(place: str, line: str) -> dict[str, object]:
         values = json.loads(line.rstrip())
     except json.JSONDecodeError as error:
         raise CatalogueError(
-            f"{place}, column {error.colno} is not JSON ({error.msg}): write one object a line"
+            f"{place}, column {error.colno} is not JSON ({error.msg}): write one object per line"
         ) from None
     except (ValueError, RecursionError) as error:  # an integer of thousands of digits; too deep
         raise CatalogueError(f"{place} cannot be read as JSON ({error}): repair it") from None
     if not isinstance(values, dict):
-        raise CatalogueError(f"{place} is not a JSON object: write one object a line")
+        raise CatalogueError(f"{place} is not a JSON object: write one object per line")
     return values

@@ -17,16 +17,14 @@ from twotower.errors import CatalogueError
 MAX_LINE_CHARACTERS = 10_000_000
 
 Line: TypeAlias = tuple[int, "str | CatalogueError"]
-"""The number of a line, from 1, and its text with its end, or why it has none."""
+"""The number of a line, from 1, and its text including its end, or why it cannot be read."""
 
-_UNDECODABLE = re.compile(
-    "[\udc80-\udcff\x00]"
-)  # Python's marks of bytes that are not in the encoding, and NUL
+_UNDECODABLE = re.compile("[\udc80-\udcff\x00]")  # what Python decodes undecodable bytes to, and NUL
 
 
 @contextmanager
 def open_text(path: Path, encoding: str = "utf-8") -> Iterator[io.TextIOWrapper]:
-    """Open a text file, unpacking .gz; a byte order mark decides the encoding, line ends stay as they are.
+    """Open a text file, decompressing .gz; a byte order mark decides the encoding, line ends stay as they are.
 
     Raises:
         CatalogueError: while reading, if a .gz file is damaged.
@@ -46,7 +44,7 @@ def open_text(path: Path, encoding: str = "utf-8") -> Iterator[io.TextIOWrapper]
                 f"{path} is not {encoding} ({str(error)[-100:]}): save it as UTF-8"
             ) from None
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise CatalogueError(f"{path} is not a whole .gz file ({error}): pack it again") from None
+            raise CatalogueError(f"{path} is not a complete .gz file ({error}): compress it again") from None
 
 
 def read_lines(path: Path, encoding: str = "utf-8") -> Iterator[Line]:

@@ -100,6 +100,6 @@ def _bare(name: str) -> str:
 
 
 def listed(columns: Sequence[str]) -> str:
-    """Advice to name one of these, not all if they are many."""
+    """Advice to name one of these columns, of which only the first are listed if there are many."""
     shown = ", ".join(column[:40] for column in columns[:12])
     return f"name one of {shown}{' and others' if len(columns) > 12 else ''}"

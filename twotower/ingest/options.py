@@ -1,4 +1,4 @@
-"""How to read a file whose columns need explaining."""
+"""How to read a file whose columns do not speak for themselves."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ ColumnType: TypeAlias = Literal["text", "number", "boolean", "time"]
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How to read a file; what is not given is found out from the file itself.
+    """How to read a file; what is not passed is inferred from the file itself.
 
     Args:
-        columns: the column of each field, such as {"text": "description"}; "" means that no column is this field, and
-            a name that is no field gives its column, an attribute, another name.
+        columns: the column of each field, such as {"text": "description"}; "" means that no column is this field. A
+            name that is not a field becomes the name of the attribute in its column, such as {"brand": "Marke"}.
         types: the type of each attribute, such as {"gtin": "text", "price": "number"}.
         separator: between the cells of CSV, one character; None finds it among "," ";" tab and "|".
         decimal: "," reads "1.299,00" in CSV and in text that must be a number, "." reads "1,299.00"; None reads
-            only numbers without separators of thousands, such as "1299.00".
+            only numbers without thousands separators, such as "1299.00".
         encoding: of text files that have no byte order mark, such as "gb18030" or "cp1252".
-        timezone: of times that do not name their own: "Europe/Berlin", "+08:00" or "UTC". None refuses them, except
-            for dates, which begin at midnight UTC.
-        photos_anywhere: whether photos may lie outside the file's folder; a file that is not trusted could name any
-            file of this machine.
+        timezone: of times without one: "Europe/Berlin", "+08:00" or "UTC". None refuses them, except for dates, which
+            begin at midnight UTC.
+        photos_anywhere: whether photos may be outside the file's folder; an untrusted file could name any file of
+            this machine.
 
     Raises:
-        ValueError: an option is not one of these.
+        ValueError: an option has another value.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class ReadOptions:
             "".encode(self.encoding)
         except (LookupError, ValueError):
             raise ValueError(
-                f"encoding must be one such as 'utf-8' or 'gb18030', got {shown(self.encoding)}"
+                f"encoding must be a text encoding such as 'utf-8' or 'gb18030', got {shown(self.encoding)}"
             ) from None
         _ = self.zone
 
@@ -75,7 +75,7 @@ class ReadOptions:
 
 def _zone(name: str) -> tzinfo:
     if name.upper() in ("UTC", "Z"):
-        return UTC  # known without a database of time zones
+        return UTC  # works without a time zone database
     try:
         if name.startswith(("+", "-")):
             return datetime.fromisoformat(f"2000-01-01T00:00:00{name}").tzinfo or UTC

@@ -19,12 +19,11 @@ _BATCH_ROWS = 1000
 def read_parquet(path: Path, options: ReadOptions | None = None, on_bad: OnBad = stop) -> Iterator[Row]:
     """Read a file row by row; nulls are absent, and times with a zone are in UTC.
 
-    A number in single precision is the shortest decimal that gives it, 19.99 and not 19.989999771; a map is an
-    object.
+    A number in single precision becomes its shortest decimal, 19.99 and not 19.989999771; a map becomes an object.
 
     Args:
         path: of an existing file.
-        options: nothing that Parquet needs.
+        options: not used.
         on_bad: receives the error of a row with a value that Python cannot hold, such as a date in the year 20000.
 
     Raises:
@@ -65,7 +64,7 @@ def _rows(path: Path, batch: RecordBatch, before: int, on_bad: OnBad) -> Iterato
         else:
             on_bad(
                 CatalogueError(
-                    f"{path}, row {before + 1}: Python cannot hold it ({str(error)[:100]}): repair it"
+                    f"{path}, row {before + 1}: Python cannot hold a value ({str(error)[:100]}): repair it"
                 )
             )
         return
@@ -77,7 +76,7 @@ def _rows(path: Path, batch: RecordBatch, before: int, on_bad: OnBad) -> Iterato
 
 
 def _plain(batch: RecordBatch) -> RecordBatch:
-    """The same values in types whose Python values need no explaining."""
+    """The same values, cast to types that convert to plain Python values."""
     import pyarrow as pa
 
     table = pa.table(batch)

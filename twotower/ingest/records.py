@@ -1,4 +1,4 @@
-"""Make items and events of mappings, or of a DataFrame of pandas or polars."""
+"""Make items and events from mappings, or from a DataFrame of pandas or polars."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from twotower.checks import listed
 from twotower.errors import CatalogueError
 from twotower.ingest.catalogue import Catalogue
 from twotower.ingest.events import EventLog
-from twotower.ingest.options import ReadOptions
+from twotower.ingest.options import ColumnType, ReadOptions
 from twotower.ingest.row import OnBad, Row, stop
 from twotower.ingest.table import Source
 from twotower.types import Event, Item
@@ -26,7 +26,7 @@ def items_from(
     *,
     bad: list[CatalogueError] | None = None,
 ) -> Iterator[Item]:
-    """Make items of mappings, or of a DataFrame of pandas or polars, by the rules of `read_catalogue`.
+    """Make items from mappings, or from a DataFrame of pandas or polars, by the rules of `read_catalogue`.
 
     Args:
         records: mappings with a key for each column, or a DataFrame.
@@ -48,7 +48,7 @@ def events_from(
     *,
     bad: list[CatalogueError] | None = None,
 ) -> Iterator[Event]:
-    """Make events of mappings, or of a DataFrame of pandas or polars, by the rules of `read_events`.
+    """Make events from mappings, or from a DataFrame of pandas or polars, by the rules of `read_events`.
 
     Args:
         records: mappings with a key for each column, or a DataFrame.
@@ -61,18 +61,29 @@ def events_from(
     return _log(records, options).events(stop if bad is None else bad.append)
 
 
-def items_in(given: Any) -> Iterable[Item | CatalogueError]:
-    """Items as they are, or made of mappings or a DataFrame; a row that cannot be an item comes as its error."""
-    return _made_if_records(given, lambda records: _catalogue(records).items)
+def items_in(
+    given: Any, known: Callable[[], Mapping[str, ColumnType | None]] | None = None
+) -> Iterable[Item | CatalogueError]:
+    """Items as they are, or made from mappings or a DataFrame; a row that cannot be an item becomes its error.
+
+    Args:
+        given: items, mappings or a DataFrame.
+        known: asked for the types of the attributes that there are, if items have to be made; see `Catalogue`.
+    """
+    return _made_if_records(given, lambda records: _catalogue(records, known=known and known()).items)
 
 
 def events_in(given: Any) -> Iterable[Event | CatalogueError]:
-    """Events as they are, or made of mappings or a DataFrame; a row that cannot be an event comes as its error."""
+    """Events as they are, or made from mappings or a DataFrame; a row that cannot be an event becomes its error."""
     return _made_if_records(given, lambda records: _log(records).events)
 
 
-def _catalogue(records: Any, options: ReadOptions | None = None) -> Catalogue:
-    return Catalogue("the catalogue", _source(records), None, options)
+def _catalogue(
+    records: Any,
+    options: ReadOptions | None = None,
+    known: Mapping[str, ColumnType | None] | None = None,
+) -> Catalogue:
+    return Catalogue("the catalogue", _source(records), None, options, known)
 
 
 def _log(records: Any, options: ReadOptions | None = None) -> EventLog:
@@ -110,7 +121,7 @@ def _source(records: Iterable[Mapping[str, Any]]) -> Source:
             else:
                 on_bad(
                     CatalogueError(
-                        f"row {number} must be a mapping with names of text, got {type(record).__name__}"
+                        f"row {number} must be a mapping whose keys are text, got {type(record).__name__}"
                     )
                 )
 
@@ -127,7 +138,7 @@ def _mappings(records: Any) -> Iterator[Any]:
         yield from records.iter_rows(named=True)
     elif hasattr(records, "iloc"):  # pandas
         if not records.columns.is_unique:
-            raise CatalogueError("the DataFrame has two columns of one name: rename one of them")
+            raise CatalogueError("the DataFrame has two columns of the same name: rename one of them")
         for start in range(0, len(records), _FRAME_ROWS):
             yield from records.iloc[start : start + _FRAME_ROWS].to_dict("records")
     else:

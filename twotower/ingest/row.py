@@ -1,4 +1,4 @@
-"""One record of a file, which knows where it stands so that errors can say so."""
+"""One record of a file, which knows its place there so that errors can name it."""
 
 from __future__ import annotations
 

@@ -11,28 +11,38 @@ from typing import Literal, TypeAlias
 
 from twotower.ingest.options import ColumnType
 from twotower.ingest.row import Row
-from twotower.ingest.values import boolean, is_code, is_missing_word, looks_numeric, number, plain
+from twotower.ingest.values import (
+    TIME,
+    boolean,
+    is_code,
+    is_marked,
+    is_missing_word,
+    looks_numeric,
+    number,
+    plain,
+)
 
 Decimal: TypeAlias = Literal[".", ","] | None
 Shape: TypeAlias = Literal[
     "missing", "boolean", "decimal", "whole", "code", "almost number", "text", "number", "time", "other"
 ]
-"""What a value looks like; a "code" is a whole number that is written as only a code would be."""
+"""What a value looks like; a "code" is a whole number in a form that only codes have, such as "007"."""
 
-MOST = 2 / 3  # of a column's values: so many decide its type, and the rest do not fit
-RARE = 0.05  # of a column's numbers: more that are written like codes, or have fractions, are no accident
-MAX_COLUMNS = 10_000  # beyond these, of a file with a key for every row, no type is inferred
-_SAMPLE = 100  # values kept of a column
-_LONGEST_NUMBER = 40  # characters; longer text is text
+MOST = 2 / 3  # of a column's values: this share decides its type
+RARE = 0.05  # of a column's numbers: a larger share that look like codes, or have fractions, is no accident
+MAX_COLUMNS = 10_000  # no type is inferred for further ones, as in a file with a key for every row
+_SAMPLE = 100  # values kept per column
+_LONGEST_NUMBER = 40  # characters; anything longer is text
 
 
 @dataclass(slots=True)
 class Tally:
-    """How many values of a column look like what.
+    """How many values of a column look like a number, a time and so on.
 
     Args:
         typed: whether the format has types: then text is meant as text.
         decimal: see `ReadOptions`.
+        mixes: whether words may stand among numbers, as in objects of specifications.
         counts: of values by their shape.
         lengths: of whole numbers and codes, by whether they are codes.
         sample: the first values.
@@ -41,6 +51,7 @@ class Tally:
 
     typed: bool
     decimal: Decimal = None
+    mixes: bool = False
     counts: Counter[Shape] = field(default_factory=Counter)
     lengths: tuple[Counter[int], Counter[int]] = field(default_factory=lambda: (Counter(), Counter()))
     sample: list[object] = field(default_factory=list)
@@ -92,7 +103,7 @@ class Tally:
         filled, counts = self.filled, self.counts
         if not filled:
             return None
-        enough = filled if self.typed else MOST * filled  # a format with types may mix them
+        enough = filled if self.mixes else MOST * filled
         if counts["boolean"] >= enough:
             return "boolean"
         if counts["time"] >= enough:
@@ -100,8 +111,18 @@ class Tally:
         almost = self.numbers >= filled / 2 and self.numbers + counts["almost number"] == filled
         if not self.are_codes and (self.numbers >= enough or almost):
             return "number"
-        texts = counts["text"] + counts["almost number"] + counts["missing"] * self.typed
-        return "text" if not self.typed or texts == filled + counts["missing"] else None
+        texts = counts["text"] + counts["almost number"]
+        if not self.typed or texts == filled or (texts and not self.mixes):
+            return "text"  # which most values can become
+        if self.mixes:
+            return None
+        known: dict[ColumnType, int] = {
+            "number": self.numbers,
+            "boolean": counts["boolean"],
+            "time": counts["time"],
+        }
+        usual = max(known, key=lambda name: known[name])
+        return usual if known[usual] else None
 
 
 def survey(rows: Iterable[Row], decimal: Decimal = None) -> dict[str, Tally]:
@@ -113,7 +134,7 @@ def survey(rows: Iterable[Row], decimal: Decimal = None) -> dict[str, Tally]:
             if tally is None:
                 if len(tallies) >= MAX_COLUMNS:
                     continue
-                tally = tallies[name] = Tally(row.typed, decimal)
+                tally = tallies[name] = Tally(row.typed, decimal, mixes=row.typed and "." in name)
             if (value := plain(value)) is not None:
                 tally.add(value, row.place)
     return tallies
@@ -145,4 +166,4 @@ def _shape_of(value: object) -> Shape:
         return "boolean"
     if isinstance(value, int | float):
         return "number"
-    return "time" if isinstance(value, date) else "other"
+    return "time" if isinstance(value, date) or is_marked(value, TIME) else "other"

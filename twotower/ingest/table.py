@@ -1,4 +1,4 @@
-"""The rows of a file, a mapping at a time, and what its columns became."""
+"""The rows of a file, and what its columns became."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from twotower.ingest.names import UsualNames
 from twotower.ingest.options import ColumnType, ReadOptions
 from twotower.ingest.row import OnBad, Row, ignore
 from twotower.ingest.survey import survey
-from twotower.ingest.values import PATH, TIME
+from twotower.ingest.values import JSON, PATH, TIME, is_marked
 
 MAX_DEPTH = 20
 
@@ -24,7 +24,7 @@ Source: TypeAlias = Callable[[OnBad], Iterator[Row]]
 
 
 class Table:
-    """Rows whose columns have been looked at, to be read as often as wanted.
+    """Rows whose columns have been surveyed, which can be read any number of times.
 
     Args:
         place: the file, for errors.
@@ -102,7 +102,7 @@ def _leaves(
     if depth > MAX_DEPTH:
         raise row.error(prefix, f"objects are nested more than {MAX_DEPTH} deep: flatten them")
     for key, value in values.items():
-        if isinstance(value, Mapping) and set(value) not in ({TIME}, {PATH}):
+        if isinstance(value, Mapping) and not any(is_marked(value, mark) for mark in (TIME, PATH, JSON)):
             yield from _leaves(row, value, f"{prefix}{key}.", depth + 1)
         else:
             yield prefix + key, value

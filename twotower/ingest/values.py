@@ -1,4 +1,4 @@
-"""What single values mean, whatever the format or library that they come from."""
+"""What single values mean, whichever format or library they come from."""
 
 from __future__ import annotations
 
@@ -21,6 +21,10 @@ TIME = "$time"
 """The one key of an object that is a time, as `twotower export` writes it."""
 PATH = "$path"
 """The same for an image that is a `Path`."""
+JSON = "$json"
+"""The same for the JSON of a value of an attribute that has values of several types."""
+LITERAL = "attributes."
+"""The object of attributes whose names are never those of fields, as `twotower export` writes it."""
 
 MISSING_WORDS = frozenset({"n/a", "na", "#n/a", "nan", "nat", "null", "none", "nil", "-", "--", "\\n"})
 """What programs write, in any case, into a column of numbers, booleans or times where there is no value."""
@@ -40,7 +44,7 @@ _UNITS = ((10**8, 1), (10**11, 10**3), (10**14, 10**6), (10**17, 10**9), (10**20
 
 
 def plain(value: object) -> object:
-    """A value as `twotower.values.plain` has it, so that every format and library gives the same.
+    """A value as `twotower.values.plain` returns it, so that every format and library gives the same.
 
     Beyond that, NaN, NaT and pandas' NA are None, and in a list they are left out; a date stays one, because it may
     be midnight somewhere else than in UTC; a UUID and a path are their text.
@@ -66,8 +70,13 @@ def _is_missing(value: object) -> bool:
     return (isinstance(value, float) and value != value) or type(value).__name__ in ("NaTType", "NAType")
 
 
+def is_marked(value: object, mark: str) -> bool:
+    """Whether a value is an object with one key, such as `TIME`."""
+    return isinstance(value, Mapping) and set(value) == {mark}
+
+
 def number(text: str, decimal: Literal[".", ","] | None = None) -> int | float | None:
-    """A number that is written as text, None if it is not a finite one; see `ReadOptions` for `decimal`."""
+    """The number that text stands for, None if it is not a finite one; see `ReadOptions` for `decimal`."""
     text = text.strip()
     if decimal is not None and _GROUPED[decimal].fullmatch(text):
         groups = ". \u00a0\u202f'" if decimal == "," else ", \u00a0\u202f'"
@@ -82,7 +91,7 @@ def number(text: str, decimal: Literal[".", ","] | None = None) -> int | float |
 
 
 def is_code(text: str) -> bool:
-    """Whether a number is written as only a code would be: "007", "+49301234", "12E5", or with 16 digits or more."""
+    """Whether a number has a form that only codes have: "007", "+49301234", "12E5", or 16 digits or more."""
     return _CODE.fullmatch(text.strip()) is not None
 
 
@@ -100,7 +109,7 @@ def boolean(text: str) -> bool | None:
 
 
 def is_missing_word(text: str) -> bool:
-    """Whether a cell says that there is no value; in a column of text it says itself, as Namibia's "NA" does."""
+    """Whether a cell stands for a missing value; in a text column it is a value, such as Namibia's code "NA"."""
     return text.strip().lower() in MISSING_WORDS
 
 
@@ -109,13 +118,13 @@ def moment(value: object, zone: tzinfo | None = None) -> datetime:
 
     Args:
         value: an aware datetime; a date, which is midnight in the zone, or UTC without one; ISO-8601 text; or a
-            number since 1970, of seconds, milliseconds, microseconds or nanoseconds, whichever is after 1973.
-        zone: of datetimes without their own, which are an error if it is None.
+            number of seconds, milliseconds, microseconds or nanoseconds since 1970, whichever is after 1973.
+        zone: of datetimes without one, which are an error if it is None.
 
     Raises:
         ValueError: it is none of these; the message says what to do.
     """
-    if isinstance(value, Mapping) and set(value) == {TIME}:
+    if isinstance(value, Mapping) and is_marked(value, TIME):
         value = value[TIME]
     if isinstance(value, str):
         value = _from_text(value.strip())
@@ -171,7 +180,7 @@ def is_finite(value: float) -> bool:
 
 
 def is_url(text: str) -> bool:
-    """Whether text is the address of something elsewhere."""
+    """Whether text is a URL."""
     return text.strip().lower().startswith(("http://", "https://", "//", "ftp://", "data:", "s3://", "gs://"))
 
 

@@ -21,7 +21,7 @@ class Candidates(NamedTuple):
         ordinals: rows of the snapshot.
         scores: before decay: similarities, or the fused scores of hybrid recall.
         freshness: decay factors of the rows; None without decay.
-        similarity: inner products of the rows with the query; None if they were not needed.
+        similarity: inner products of the rows with the query; None if they are not needed.
         dense_share: the weight of the inner product in the score, in [0, 1].
         channels: the other terms of the score, by name.
         items: the m items; empty until they have been read.

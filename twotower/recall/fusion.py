@@ -56,7 +56,7 @@ class HybridFusion(Protocol):
 
     @property
     def depth(self) -> int:
-        """How many rows of each channel are fused, at least."""
+        """The least number of rows of each channel that are fused."""
         ...
 
     def fuse(self, dense: Channel, lexical: Channel, /) -> Candidates:
@@ -72,8 +72,8 @@ class HybridFusion(Protocol):
 class ReciprocalRank:
     """Reciprocal rank fusion: the sum of 1 / (constant + rank), divided by its value for two first ranks.
 
-    The rows behind the first `depth` of both channels follow in the order of their vectors. A score tells a rank and
-    no quality: the nearest row scores 0.5 for any query, sensible or not, so do not use `min_score` with it.
+    The rows behind the first `depth` of both channels follow in the order of their vectors. A score reflects rank,
+    not quality: the nearest row scores 0.5 for any query, sensible or not, so do not use `min_score` with it.
 
     Source: Cormack, Clarke and Buettcher 2009, "Reciprocal rank fusion outperforms Condorcet and individual rank
     learning methods".

@@ -1,4 +1,4 @@
-"""Hybrid recall: the best rows by words and vectors together, exact for exact vectors."""
+"""Hybrid recall: the best rows by words and vectors together, exact if the vector index is exact."""
 
 from __future__ import annotations
 

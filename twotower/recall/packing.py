@@ -1,4 +1,7 @@
-"""Columns and postings as plain JSON values and arrays, and back, for the index files of a store."""
+"""Columns and postings as plain JSON values and arrays, and back, for the index files of a store.
+
+Rows whose items are gone are not listed: whoever reads the files finds those rows deleted.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,6 @@ def pack_columns(columns: Columns) -> Packed:
             if encoded.rows is not None:
                 arrays[f"{number}.{kind}.rows"] = encoded.rows
         values.append([name, kinds])
-    arrays["missing_rows"] = columns.missing_rows
     return Packed({"names": columns.known_names, "columns": values}, arrays)
 
 
@@ -61,7 +63,6 @@ def unpack_columns(packed: Packed, size: int, read: Read) -> Columns:
     for number, (name, kinds) in enumerate(packed.values["columns"]):
         by_kind = {kind: _column(packed, number, kind, values, size) for kind, values in kinds.items()}
         columns.built[name] = Column(packed.arrays[f"{number}.present"].astype(np.bool_), by_kind)
-    columns.missing_rows = packed.arrays["missing_rows"].astype(np.int64)
     if packed.values["names"] is not None:
         columns.names = frozenset(packed.values["names"])
     return columns
@@ -80,7 +81,7 @@ def pack_lexical(lexical: LexicalIndex) -> Packed:
     counts = postings.counts
     arrays = {"data": counts.data, "indices": counts.indices, "indptr": counts.indptr}
     words = sorted(postings.columns, key=postings.columns.__getitem__)
-    return Packed(words, arrays | {"lengths": postings.lengths, "missing_rows": lexical.missing_rows})
+    return Packed(words, arrays | {"lengths": postings.lengths})
 
 
 def unpack_lexical(packed: Packed, size: int, read: Read, text_of: ItemText) -> LexicalIndex:
@@ -91,6 +92,5 @@ def unpack_lexical(packed: Packed, size: int, read: Read, text_of: ItemText) -> 
     counts = csc_matrix((arrays["data"], arrays["indices"], arrays["indptr"]), (size, len(packed.values)))
     columns = {word: column for column, word in enumerate(packed.values)}
     lexical = LexicalIndex(size, read, text_of)
-    lexical.missing_rows = arrays["missing_rows"].astype(np.int64)
     lexical.postings = Postings(counts, columns, arrays["lengths"].astype(np.float32))
     return lexical

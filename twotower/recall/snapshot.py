@@ -75,7 +75,7 @@ class Snapshot:
         )
 
     def words_of(self, text: str) -> list[str]:
-        """The words of a query, cut as those of the items; none if there are no items."""
+        """The words of a query, tokenized like those of the items; none if there are no items."""
         return self.parts[0].segment.lexical.text_of.words_of(text) if self.parts else []
 
     def _kinds(self, name: str) -> frozenset[Kind]:

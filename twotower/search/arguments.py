@@ -20,12 +20,12 @@ MAX_CHARACTERS = 10_000  # of a query; no model reads as many, and every further
 def query_of(given: object, image: ImageSource | None = None) -> Query:
     """One query of words, a photo or both.
 
-    Only the first `MAX_CHARACTERS` characters count, of which a `QueryWarning` tells once.
-    Half of a surrogate pair, which a cut emoji leaves behind, is replaced by U+FFFD, "�", as decoders do.
+    Only the first `MAX_CHARACTERS` characters count; a `QueryWarning` says so once. Half of a surrogate pair, left
+    behind by a truncated emoji, is replaced by U+FFFD, "�", as decoders do.
 
     Args:
         given: a str or a `Query`.
-        image: a photo that takes the place of the query's own.
+        image: a photo that replaces the query's own.
 
     Raises:
         QueryError: it is neither.
@@ -33,7 +33,7 @@ def query_of(given: object, image: ImageSource | None = None) -> Query:
     text = given.text if isinstance(given, Query) else given
     if not isinstance(text, str):
         raise QueryError(
-            f"a query must be a str or a Query of a str, got {type(text).__name__} {shown(text)}"
+            f"a query must be text or a Query with text, got {type(text).__name__} {shown(text)}"
         )
     whole = _whole(_shortened(text))
     if isinstance(given, Query):
@@ -85,7 +85,7 @@ def item_id_of(given: object) -> str:
 
 
 def whole_of(name: str, given: object, *, at_least: int) -> int:
-    """A whole number of at least that.
+    """A whole number of at least `at_least`.
 
     Raises:
         QueryError: it is not.
@@ -139,18 +139,18 @@ def min_score_of(given: object) -> float | None:
 
 
 def is_whole(value: object, *, at_least: int) -> TypeGuard[int]:
-    """Whether a value is a whole number of at least that."""
+    """Whether a value is a whole number of at least `at_least`."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= at_least
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Whether a value is a real number and no boolean."""
+    """Whether a value is a real number and not a boolean."""
     return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
 def _id(name: str, given: object) -> str:
     if not isinstance(given, str):
-        raise QueryError(f"{name} must be a str, got {type(given).__name__} {shown(given)}")
+        raise QueryError(f"{name} must be text, got {type(given).__name__} {shown(given)}")
     if _whole(given) != given:
         raise QueryError(f"{name} must be text, got {shown(given)} with half of a surrogate pair")
     return given
@@ -168,7 +168,7 @@ def _listed(name: str, given: Any) -> list[Any]:
 def _shortened(text: str) -> str:
     if len(text) <= MAX_CHARACTERS:
         return text
-    warnings.warn(  # in the same words each time, so that Python tells it once
+    warnings.warn(  # the same words each time, so that Python shows it once
         f"only the first {MAX_CHARACTERS:,} characters of a query are searched: pass fewer",
         QueryWarning,
         stacklevel=2,

@@ -1,4 +1,4 @@
-"""The newest items, for a shopper of whom nothing is known in a shop of which nothing is known."""
+"""The newest items: what to recommend when no event on an indexed item is known."""
 
 from __future__ import annotations
 

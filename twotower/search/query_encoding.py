@@ -92,7 +92,7 @@ class QueryEncoder:
         return None if vector is None else EncodedQueries([""], vector[None], vector[None])
 
     def history_of(self, user: str | None, now: datetime) -> UserHistory:
-        """What the user tower reads of a user; None for all users together."""
+        """What the user tower reads about a user; None for all users together."""
         return self._read_history(user, until=now, newest=self.user_tower.newest)
 
     def vectors_by_kind(self, queries: Sequence[Query]) -> Mapping[str, Vectors]:

@@ -144,8 +144,8 @@ class Ranking:
         """Hits in the order of recall."""
         if request.min_score is not None and isinstance(fusion, ReciprocalRank):
             warnings.warn(
-                "min_score tells little under ReciprocalRank, whose scores are ranks: the best hit of any query has "
-                "at least 0.5; fuse by Convex()",
+                "min_score means little with ReciprocalRank, whose scores reflect rank only (the best hit of any "
+                "query scores at least 0.5): pass hybrid=Convex()",
                 QueryWarning,
                 stacklevel=2,
             )
@@ -225,7 +225,7 @@ NO_HITS = Hits([], np.zeros(0), {})
 def _groups(
     queries: EncodedQueries, at_most: int, *, words_matter: bool
 ) -> Iterator[tuple[Sequence[int], bool]]:
-    """Rows that are answered together: those with words, then those without; none that nothing is known of."""
+    """Rows that are answered together: those with words, then those without; none for queries without a vector."""
     rows: Sequence[int] = range(len(queries.texts))
     if queries.known is not None:
         rows = np.flatnonzero(queries.known).tolist()

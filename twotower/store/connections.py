@@ -52,7 +52,7 @@ def open_still(path: Path) -> apsw.Connection:
 def open_live(path: Path) -> apsw.Connection:
     """Open a database with a write-ahead log and its index, which another process may be writing; leaves no trace."""
     connection = _opened(f"{path.as_uri()}?readonly_shm=1", apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
-    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)  # else it would try to
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)  # it would try to otherwise
     return connection
 
 

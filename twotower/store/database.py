@@ -126,7 +126,7 @@ class Database:
             raise StoreError(f"store '{self.path.parent}' is open read-only: open it for writing")
         if self.failure is not None:
             raise StoreError(
-                f"store '{self.path.parent}' takes no more writes after an error ({self.failure}): open it again"
+                f"store '{self.path.parent}' accepts no more writes after an error ({self.failure}): open it again"
             )
         with self._writing, self.translated(self.fail):
             self._roll_back()  # what a second Ctrl-C may have left open
@@ -185,7 +185,7 @@ class Database:
         """Refuse writes from now on."""
         self.failure = reason
         logger.error(
-            "store '%s': %s; it takes no more writes until it is opened again", self.path.parent, reason
+            "store '%s': %s; it accepts no more writes until it is opened again", self.path.parent, reason
         )
 
     def close(self, *, untouched: bool = False) -> None:

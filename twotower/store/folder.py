@@ -108,7 +108,7 @@ class StoreFolder:
 
     @property
     def read_only(self) -> str | None:
-        """Why the store takes no writes; None if it takes them."""
+        """Why the store accepts no writes; None if it accepts them."""
         return self.database.failure if self.database.writable else "it is open read-only"
 
     def problems(self) -> Iterator[str]:

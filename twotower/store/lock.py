@@ -1,4 +1,4 @@
-"""Who may write to a folder, which one process at a time does, and to a file that others are reading."""
+"""Locks: one process at a time writes to a folder, and nobody changes a file that others are reading."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class WriteLock:
             raise StoreError(f"folder '{folder}' cannot be locked for writing ({error})") from error
 
     def release(self) -> None:
-        """Release the lock; does nothing if that has happened."""
+        """Release the lock; does nothing if it was released before."""
         if not self._lock.is_locked:
             return
         if self._created and {path.name for path in self.folder.iterdir()} == {LOCK}:
@@ -74,13 +74,13 @@ class FileLease:
 
     @contextmanager
     def shared(self) -> Iterator[bool]:
-        """Try to hold it as a reader; gives whether it is held."""
+        """Try to hold it as a reader; returns whether it is held."""
         with self._held(fcntl.LOCK_SH, wait=0.0) as held:
             yield held
 
     @contextmanager
     def alone(self, *, wait: float) -> Iterator[bool]:
-        """Try to hold it as the writer; gives whether it is held.
+        """Try to hold it as the writer; returns whether it is held.
 
         Args:
             wait: seconds.

@@ -74,6 +74,12 @@ def event_from_row(record: Sequence[Any]) -> Event:
     return Event(user, item, kind, datetime.fromisoformat(time), value, given)
 
 
+def event_to_row(event: Event) -> dict[str, Any]:
+    """An event as a row of a file, which `read_events` turns into the same event; without an id, if it has none."""
+    row = {"user": event.user, "item": event.item, "kind": event.kind, "time": event.time.isoformat()}
+    return row | {"value": event.value} | ({"event_id": event.id} if event.id else {})
+
+
 def event_key(event: Event) -> str:
     """What tells an event from others: its id, or a digest of its other fields, the moment in any zone."""
     if event.id:

@@ -62,7 +62,11 @@ class SqliteEvents:
     def all(self) -> Iterator[Event]:
         """See `ItemStore.events`; a snapshot taken when the first event is read."""
         with self._database.view() as connection:
-            yield from map(event_from_row, connection.execute(f"SELECT {EVENT} FROM events ORDER BY number"))
+            yield from self.read(connection)
+
+    def read(self, connection: apsw.Connection) -> Iterator[Event]:
+        """The events of all users in the view of a connection, in the order in which they were recorded."""
+        return map(event_from_row, connection.execute(f"SELECT {EVENT} FROM events ORDER BY number"))
 
     def count(self) -> int:
         """See `ItemStore.count_events`."""

@@ -177,7 +177,7 @@ class SqliteItemStore:
             _set(connection, "settings", json.dumps(settings))
 
     def begin_encoding(self, target: str | None) -> None:
-        """Prepare to encode all items anew, or to go on where an interrupted attempt stopped.
+        """Prepare to encode all items anew, or to resume where an interrupted attempt stopped.
 
         Args:
             target: what identifies the encoder; None starts anew, as does another target than last time.
@@ -318,6 +318,10 @@ class SqliteItemStore:
     def events(self) -> Iterator[Event]:
         """See `ItemStore.events`; a snapshot taken when the first event is read."""
         return self._events.all()
+
+    def events_in(self, connection: apsw.Connection) -> Iterator[Event]:
+        """The events of all users in the view of a connection, in the order in which they were recorded."""
+        return self._events.read(connection)
 
     def count_events(self) -> int:
         """See `ItemStore.count_events`."""

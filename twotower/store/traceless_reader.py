@@ -69,8 +69,8 @@ class TracelessReader:
                         yield self._still(own=own)
                         return
                 if late:
-                    raise apsw.BusyError("another process does not let go of it")
-            time.sleep(ATTEMPT_SECONDS)  # the writer is moving its log, or going
+                    raise apsw.BusyError("another process keeps it locked")
+            time.sleep(ATTEMPT_SECONDS)  # the writer is moving its log, or closing
 
     def close(self) -> None:
         """Close every connection."""

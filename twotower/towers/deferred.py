@@ -1,4 +1,4 @@
-"""An encoder that is loaded when it first has to encode, so that a change of prices loads no model."""
+"""An encoder that is loaded when it first has to encode, so that a price update loads no model."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class DeferredEncoder:
 
     Args:
         load: loads the encoder, at most once.
-        description: what the encoder says of itself; None loads it to be asked.
-        dim: length of its vectors; None loads it to be asked.
+        description: how the encoder describes itself; None loads it to ask.
+        dim: length of its vectors; None loads it to ask.
     """
 
     def __init__(

@@ -112,7 +112,7 @@ def test_judgements_that_cannot_be_read_are_named_by_line(write, tmp_path, conte
 def test_a_missing_split_names_those_that_exist(write, tmp_path):
     write("qrels/train.tsv", "")
     write("qrels/dev.tsv", "")
-    with pytest.raises(CatalogueError, match="the splits there are dev, train"):
+    with pytest.raises(CatalogueError, match="the splits are dev, train"):
         read_qrels(tmp_path, "test")
 
 

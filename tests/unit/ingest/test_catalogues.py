@@ -113,7 +113,7 @@ def test_parquet_is_read_over_many_batches(tmp_path):
     ("content", "message"),
     [
         ('{"id": "1", "title": "t"}\n{"id": oops}\n', ", line 2, column 8 is not JSON"),
-        ("[1]\n", ", line 1 is not a JSON object: write one object a line"),
+        ("[1]\n", ", line 1 is not a JSON object: write one object per line"),
         ('{"title": "t"}\n', ", line 1: no column is the id: name one of title, as in columns id=NAME"),
         ('{"id": null}\n{"id": "1"}\n', ", line 1, field 'id': it is missing"),
         ('{"id": ""}\n', ", line 1, field 'id': it is missing or empty"),
@@ -196,7 +196,7 @@ def test_csv_that_cannot_be_read_is_named_by_line_and_field(write, content, mess
         ),
         (
             pa.table({"id": ["1"], "day": pa.array([9 * 10**8], pa.date32())}),
-            ", row 1: Python cannot hold it",
+            ", row 1: Python cannot hold a value",
         ),
     ],
 )
@@ -223,7 +223,7 @@ def test_a_missing_file_and_another_format_are_refused_at_once(write, tmp_path):
         (tmp_path / "none.jsonl", "none.jsonl is not a file"),
         (tmp_path / "none.csv", "none.csv is not a file"),
         (tmp_path, "corpus.jsonl is not a file"),
-        (write("shop.xlsx", ""), "ends in '.xlsx': give a .jsonl, .json, .csv, .tsv or .parquet file"),
+        (write("shop.xlsx", ""), "ends in '.xlsx': pass a .jsonl, .json, .csv, .tsv or .parquet file"),
     ]:
         with pytest.raises(CatalogueError, match=message):
             read_catalogue(path)

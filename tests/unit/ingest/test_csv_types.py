@@ -105,7 +105,7 @@ def test_european_decimals_are_read_when_they_are_declared(write):
     assert column(write, ["1,299.00", "5"], decimal=".") == [1299.0, 5]
     assert column(write, ["12,50", "7,25"]) == ["12,50", "7,25"]
     path = write("shop.csv", 'id,title,price\n1,a,"12,50"\n2,b,"7,25"\n')
-    assert "such as '12,50': repair them, or declare the type, or the decimal" in "".join(
+    assert "such as '12,50': repair them, declare the type, or set decimal" in "".join(
         Catalogue.of_file(path).columns.lines()
     )
     with pytest.raises(ValueError, match=r"'12\.50' is not a number"):
@@ -145,8 +145,8 @@ def test_packed_files_and_suffixes_in_capitals_are_read(write):
         (item,) = read_catalogue(write(name, content))
         assert (item.id, item.title, item.attributes) == ("1", "mug", {"Price": 5})
     whole = gzip.compress(text.encode() * 1000)
-    assert refusal(write("cut.csv.gz", whole[:-20])).startswith(" is not a whole .gz file")
-    assert refusal(write("no.csv.gz", text)).startswith(" is not a whole .gz file")
+    assert refusal(write("cut.csv.gz", whole[:-20])).startswith(" is not a complete .gz file")
+    assert refusal(write("no.csv.gz", text)).startswith(" is not a complete .gz file")
 
 
 def test_a_long_cell_is_read_whole(write):

@@ -63,4 +63,4 @@ def test_events_that_cannot_be_read_are_named_by_line_and_field(write, change, m
 
 def test_a_value_that_is_not_a_number_is_quoted_from_csv(write):
     path = write("events.csv", "user,item,kind,time,value\nu,i,k,2026-01-01T12:00:00Z,many\n")
-    assert refusal(path, read_events) == ", line 2, field 'value': 'many' is not a finite number: give one"
+    assert refusal(path, read_events) == ", line 2, field 'value': 'many' is not a finite number: repair it"

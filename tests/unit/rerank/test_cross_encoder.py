@@ -98,7 +98,7 @@ def test_empty_gives_empty(scorer):
 
 @pytest.mark.parametrize("bad", ["ab", ("a",), ("a", None), ("a", "b", "c")])
 def test_a_bad_pair_is_named_by_its_position(scorer, bad):
-    with pytest.raises(InputError, match="Pair 1 "):
+    with pytest.raises(InputError, match="pair 1 "):
         CrossEncoderReranker(scorer).score([("a", "b"), bad])
 
 

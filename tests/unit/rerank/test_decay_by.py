@@ -57,8 +57,8 @@ def test_a_bad_parameter_is_named(parameters, named):
         DecayBy(**{"attribute": "category", "decays": {"tools": SLOW}, "default": OTHER} | parameters)
 
 
-def test_a_bad_description_is_told():
-    with pytest.raises(InputError, match="A DecayBy must have attribute, decays, default"):
+def test_a_bad_description_is_refused():
+    with pytest.raises(InputError, match="a DecayBy must have attribute, decays, default"):
         DecayBy.from_description({"attribute": "category", "default": OTHER.describe()})
     with pytest.raises(InputError, match="scale is missing"):
         DecayBy.from_description(BY.describe() | {"default": {}})

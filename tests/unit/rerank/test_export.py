@@ -22,7 +22,7 @@ def test_a_failing_exporter_is_reported_and_skipped(scorer, pairs, monkeypatch):
     found = {each.backend: each.refused for each in report.measured}
     assert report.chosen in ("torch", "torch-bf16")
     assert found["onnx-int8"] == (
-        "cannot run: This model cannot be exported here (no such operator): use the torch back end."
+        "cannot run: this model cannot be exported here (no such operator): use the torch back end"
     )
 
 

@@ -58,7 +58,7 @@ def test_scores_that_are_equal_in_float32_are_told_apart_by_logit(scorer):
         (["a"], {"min_score": 1.5}, "min_score"),
         (["a"], {"min_score": float("nan")}, "min_score"),
         ("a text", {}, "list of texts"),
-        (["a", None], {}, "Pair 1 "),
+        (["a", None], {}, "pair 1 "),
     ],
 )
 def test_bad_arguments_are_named(documents, limits, message):

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -170,3 +172,25 @@ def test_patience_counts_on_after_an_interruption(opened, data, tmp_path, reques
         assert all(
             torch.equal(weights(resumed)[name], value) for name, value in weights(uninterrupted).items()
         )
+
+
+def test_a_state_is_on_disk_before_it_takes_the_place_of_the_last(
+    opened, encoder, data, tmp_path, monkeypatch
+):
+    done = []
+    sync, rename = os.fsync, Path.replace
+
+    def synced(descriptor):
+        done.append((os.fstat(descriptor).st_ino, os.fstat(descriptor).st_size))
+        sync(descriptor)
+
+    def renamed(path, target):
+        if path.parent == tmp_path / "state":
+            assert (path.stat().st_ino, path.stat().st_size) in done
+            done.append(target.name)
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", renamed)
+    interrupted(opened(encoder), data, tmp_path / "state", 3)
+    assert done.count(FILE) == 3

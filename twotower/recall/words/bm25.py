@@ -43,7 +43,7 @@ class Postings:
 
     @classmethod
     def of(cls, texts: Iterable[str], size: int, words_of: Callable[[str], list[str]] = words_of) -> Postings:
-        """Index `size` texts, cut into words by `words_of`."""
+        """Index `size` texts, tokenized by `words_of`."""
         from scipy.sparse import csc_matrix
         from sklearn.feature_extraction.text import CountVectorizer
 

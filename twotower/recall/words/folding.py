@@ -8,9 +8,9 @@ import regex
 
 _IGNORABLE = regex.compile(r"\p{Default_Ignorable_Code_Point}+")  # soft hyphens, joiners, variation selectors
 _FOREIGN_DIGIT = regex.compile(r"[\p{Nd}--[0-9]]", regex.V1)
-# Scripts whose marks people leave out when they type; elsewhere, as in Hindi and Thai, a mark is as good as a letter.
+# Scripts whose marks people leave out when they type; elsewhere, as in Hindi and Thai, marks belong to the spelling.
 _OPTIONAL_MARKS = regex.compile(r"[\p{Latin}\p{Greek}\p{Cyrillic}\p{Arabic}\p{Hebrew}]\K\p{Mn}+")
-# Letters that Unicode does not decompose; in Arabic, variants of yeh, kaf and heh, and what only stretches a word.
+# Letters that Unicode does not decompose; in Arabic, variants of yeh, kaf and heh, and the tatweel.
 _VARIANTS = str.maketrans(
     {
         **{

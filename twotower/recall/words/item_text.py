@@ -11,7 +11,7 @@ from twotower.checks import listed
 from twotower.recall.words.tokenizer import words_of
 from twotower.types import AttributeValue, Item
 
-# What shoppers type: queries with a brand or colour find more, and other queries lose nothing measurable.
+# Shoppers type these: queries with a brand or colour find more, and other queries lose nothing measurable.
 DEFAULT_SEARCHABLE = (
     *("brand", "category", "color", "colour"),
     *("品牌", "类目", "类别", "分类", "颜色"),
@@ -27,7 +27,7 @@ class ItemText:
     Args:
         attributes: names of attributes, in any case, whose values follow the description, such as "brand";
             a value that the title or the description already contains is not repeated.
-        fold_diacritics: whether the lexical channel takes "café" and "cafe" for one word.
+        fold_diacritics: whether the lexical channel treats "café" and "cafe" as the same word.
     """
 
     attributes: tuple[str, ...] = DEFAULT_SEARCHABLE

@@ -15,7 +15,7 @@ _ASCII_WORD = re.compile(r"[a-z0-9]+")
 _UNSPACED = r"\p{Hiragana}\p{Katakana}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _OF_SCRIPT = rf"\p{{Han}}\p{{Hangul}}{_UNSPACED}"
 _PIECE = regex.compile(
-    # Longer runs are no text, and jieba takes time that grows with their square.
+    # Longer runs are not text, and jieba's time grows with the square of their length.
     rf"(?P<chinese>\p{{Han}}{{1,500}})|(?P<korean>\p{{Hangul}}+)|(?P<unspaced>[{_UNSPACED}]+)"
     rf"|[[\p{{L}}\p{{N}}]--[{_OF_SCRIPT}]][[\p{{L}}\p{{N}}\p{{Mn}}\p{{Mc}}]--[{_OF_SCRIPT}]]*",
     regex.V1,
@@ -29,16 +29,16 @@ _SEPARATED_CODE = re.compile(
 _SPACED_CODE = re.compile(r"\b(?:([^\W\d_]{1,4}) (?=(\d{3,})\b)|(\d{3,}) (?=([^\W\d_]{1,3})\b))")
 _DIGIT = re.compile(r"\d")
 _NOT_IN_CODE = re.compile(r"[\W_]+")
-_DIGITS_OF_CODE = 6  # that make a code without letters, such as a GTIN; fewer are a range or a size
+_DIGITS_OF_CODE = 6  # a code without letters, such as a GTIN, has this many; fewer are a range or a size
 
 
 def words_of(text: str, *, fold_diacritics: bool = True) -> list[str]:
-    """The words of a text, in an order of no meaning.
+    """The words of a text, in no particular order.
 
     English is stemmed by Snowball (Porter 2001), Chinese segmented by jieba's dictionary, and Japanese kana, Thai,
     Lao, Khmer and Burmese by ICU's; Korean, whose compounds and particles are written together, becomes pairs of
-    syllables, as in Lucene. A code with separators is one word more without them. Stop words are kept: with their
-    low inverse document frequency they hardly count.
+    syllables, as in Lucene. A code with separators adds a word without them. Stop words are kept: with their low
+    inverse document frequency they hardly count.
 
     Args:
         text: any text.

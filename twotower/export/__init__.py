@@ -1,0 +1,1 @@
+"""Write items and events as files that `twotower index` and `twotower record` read back as they were."""

@@ -1,0 +1,128 @@
+"""A column that is an attribute, and what its values become."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from twotower.ingest.options import ColumnType, ReadOptions
+from twotower.ingest.row import Row
+from twotower.ingest.values import (
+    JSON,
+    TIME,
+    boolean,
+    describe,
+    is_code,
+    is_marked,
+    is_missing_word,
+    moment,
+    number,
+    plain,
+)
+
+_LOOSE_BOOLEANS = {
+    "yes": True,
+    "y": True,
+    "t": True,
+    "1": True,
+    "no": False,
+    "n": False,
+    "f": False,
+    "0": False,
+}
+_WORDS = {"text": "text", "number": "a number", "boolean": "true or false", "time": "a time"}
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """A column that is an attribute.
+
+    Args:
+        column: its name in the file.
+        name: of the attribute.
+        type: of its values; None takes them as they are.
+        why: where the type comes from, such as "as declared", for errors.
+        loose: whether numbers may be written like codes, and booleans as yes and no.
+        note: something that the shop should know about it.
+    """
+
+    column: str
+    name: str
+    type: ColumnType | None
+    why: str = ""
+    loose: bool = True
+    note: str = ""
+
+    def value(self, row: Row, value: object, options: ReadOptions) -> Any:
+        """A value of this column, converted to its type; None if it is missing.
+
+        Raises:
+            CatalogueError: it does not fit.
+        """
+        value = plain(self._unpacked(row, value))
+        if not isinstance(value, list):
+            return self._fitted(row, value, options)
+        parts = [self._fitted(row, part, options) for part in value]
+        return [part for part in parts if part is not None]
+
+    def _unpacked(self, row: Row, value: object) -> object:
+        """The value that an export wrote as JSON, because it is not of the type of others."""
+        if not (isinstance(value, Mapping) and is_marked(value, JSON)):
+            return value
+        try:
+            return json.loads(value[JSON])
+        except (TypeError, ValueError, RecursionError):
+            raise row.error(self.column, f"what follows {JSON} is not JSON: export it again") from None
+
+    def _fitted(self, row: Row, value: object, options: ReadOptions) -> object:
+        if isinstance(value, date) or is_marked(value, TIME):
+            try:
+                value = moment(value, options.zone)
+            except ValueError as error:
+                raise row.error(self.column, str(error)) from None
+        if value is None or self.type is None or isinstance(value, Mapping):
+            return value  # of an object it is said later that it is none of the types
+        if self.type == "time" and isinstance(value, date):
+            return value
+        if isinstance(value, str):
+            if self.type == "text":
+                return value
+            if is_missing_word(value):
+                return None
+        fit = self._converted(value, options)
+        if fit is None:
+            raise row.error(
+                self.column, f"{describe(value)} is not {_WORDS[self.type]}, {self.why}{self._advice(value)}"
+            )
+        return fit
+
+    def _converted(self, value: object, options: ReadOptions) -> object:
+        """The value in the column's type; None if it cannot be converted without loss."""
+        if self.type == "time":
+            try:
+                return moment(value, options.zone)
+            except ValueError:
+                return None
+        if isinstance(value, str):
+            if self.type == "number":
+                return number(value, options.decimal) if self.loose or not is_code(value) else None
+            truth = boolean(value)
+            return _LOOSE_BOOLEANS.get(value.strip().lower()) if truth is None and self.loose else truth
+        if isinstance(value, bool):
+            return {"boolean": value, "text": str(value).lower()}.get(str(self.type))
+        if isinstance(value, int | float):
+            if self.type == "text":
+                return str(int(value) if value == value // 1 else value)
+            return value if self.type == "number" else {0.0: False, 1.0: True}.get(value)
+        return None
+
+    def _advice(self, value: object) -> str:
+        decimals = self.type == "number" and isinstance(value, str) and number(value, ",") is not None
+        if self.type == "number" and isinstance(value, str) and is_code(value):
+            return f"; it looks like a code: declare types {self.name}=text or {self.name}=number"
+        return (
+            f": repair it, declare types {self.name}=text{', or set decimal to a comma' if decimals else ''}"
+        )
