@@ -41,16 +41,19 @@ def search_in_blocks(
         Scores and rows, each (q, k), ties broken by the lower row; padded with score -inf and row -1. A row that only
         a deeper search finds has a score below that of the last row before it.
     """
-    size = 0
-    scores = np.zeros((len(queries), 0), dtype=np.float32)
-    rows = np.zeros((len(queries), 0), dtype=np.int64)
+    size = min(first, selected)
+    scores, rows = search(queries, size) if size else _nothing(len(queries))
     while size < min(k, selected):
-        size = min(GROWTH * size or first, selected)
+        size = min(GROWTH * size, selected)
         scores, rows = _continued(scores, rows, *search(queries, size))
     if k <= size:
         return scores[:, :k], rows[:, :k]
     missing = ((0, 0), (0, k - size))
     return np.pad(scores, missing, constant_values=-np.inf), np.pad(rows, missing, constant_values=-1)
+
+
+def _nothing(queries: int) -> tuple[Scores, Rows]:
+    return np.zeros((queries, 0), dtype=np.float32), np.zeros((queries, 0), dtype=np.int64)
 
 
 def _continued(scores: Scores, rows: Rows, deeper_scores: Scores, deeper_rows: Rows) -> tuple[Scores, Rows]:
