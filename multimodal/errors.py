@@ -14,11 +14,15 @@ from typing import Any
 MAX_MESSAGE = 450  # characters
 
 
-class MultimodalError(Exception):
-    """Base of every exception that `multimodal` raises on purpose; a long message is cut in the middle."""
+class BoundedError(Exception):
+    """An exception whose message is cut in the middle if it is long."""
 
     def __init__(self, *args: object, **options: Any) -> None:
         super().__init__(*(cut(arg) if isinstance(arg, str) else arg for arg in args), **options)
+
+
+class MultimodalError(BoundedError):
+    """Base of every exception that `multimodal` raises on purpose."""
 
 
 def cut(message: str) -> str:
@@ -37,7 +41,7 @@ class ModelNotFoundError(MultimodalError, OSError):
 
 
 class StaleModelError(MultimodalError, RuntimeError):
-    """A model's weights in memory are not those on disk, so nothing there stands for its vectors."""
+    """A model's weights in memory are not those on disk, so its files do not identify its vectors."""
 
 
 class UnknownTokensWarning(UserWarning):

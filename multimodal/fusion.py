@@ -8,13 +8,15 @@ modality that both have counts sqrt(w * w'), with w and w' its weights on either
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from reprlib import repr as shown
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from multimodal.checks import check_number, check_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +28,8 @@ class _Weighted:
 
     def __post_init__(self) -> None:
         for name, weight in (("text", self.text), ("image", self.image)):
-            if not (math.isfinite(weight) and weight >= 0):
-                raise ValueError(f"fusion weight {name} must be finite and at least 0, got {weight}")
+            plain = check_number(f"fusion weight {name}", weight, least=0)
+            object.__setattr__(self, name, plain)  # which JSON can hold
         if self.text + self.image <= 0:
             raise ValueError("one of the fusion weights text and image must be above 0, got 0 for both")
 
@@ -57,6 +59,10 @@ class _Weighted:
             ValueError: a row has no modality with a positive weight; for a sum also: the dimensions differ, or the
                 two vectors of a row cancel out.
         """
+        text, image = _rows("text", text), _rows("image", image)
+        has_text, has_image = _mask("has_text", has_text, len(text)), _mask("has_image", has_image, len(text))
+        if len(image) != len(text):
+            raise ValueError(f"image must have a row for each of {len(text)} of text, got {len(image)}")
         weights = np.stack([self.text * has_text, self.image * has_image], axis=1)  # (n, 2)
         total = weights.sum(axis=1, keepdims=True)
         if not np.all(total > 0):
@@ -81,11 +87,11 @@ class WeightedConcat(_Weighted):
 
     def dim(self, text_dim: int, image_dim: int) -> int:
         """Length of a fused vector."""
-        return text_dim + image_dim
+        return check_whole("text_dim", text_dim, least=0) + check_whole("image_dim", image_dim, least=0)
 
     def blocks(self, text_dim: int, image_dim: int) -> Mapping[str, slice]:
         """Columns of each modality in a fused vector."""
-        return {"text": slice(0, text_dim), "image": slice(text_dim, text_dim + image_dim)}
+        return {"text": slice(0, text_dim), "image": slice(text_dim, self.dim(text_dim, image_dim))}
 
     def _combined(
         self, text: NDArray[np.float32], image: NDArray[np.float32], weights: NDArray[np.float32]
@@ -109,7 +115,7 @@ class WeightedSum(_Weighted):
         Raises:
             ValueError: the dimensions differ.
         """
-        if text_dim != image_dim:
+        if check_whole("text_dim", text_dim, least=0) != check_whole("image_dim", image_dim, least=0):
             raise ValueError(
                 f"a weighted sum needs vectors of one space, got {text_dim} dimensions of text and {image_dim} of "
                 "image: use one CLIP model for both, or WeightedConcat"
@@ -129,6 +135,18 @@ class WeightedSum(_Weighted):
         if not np.all(length > 1e-6):
             raise ValueError(f"row {int(np.argmin(length))} has text and image vectors that cancel out")
         return np.asarray(total / length, dtype=np.float32)
+
+
+def _rows(name: str, value: NDArray[np.float32]) -> NDArray[np.float32]:
+    if not isinstance(value, np.ndarray) or value.ndim != 2 or value.dtype.kind != "f":
+        raise ValueError(f"{name} must be an array of floats of shape (n, dim), got {shown(value)}")
+    return value
+
+
+def _mask(name: str, value: NDArray[np.bool_], count: int) -> NDArray[np.bool_]:
+    if not isinstance(value, np.ndarray) or value.shape != (count,) or value.dtype != np.bool_:
+        raise ValueError(f"{name} must be an array of {count} bools, got {shown(value)}")
+    return value
 
 
 def _scaled(vectors: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
+from multimodal.checks import check_path, path_of
 from multimodal.errors import ModelNotFoundError
 
 DEFAULT_TEXT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
@@ -35,12 +36,13 @@ def locate(model: str | Path) -> str:
         The absolute path of the folder, or else the hub name unchanged.
 
     Raises:
-        ModelNotFoundError: a path at which there is no folder.
+        ModelNotFoundError: a path at which there is no folder, or no path at all.
     """
+    check_path("model", model, "a folder or a hub name", error=ModelNotFoundError)
     name = str(model)
-    path = Path(model).expanduser()
+    path = path_of("model", model, error=ModelNotFoundError)
     if name and path.is_dir():
-        return str(path.absolute())
+        return str(path)
     if not name or isinstance(model, Path) or _is_path(name):
         raise ModelNotFoundError(f"there is no model folder '{path}': pass an existing folder or a hub name")
     package = PACKAGED.get(name)

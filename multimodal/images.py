@@ -7,6 +7,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
+from multimodal.checks import check_whole
 from multimodal.errors import ImageError
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def load_image(source: ImageSource, *, long_side: int | None = None) -> Image:
     import PIL.Image
     from PIL import UnidentifiedImageError
 
+    if long_side is not None:
+        check_whole("long_side", long_side, least=1)
     name = f"photo '{source}'" if isinstance(source, str | Path) else "the given image"
     try:
         with warnings.catch_warnings():
@@ -71,7 +74,7 @@ def _existing(source: str | Path, name: str) -> Path:
 
 
 def _content(source: object) -> BytesIO:
-    """The content that is given as bytes or as a file, which is left where it stood."""
+    """The content of bytes or of a file, whose position is restored."""
     if not isinstance(source, bytes | bytearray | memoryview):
         source = _read(source)
     if len(source) > MAX_BYTES:
@@ -82,8 +85,8 @@ def _content(source: object) -> BytesIO:
 def _read(file: Any) -> bytes:
     if not hasattr(file, "read"):
         raise ImageError(
-            f"a {type(file).__name__} is no photo: pass a path, bytes, a file opened for reading bytes, or an image, "
-            "such as PIL.Image.fromarray(array)"
+            f"a {type(file).__name__} is not a photo: pass a path, bytes, a file opened for reading bytes, or an "
+            "image such as PIL.Image.fromarray(array)"
         )
     start = file.tell() if file.seekable() else None
     content = file.read(MAX_BYTES + 1)

@@ -1,4 +1,4 @@
-"""What a model is, by content: a copy elsewhere is the same model, one that was trained again is another."""
+"""Models by content: a copy elsewhere is the same model, a retrained one is another."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _filled(value: Any) -> Any:
 
 
 def _tensors(path: Path) -> dict[str, str]:
-    """The digest of each tensor of a safetensors file, whatever their order and whatever else the header says."""
+    """The digest of each tensor of a safetensors file, whatever their order and the rest of the header."""
     try:
         with path.open("rb") as file:
             start = int.from_bytes(file.read(HEADER_LENGTH), "little")

@@ -1,6 +1,33 @@
-"""Which precision a device computes in."""
+"""What a device of torch is good for: whether there is one of that name, and which precision it computes in."""
 
 from __future__ import annotations
+
+from reprlib import repr as shown
+
+from multimodal.checks import check_text
+
+
+def check_device(device: str | None, *, error: type[ValueError] = ValueError) -> None:
+    """Check that there is a device.
+
+    Args:
+        device: as torch names it, such as "cpu" or "cuda:0"; None is always good.
+        error: what to raise.
+
+    Raises:
+        ValueError: it is no name of a device, or this machine has none of that name.
+    """
+    if device is None:
+        return
+    check_text("device", device, error=error)
+    import torch
+
+    try:
+        torch.empty(1, device=device).cpu()
+    except Exception as problem:  # which kind depends on the device
+        raise error(
+            f"device must be one that this machine has, such as 'cpu' or 'cuda:0', got {shown(device)}"
+        ) from problem
 
 
 def native_bf16(device: str) -> bool:

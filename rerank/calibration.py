@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from rerank.checks import check_choice, check_whole, numbers_of
 from rerank.errors import InputError, ModelError, require
 from rerank.file_hashes import weight_hashes
 from rerank.groups import group_numbers
@@ -23,6 +24,7 @@ FILE = "calibration.json"
 TIE_BREAK = 1e-3
 FOLDS = 5
 BINS = 15
+MAX_BINS = 1_000_000  # more are as many as there are scores, and only take memory
 
 Method: TypeAlias = Literal["platt", "isotonic"]
 Labels: TypeAlias = Sequence[float] | NDArray[np.floating]
@@ -140,11 +142,11 @@ def expected_calibration_error(
     Raises:
         InputError: a value is outside its range, or scores and labels do not match.
     """
-    values = np.asarray(scores, dtype=np.float64)
+    values = numbers_of("scores", scores)
     shares = shares_of(labels, values.size)
-    if values.ndim != 1 or not ((values >= 0) & (values <= 1)).all():
-        raise InputError("scores must be a one-dimensional array in [0, 1]: map logits through a sigmoid")
-    require(bins >= 1, f"bins must be at least 1, got {bins}")
+    if not ((values >= 0) & (values <= 1)).all():
+        raise InputError("scores must be between 0 and 1: map logits through a sigmoid")
+    check_whole("bins", bins, least=1, most=MAX_BINS)
     bin_of = np.minimum((values * bins).astype(np.intp), bins - 1)
     return float(np.abs(np.bincount(bin_of, weights=shares - values)).sum() / values.size)
 
@@ -165,7 +167,7 @@ def calibrate(
     """
     from sklearn.model_selection import GroupKFold
 
-    require(method in MAPS, f"method must be one of {tuple(MAPS)}, got {method!r}")
+    check_choice("method", method, MAPS)
     numbers = group_numbers(groups)
     distinct = int(numbers.max()) + 1
     require(distinct >= 2, "pairs of one query cannot tell the error on another: pass pairs of more queries")
@@ -197,13 +199,13 @@ def shares_of(labels: Labels, count: int) -> NDArray[np.float64]:
     Raises:
         InputError: they are not `count` numbers in [0, 1].
     """
-    shares = np.asarray(labels, dtype=np.float64)
+    shares = numbers_of("labels", labels)
     if shares.shape != (count,) or not count:
-        raise InputError(f"labels must have one entry for each of {count} pairs, got shape {shares.shape}")
+        raise InputError(f"labels must have one entry for each of {count} pairs, got {len(shares)}")
     bad = np.flatnonzero(~((shares >= 0) & (shares <= 1)))
     if bad.size:
         raise InputError(
-            f"label {bad[0]} must be between 0 and 1, got {shares[bad[0]]:g}: divide grades by the highest"
+            f"labels[{bad[0]}] must be between 0 and 1, got {shares[bad[0]]:g}: divide grades by the highest"
         )
     return shares
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeAlias
+from reprlib import repr as shown
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rerank.checks import check_callable, check_number, check_text, check_whole, listed, texts_of
 from rerank.cross_encoder.batching import Rows
 from rerank.cross_encoder.tokens import Pair
 from rerank.errors import InputError, require
@@ -88,7 +90,8 @@ class Cascade:
     def __init__(
         self, *stages: Stage | tuple[Scorer, int | None], clock: Callable[[], float] = time.perf_counter
     ) -> None:
-        named = [Stage(*stage) for stage in stages]
+        check_callable("clock", clock)
+        named = [_stage(number, stage) for number, stage in enumerate(stages, start=1)]
         self.stages = tuple(
             stage._replace(name=stage.name or f"stage {number}")
             for number, stage in enumerate(named, start=1)
@@ -124,10 +127,16 @@ class Cascade:
         Raises:
             InputError: queries and lists of candidates differ in number; and whatever the rerankers raise.
         """
+        queries, candidates = texts_of("queries", queries), listed("candidates", candidates)
         if len(queries) != len(candidates):
             raise InputError(
                 f"candidates must have one list for each of {len(queries)} queries, got {len(candidates)} lists"
             )
+        candidates = [texts_of(f"candidates[{n}]", texts) for n, texts in enumerate(candidates)]
+        if blend is not None:
+            check_callable("blend", blend)
+        if deadline is not None:
+            deadline = check_number("deadline", deadline, finite=False)
         pools = [
             _Candidates(number, query, texts, blend)
             for number, (query, texts) in enumerate(zip(queries, candidates, strict=True))
@@ -165,8 +174,11 @@ class Cascade:
             InputError: an argument is out of range; and whatever the rerankers raise.
         """
         check_limits(top_k, min_score)
-        require(budget_ms is None or budget_ms > 0, f"budget_ms must be above 0, got {budget_ms}")
-        deadline = None if budget_ms is None else self._clock() + budget_ms / 1000
+        check_text("query", query)
+        documents = texts_of("documents", documents)
+        deadline = None
+        if budget_ms is not None:
+            deadline = self._clock() + check_number("budget_ms", budget_ms, above=0, finite=False) / 1000
         (result,) = self.rerank([query], [documents], deadline=deadline)
         kept = [row for row in result.order.tolist() if result.scores[row] >= min_score][:top_k]
         return [Ranked(row, float(result.scores[row]), documents[row]) for row in kept]
@@ -239,11 +251,30 @@ class _Candidates:
         return RerankResult(self._scores, self._relevance, self.order, self._ranks)
 
 
+def _stage(number: int, given: Any) -> Stage:
+    """A stage of a cascade.
+
+    Raises:
+        InputError: it is not a reranker and its depth.
+    """
+    if not isinstance(given, tuple) or not 2 <= len(given) <= 3:
+        raise InputError(f"stage {number} must be Stage(reranker, depth), got {shown(given)}")
+    stage = Stage(*given)
+    if isinstance(stage.reranker, type) or not callable(getattr(stage.reranker, "score", None)):
+        raise InputError(
+            f"the reranker of stage {number} must have a method `score`, got {shown(stage.reranker)}"
+        )
+    if stage.depth is not None:
+        check_whole(f"the depth of stage {number}", stage.depth, least=1)
+    check_text(f"the name of stage {number}", stage.name)
+    return stage
+
+
 def _check_stages(stages: Sequence[Stage]) -> None:
     require(bool(stages), "a Cascade needs at least one stage: pass (reranker, depth) for each")
     names = [stage.name for stage in stages]
     if len({RECALL, *names}) <= len(names):
-        raise InputError(f"stage names must differ from each other and from '{RECALL}', got {names}")
+        raise InputError(f"stage names must differ from each other and from '{RECALL}', got {shown(names)}")
     limit = np.inf
     for stage in stages:
         depth = np.inf if stage.depth is None else stage.depth
@@ -256,7 +287,10 @@ def _check_stages(stages: Sequence[Stage]) -> None:
 
 
 def _checked(relevance: NDArray[np.float32], count: int) -> list[float]:
-    relevance = np.asarray(relevance, dtype=np.float32)
+    try:
+        relevance = np.asarray(relevance, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"a reranker must return an array of numbers, got {shown(relevance)}") from error
     if relevance.shape != (count,) or not bool(np.all((relevance >= 0) & (relevance <= 1))):
         raise InputError(
             f"a reranker must return one number in [0, 1] for each of {count} pairs, got an array of shape "

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from reprlib import repr as shown
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rerank.checks import check_choice, check_is, check_number, listed, numbers_of
 from rerank.errors import require
 
 Form: TypeAlias = Literal["exponential", "gaussian", "linear"]
@@ -58,28 +59,19 @@ class Decay:
     form: Form = "exponential"
 
     def __post_init__(self) -> None:
-        scale, decay, weight = self._number("scale"), self._number("decay"), self._number("weight")
-        floor, offset = self._number("floor"), self._number("offset")
-        require(scale > 0, f"scale must be above 0 days, got {scale:g}")
-        require(0 < decay < 1, f"decay must be above 0 and below 1, got {decay:g}")
-        require(0 <= weight <= 1, f"weight must be between 0 (age is ignored) and 1, got {weight:g}")
-        require(0 <= floor <= 1, f"floor must be between 0 and 1, got {floor:g}")
-        require(offset >= 0, f"offset must be at least 0 days, got {offset:g}")
+        self._check("scale", above=0)
+        self._check("decay", above=0, most=1)
+        require(self.decay < 1, "decay must be below 1, got 1: nothing would fade")
+        self._check("weight", least=0, most=1)
+        self._check("floor", least=0, most=1)
+        self._check("offset", least=0)
         if self.missing is not None:
-            missing = self._number("missing")
-            require(
-                floor <= missing <= 1, f"missing must be between floor ({floor:g}) and 1, got {missing:g}"
-            )
-        forms = get_args(Form)
-        require(
-            isinstance(self.form, str) and self.form in forms,
-            f"form must be one of {', '.join(forms)}, got {self.form!r}",
-        )
+            self._check("missing", least=self.floor, most=1)
+        check_choice("form", self.form, get_args(Form))
 
-    def _number(self, name: str) -> float:
-        number = _finite(name, getattr(self, name))
+    def _check(self, name: str, **limits: Any) -> None:
+        number = check_number(name, getattr(self, name), **limits)
         object.__setattr__(self, name, number)  # a plain float, so that `describe` returns plain JSON
-        return number
 
     @classmethod
     def half_life(
@@ -92,7 +84,7 @@ class Decay:
     ) -> Decay:
         """Exponential decay: the freshness above `floor` halves every `days` days. Args: see the class."""
         # Checked here so that the message names `days`, as the caller did.
-        require(_finite("days", days) > 0, f"days must be above 0, got {days:g}")
+        check_number("days", days, above=0)
         return cls(scale=days, decay=0.5, weight=weight, floor=floor, offset=offset, missing=missing)
 
     @classmethod
@@ -136,7 +128,7 @@ class Decay:
 
     def value(self, ages: NDArray[np.float64], /) -> NDArray[np.float64]:
         """Freshness d in [floor, 1], shape (n,), of ages in days, shape (n,); NaN gives `missing`."""
-        ages = np.asarray(ages, dtype=np.float64)
+        ages = numbers_of("ages", ages)
         with np.errstate(over="ignore", under="ignore"):  # very old is infinitely old
             x = np.maximum(0.0, ages - self.offset) / self.scale
             if self.form == "exponential":
@@ -167,8 +159,9 @@ class Decay:
         Raises:
             InputError: a name is unknown, `scale` is missing, or a value is out of its range.
         """
-        unknown = sorted(set(values) - set(cls.__dataclass_fields__))
-        require(not unknown, f"a Decay has no parameter named {', '.join(unknown)}")
+        check_is("the description of a Decay", values, Mapping, "a mapping")
+        unknown = [name for name in values if name not in cls.__dataclass_fields__]
+        require(not unknown, f"a Decay has no parameter named {shown(unknown[:1])}")
         require("scale" in values, "scale is missing: every Decay has one")
         return cls(**values)
 
@@ -199,16 +192,14 @@ class DecayBy:
     def __post_init__(self) -> None:
         require(
             isinstance(self.attribute, str) and self.attribute != "",
-            f"attribute must be a name that is not empty, got {self.attribute!r}",
+            f"attribute must be a name that is not empty, got {shown(self.attribute)}",
         )
-        require(isinstance(self.decays, Mapping), f"decays must map values to Decays, got {self.decays!r}")
+        check_is("decays", self.decays, Mapping, "a mapping of values to Decays")
         for value, decay in self.decays.items():
-            known = isinstance(value, str | int | float) and (isinstance(value, str) or math.isfinite(value))
-            require(
-                known, f"every value of decays must be text, a finite number, True or False, got {value!r}"
-            )
-            require(isinstance(decay, Decay), f"decays[{value!r}] must be a Decay, got {decay!r}")
-        require(isinstance(self.default, Decay), f"default must be a Decay, got {self.default!r}")
+            if not isinstance(value, str | bool):
+                check_number("a value of decays that is not text, True or False", value)
+            check_is(f"decays[{shown(value)}]", decay, Decay, "a Decay")
+        check_is("default", self.default, Decay, "a Decay")
         object.__setattr__(self, "decays", dict(self.decays))  # later changes by the caller must not reach it
 
     @property
@@ -246,18 +237,16 @@ class DecayBy:
         Raises:
             InputError: a name is unknown or missing, or a value is out of its range.
         """
-        names = set(cls.__dataclass_fields__)
+        check_is("the description of a DecayBy", values, Mapping, "a mapping")
+        names = cls.__dataclass_fields__.keys()
         require(
-            set(values) == names, f"a DecayBy must have {', '.join(sorted(names))}, got {', '.join(values)}"
+            values.keys() == names,
+            f"the description of a DecayBy must have {', '.join(names)}, got {shown(list(values))}",
         )
-        decays = {value: Decay.from_description(decay) for value, decay in values["decays"]}
+        pairs = [listed("each of decays", pair) for pair in listed("decays", values["decays"])]
+        require(
+            all(len(pair) == 2 and isinstance(pair[0], Hashable) for pair in pairs),
+            f"decays must be pairs of a value and the description of its Decay, got {shown(values['decays'])}",
+        )
+        decays = {value: Decay.from_description(decay) for value, decay in pairs}
         return cls(values["attribute"], decays, Decay.from_description(values["default"]))
-
-
-def _finite(name: str, value: Any) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    require(math.isfinite(number), f"{name} must be a finite number, got {value!r}")
-    return number

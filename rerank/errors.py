@@ -11,9 +11,7 @@ A model that cannot be found is a `ModelNotFoundError`, the one that `multimodal
 
 from __future__ import annotations
 
-from typing import Any
-
-from multimodal.errors import ModelNotFoundError, cut
+from multimodal.errors import BoundedError, ModelNotFoundError
 
 __all__ = [
     "InputError",
@@ -26,11 +24,8 @@ __all__ = [
 ]
 
 
-class RerankError(Exception):
-    """Base of every exception that `rerank` raises on purpose; a long message is cut in the middle."""
-
-    def __init__(self, *args: object, **options: Any) -> None:
-        super().__init__(*(cut(arg) if isinstance(arg, str) else arg for arg in args), **options)
+class RerankError(BoundedError):
+    """Base of every exception that `rerank` raises on purpose."""
 
 
 class InputError(RerankError, ValueError):

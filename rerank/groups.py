@@ -9,10 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rerank.cross_encoder.batching import Rows
+from rerank.errors import InputError
 
 
 def group_numbers(groups: Sequence[Hashable]) -> NDArray[np.intp]:
-    """The number of each row's group, in order of first appearance, shape (n,)."""
+    """The number of each row's group, in order of first appearance, shape (n,).
+
+    Raises:
+        InputError: a group is a list or something else that cannot be told apart by its hash.
+    """
+    try:
+        hash(tuple(groups))
+    except TypeError as error:
+        raise InputError(f"groups must be texts, numbers or other hashable values: {error}") from None
     numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
     return np.array([numbers[group] for group in groups], dtype=np.intp)
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 
+from rerank.checks import check_is, check_number, check_text, listed
+
 FILE = "README.md"
 PACKAGES = ("sentence-transformers", "transformers", "torch", "numpy")
 TEMPLATE = """\
@@ -75,6 +77,12 @@ class Metric:
     low: float
     high: float
 
+    def __post_init__(self) -> None:
+        for name in ("system", "name"):
+            check_text(name, getattr(self, name))
+        for name in ("value", "low", "high"):
+            check_number(name, getattr(self, name))
+
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
@@ -104,6 +112,17 @@ class ModelCard:
     base_model: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for name in ("name", "dataset", "measured_system", "command"):
+            check_text(name, getattr(self, name))
+        if self.base_model is not None:
+            check_text("base_model", self.base_model)
+        check_is("made_on", self.made_on, date, "a date")
+        for name in ("data", "settings", "versions"):
+            check_is(name, getattr(self, name), Mapping, "a mapping")
+        for place, metric in enumerate(listed("metrics", self.metrics)):
+            check_is(f"metrics[{place}]", metric, Metric, "a Metric")
+
     def __str__(self) -> str:
         """The card as Markdown, with the metadata that the model hub reads."""
         from huggingface_hub import EvalResult, ModelCardData
@@ -123,7 +142,7 @@ class ModelCard:
         card_data = ModelCardData(
             library_name="sentence-transformers",
             pipeline_tag="text-ranking",
-            base_model=self.base_model,
+            base_model=None if self.base_model is None else str(self.base_model),
             tags=["cross-encoder", "reranker", "sentence-transformers"],
             model_name=self.name if own else None,
             eval_results=own or None,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rerank.errors import require
+from rerank.checks import check_number, check_whole
 
 
 class Ranked(NamedTuple):
@@ -43,5 +43,6 @@ def check_limits(top_k: int | None, min_score: float) -> None:
     Raises:
         InputError: `top_k` is below 1, or `min_score` is not in [0, 1].
     """
-    require(top_k is None or top_k >= 1, f"top_k must be at least 1, got {top_k}")
-    require(0 <= min_score <= 1, f"min_score must be between 0 and 1, got {min_score}")
+    if top_k is not None:
+        check_whole("top_k", top_k, least=1)
+    check_number("min_score", min_score, least=0, most=1)

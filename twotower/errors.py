@@ -22,23 +22,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
-MAX_MESSAGE = 450  # characters
-
-
-class TwoTowerError(Exception):
-    """Base of every exception that `twotower` raises on purpose; a long message is cut in the middle."""
-
-    def __init__(self, *args: object, **options: Any) -> None:
-        super().__init__(*(cut(arg) if isinstance(arg, str) else arg for arg in args), **options)
+from multimodal.errors import BoundedError, cut
 
 
-def cut(message: str) -> str:
-    """A message of bounded length: the beginning says what it is about, the end what to do."""
-    if len(message) <= MAX_MESSAGE:
-        return message
-    return f"{message[: MAX_MESSAGE // 2]} ... {message[-MAX_MESSAGE // 3 :]}"
+class TwoTowerError(BoundedError):
+    """Base of every exception that `twotower` raises on purpose."""
 
 
 class ItemError(TwoTowerError, ValueError):

@@ -11,7 +11,7 @@ from pathlib import Path
 from reprlib import repr as shown
 from typing import Any, NoReturn, Self, TypedDict, Unpack
 
-from twotower.checks import check_is
+from multimodal.checks import check_is
 from twotower.corpus.base import Corpus
 from twotower.corpus.description import describe
 from twotower.corpus.maintenance import Maintenance

@@ -13,7 +13,7 @@ from twotower.types import Vectors
 
 
 class Cached:
-    """A tower some of whose methods look vectors up, and what encodes new inputs; all else is the tower's own."""
+    """A tower whose encoding methods look vectors up and encode only new inputs; all else is the tower's own."""
 
     def __init__(self, tower: Any, **encode: Callable[[list[Any]], Vectors]) -> None:
         self._tower = tower
@@ -30,7 +30,7 @@ def cached_texts(tower: TextTower) -> Cached:
 
 
 def cached_photos(clip: ClipEncoder) -> Cached:
-    """A CLIP encoder with a cache, photos by their path: one is opened when it is encoded."""
+    """A CLIP encoder with a cache; photos are known by their paths and opened when they are encoded."""
     cached = Cached(
         clip,
         encode_images=lambda paths: clip.encode_images(map(clip.load, paths)),

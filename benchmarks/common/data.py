@@ -67,9 +67,9 @@ def read_dataset(
 ) -> Dataset:
     """Read a BEIR folder, or without one the sample shop.
 
-    Some data sets judge a split over its own products only, which the attribute "split" names. If every judged
-    product has the split's name there, the others are left out: nobody has looked at them. Limited are the first so
-    many queries, and to their judged items the first others, up to so many in all.
+    Some data sets judge only the products of a split, which the attribute "split" names. If every judged product has
+    the split's name there, the others are left out: nobody has judged them. Limits keep the first queries, their
+    judged items, and the first of the other items up to the limit.
     """
     data = sample_shop(split) if folder is None else _read_folder(folder, split)
     qrels, items = dict(list(data.qrels.items())[:limit]), data.items

@@ -72,7 +72,7 @@ def pin_threads(threads: int) -> None:
 
 
 def installed(system: str, *packages: str) -> bool:
-    """Whether all packages that a peer needs are there; if not, says on stderr that it is left out."""
+    """Whether all packages that a peer needs are installed; if not, says on stderr that it is left out."""
     missing = [package for package in packages if find_spec(package) is None]
     if missing:
         print(f"{system} is left out: pip install {' '.join(missing)}", file=sys.stderr)

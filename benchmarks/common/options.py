@@ -13,7 +13,7 @@ from multimodal.hub import DEFAULT_TEXT_MODEL
 
 
 class Option:
-    """One option, whose defaults also say its type; settings are argparse's own."""
+    """One option, whose default also gives its type; settings are argparse's own."""
 
     def __init__(
         self, flag: str, text: str, default: Any = None, *, quick: Any = None, **settings: Any
@@ -35,10 +35,10 @@ class Option:
 COMMON = (
     Option("--out", "result file (default: benchmarks/results/NAME-<utc>.json)", type=Path),
     Option("--quick", "a run of under a minute, to see that it works", False, action="store_true"),
-    Option("--seed", "of everything random", 0),
-    Option("--threads", "for every library", len(os.sched_getaffinity(0))),
+    Option("--seed", "seed of all randomness", 0),
+    Option("--threads", "threads of every library", len(os.sched_getaffinity(0))),
 )
-DEVICE = Option("--device", "such as cpu or cuda", "cpu")
+DEVICE = Option("--device", "device, such as cpu or cuda", "cpu")
 TEXT_MODEL = Option("--text-model", "sentence-transformers folder or hub name", DEFAULT_TEXT_MODEL)
 IMAGE_MODEL = Option(
     "--image-model", "open_clip ARCHITECTURE/PRETRAINED, local-dir:FOLDER, or our own small one", "compact"
@@ -46,13 +46,13 @@ IMAGE_MODEL = Option(
 RERANKER = Option("--reranker", "cross-encoder folder or hub name (default: none)")
 RERANKING = (
     RERANKER,
-    Option("--backend", "what computes our reranker, such as onnx-int8 (default: torch)"),
+    Option("--backend", "back end of our reranker, such as onnx-int8 (default: torch)"),
     Option("--student", "folder of a smaller cross-encoder made by `distil` (default: none)"),
     Option(
-        "--student-depth", "candidates that the student reads, and --reranker after it", (100, 20),
+        "--student-depth", "candidates that the student reads, then --reranker", (100, 20),
         type=int, nargs=2, metavar=("N", "M"),
     ),
-    Option("--lexical-weight", "of hybrid recall, by Convex instead of the default", type=float),
+    Option("--lexical-weight", "lexical weight of Convex for hybrid recall, instead of the default", type=float),
     Option("--store", "folder of a store with the data's items, instead of encoding them"),
     DEVICE,
 )  # fmt: skip
@@ -60,7 +60,7 @@ DATA = Option("--data", "BEIR folder (default: the sample shop of `twotower demo
 SPLIT = Option("--split", "name of the qrels file", "dev")
 COUNTING = (
     Option("--relevant", "lowest relevant grade", 1),
-    Option("--gain", "of nDCG; linear is trec_eval's", "linear", choices=("linear", "exponential")),
+    Option("--gain", "gain of nDCG; linear is trec_eval's", "linear", choices=("linear", "exponential")),
 )
 JUDGED_DATA = (
     DATA,

@@ -111,7 +111,7 @@ def quality_ratios(
     metric: str = NDCG,
     note: str = "",
 ) -> dict[str, Spread]:
-    """Our mean over the peer's for each pair of runs that are there, by "OURS / PEER : METRIC NOTE"."""
+    """Our mean over the peer's for each pair of runs present, by "OURS / PEER : METRIC NOTE"."""
     values = {name: query_values(run, qrels, metric, **counting_of(options)) for name, run in runs.items()}
     ratios = {
         f"{ours} / {peer} : {metric} {note}".rstrip(): ratio_of_means(
@@ -124,10 +124,10 @@ def quality_ratios(
 
 
 def ratio_of_means(ours: NDArray[np.float64], peer: NDArray[np.float64], seed: int = 0) -> Spread | None:
-    """Our mean over the peer's, of values by query or user, each shape (n,); None if the peer finds nothing.
+    """Our mean over the peer's, of values by query or user, each of shape (n,); None if the peer finds nothing.
 
-    Repeating a ranking gives the same ranking, so `min` and `max` are no range of repetitions: they are the 95 %
-    bootstrap interval over the queries, drawn in pairs.
+    Repeating a ranking gives the same ranking, so `min` and `max` are not a range over repetitions but the 95 %
+    interval of a paired bootstrap over the queries.
     """
     if not peer.any():
         return None

@@ -1,4 +1,4 @@
-"""Equal work: models are compared, in how much they do in a second, only if they give the same answers."""
+"""Equal work: the speeds of models are compared only if they give the same answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TOLERANCE = 1e-4
 
 
 class UnequalWorkError(RuntimeError):
-    """A peer computed something else than we did, so its time says nothing about ours."""
+    """A peer computed something other than we did, so its time says nothing about ours."""
 
 
 def require_equal_scores(ours: Answers, peer: Answers, name: str) -> None:
@@ -35,7 +35,7 @@ def require_equal_scores(ours: Answers, peer: Answers, name: str) -> None:
     apart = float(np.abs(ours - peer).max()) if ours.shape == peer.shape else np.inf
     if not apart <= tolerance:  # NaN too
         raise UnequalWorkError(
-            f"{name} gave scores up to {apart:.2g} from ours for the same pairs: no fair peer"
+            f"{name} gave scores up to {apart:.2g} from ours for the same pairs: it is not a fair peer"
         )
 
 
@@ -54,7 +54,7 @@ def require_equal_vectors(ours: Answers, peer: Answers, name: str) -> None:
     least = float(cosines(ours, peer).min()) if ours.shape == peer.shape else -1.0
     if not np.allclose(np.linalg.norm(peer, axis=1), 1, atol=TOLERANCE) or not least > 1 - TOLERANCE:
         raise UnequalWorkError(
-            f"{name} gave vectors of cosine {least:.5f} to ours for one input: no fair peer"
+            f"{name} gave a vector of cosine {least:.5f} to ours for the same input: it is not a fair peer"
         )
 
 
@@ -82,10 +82,10 @@ def measure_rate(
     repetitions: int = timing.REPETITIONS,
     clock: Clock = time.perf_counter,
 ) -> None:
-    """Time whole calls in turns, after a check that those that have to be exact give the reference's answers.
+    """Time whole calls in turns, after checking that those that must be exact give the reference's answers.
 
     The result gets a row for each system, which says how far its answers are from the reference's, and the ratios of
-    ours to every peer, in which `label` names the inputs.
+    ours to every peer, with `label` as the name of the inputs.
     """
     answers = {name: system.call(inputs) for name, system in systems.items()}  # the warm-up too
     for name, system in systems.items():

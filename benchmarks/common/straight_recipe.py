@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class StraightRecipe:
-    """Retrieve from texts by id, and rerank with another model, if any, as the documentation does it."""
+    """Retrieve from texts by id, and rerank with another model, if any, as the documentation does."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Texts of a known length in tokens: short titles, long descriptions, and a mix of lengths as shops have it."""
+"""Texts of a known length in tokens: short titles, long descriptions, and a mix of lengths as in shops."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def pools(
 ) -> Iterator[tuple[str, list[str], list[str], np.random.Generator]]:
     """For each mix: its name, different queries, different texts, and a source of randomness.
 
-    Without data they are made up: so many texts, and queries of 2 to 6 words.
+    Without data, the texts and queries of 2 to 6 words are made up.
     """
     words = words_of(tokenizer) if data is None else []
     for number, (mix, attribute) in enumerate(MIXES.items()):
@@ -43,7 +43,7 @@ def pools(
 
 
 def words_of(tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    """Words of Latin letters that the tokenizer knows as one token each, so that n of them make n tokens.
+    """Words of Latin letters that are one token each, so that n of them make n tokens.
 
     The network does not care which words a text has; splitting rare words costs a tokenizer a little more than this.
     """
@@ -68,7 +68,7 @@ def draw_lengths(mix: str, count: int, most: int, rng: np.random.Generator) -> L
 
 
 def draw_texts(words: Sequence[str], lengths: Iterable[int], rng: np.random.Generator) -> list[str]:
-    """Different texts of so many random words each.
+    """Different texts of random words, each of the given length.
 
     Raises:
         ValueError: the words are too few for so many different texts.
@@ -86,7 +86,7 @@ def draw_texts(words: Sequence[str], lengths: Iterable[int], rng: np.random.Gene
 
 
 def choose(texts: Sequence[str], count: int, rng: np.random.Generator) -> list[str]:
-    """So many of the texts, at random, each at most once.
+    """`count` of the texts, at random, each at most once.
 
     Raises:
         ValueError: there are fewer texts.
@@ -101,7 +101,7 @@ def choose(texts: Sequence[str], count: int, rng: np.random.Generator) -> list[s
 def count_tokens(
     tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], seconds: Sequence[str] | None, max_length: int
 ) -> Lengths:
-    """Tokens that a model reads of each text or pair, including special tokens, without what is cut off."""
+    """Tokens that a model reads of each text or pair, including special tokens, after truncation."""
     rows = tokenizer(list(texts), None if seconds is None else list(seconds), verbose=False)["input_ids"]
     return np.minimum([len(row) for row in rows], max_length)
 

@@ -61,9 +61,9 @@ def interleaved_calls(
 ) -> dict[str, Seconds]:
     """Time every call on every input; for each input the systems run in another random order.
 
-    If the order were only rotated, a system would nearly always follow the same other one, and where both read the
-    same memory it would find it in the caches. The first inputs are called for warm-up and not counted. The seconds
-    have shape (repetitions, inputs).
+    If the order were only rotated, a system would nearly always follow the same other one, and find the memory that
+    both read in the caches. The first inputs are for warm-up and not counted. The seconds have shape (repetitions,
+    inputs).
     """
     for given in inputs[:warm_up]:
         for call in systems.values():
@@ -81,7 +81,7 @@ def interleaved_calls(
 
 
 def rotated(names: list[Input], turn: int) -> list[Input]:
-    """The names in their order, beginning at another one each turn."""
+    """The names in their order, beginning with another one each turn."""
     start = turn % len(names)
     return names[start:] + names[:start]
 

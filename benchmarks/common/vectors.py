@@ -63,7 +63,7 @@ class Points:
         return np.random.default_rng(self.seed + 1).permutation(self.size) % BUCKETS
 
     def allowed(self, selectivity: float) -> Mask:
-        """Rows that the filter `bucket < cut(selectivity)` lets through, shape (size,)."""
+        """Rows that match the filter `bucket < cut(selectivity)`, shape (size,)."""
         return np.asarray(self.buckets < cut(selectivity), dtype=np.bool_)
 
     def catalogue(self) -> Iterator[Item]:
@@ -73,7 +73,7 @@ class Points:
 
 
 def cut(selectivity: float) -> int:
-    """The bound of a filter on "bucket" that lets this share of the items through."""
+    """The bound of a filter on "bucket" that this share of the items matches."""
     return round(selectivity * BUCKETS)
 
 
@@ -125,7 +125,7 @@ def exact(vectors: Vectors, queries: Vectors, k: int, allowed: Mask | None = Non
 
 
 def recall_at_k(found: Sequence[Sequence[int]], truth: Rows) -> float:
-    """Mean share of the true nearest that were found, of `exact`'s shape (queries, k), with at least one a query.
+    """Mean share of the true nearest that were found; `exact` has shape (queries, k), with at least one per query.
 
     A row found twice counts once, more than k are cut off, and rows below 0 count as nothing.
     """
@@ -140,7 +140,7 @@ def recall_at_k(found: Sequence[Sequence[int]], truth: Rows) -> float:
 
 @contextmanager
 def openmp_threads(threads: int) -> Iterator[None]:
-    """Let FAISS use so many OpenMP threads in the calling thread; its setting is one per thread."""
+    """Set FAISS's number of OpenMP threads for the calling thread; its setting is per thread."""
     import faiss
 
     before = faiss.omp_get_max_threads()

@@ -49,7 +49,7 @@ class Kill:
     name: str  # unique
     opening: bool  # whether it is killed while it opens the store
     delay_s: float  # it is killed this long after it began to open the store, or after the store was open
-    read_only: bool  # whether the store is opened for reading only afterwards
+    read_only: bool  # whether the store is opened read-only afterwards
 
 
 @dataclass(slots=True)
@@ -79,7 +79,7 @@ def run(options: Namespace) -> Result:
 
 
 def planned(folder: Path, kills: int, seed: int) -> list[Kill]:
-    """All kills; only the point in its work at which each hits the process is up to the machine."""
+    """All kills; only the point at which each one hits the process depends on the machine."""
     rng = random.Random(seed)
     plan = []
     for number in range(kills):

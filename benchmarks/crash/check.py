@@ -42,7 +42,7 @@ class Faults:
 
     lost: int = 0  # acknowledged writes that are missing or old
     ghosts: int = 0  # records that should not be there: deleted, replaced, or never written
-    halves: int = 0  # batches that were not acknowledged and are there in part
+    halves: int = 0  # unacknowledged batches of which a part is there
     unfindable: int = 0  # items that are there and that a search does not find
     problems: int = 0  # found by the store's own verification
 

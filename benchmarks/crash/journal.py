@@ -34,7 +34,7 @@ class Operation:
 
 
 def event_record(event: Event) -> EventRecord:
-    """An event as the journal has it."""
+    """An event as written in the journal."""
     return event.user, event.item, event.kind, event.time.isoformat(), event.value
 
 
@@ -53,7 +53,7 @@ class Journal:
 
 
 def read_journal(path: Path) -> tuple[list[Operation], Operation | None]:
-    """The operations that were acknowledged, in order, and the one that was begun only, if any."""
+    """The operations that were acknowledged, in order, and the one that was only begun, if any."""
     acknowledged: list[Operation] = []
     pending = None
     for line in path.read_bytes().splitlines(keepends=True) if path.exists() else ():

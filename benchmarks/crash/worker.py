@@ -54,7 +54,7 @@ def open_store(folder: Path, *, read_only: bool = False) -> Retriever:
 
 
 def stored(retriever: Retriever) -> PersistentCorpus:
-    """What a retriever keeps in its store; it has no public name."""
+    """What a retriever keeps in its store, which has no public name."""
     assert isinstance(retriever._corpus, PersistentCorpus)
     return retriever._corpus
 
@@ -116,7 +116,7 @@ class Worker:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Wait for a line on the standard input, then work until killed, or until the parent has gone."""
+    """Wait for a line on standard input, then work until killed, or until the parent exits."""
     folder, journal, name = argv
     parent = os.getppid()
     sys.stdin.readline()

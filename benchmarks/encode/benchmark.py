@@ -1,4 +1,4 @@
-"""Texts and images per second of the two encoders, beside the libraries that they are built on.
+"""Texts and images per second of the two encoders, beside the libraries they are built on.
 
 `TextEncoder` calls `SentenceTransformer.encode` and `ClipEncoder` an open_clip model: the question is what we add.
 """
@@ -31,8 +31,8 @@ OPTIONS = (
     *INPUTS,
     TEXT_MODEL,
     IMAGE_MODEL,
-    Option("--tokens", "about how many each mix has; a GPU needs a million", 15_000, quick=120),
-    Option("--photos", "of each size", 128, quick=3),
+    Option("--tokens", "approximate tokens of each mix; a GPU needs a million", 15_000, quick=120),
+    Option("--photos", "number of photos of each size", 128, quick=3),
 )
 
 
@@ -123,8 +123,8 @@ def photo_systems(
 ) -> dict[str, System]:
     """From files to vectors.
 
-    Ours, `load` then `encode_images`, has the JPEG decoder skip detail and shrinks the photo to twice the model's
-    input first. That is less work for slightly different vectors: min_cosine says how different. With all pixels it
+    Ours, `load` then `encode_images`, lets the JPEG decoder skip detail and shrinks the photo to twice the model's
+    input first. That is less work for slightly different vectors; min_cosine says how different. With all pixels it
     does what the peer does, and also checks the photo's format, size and orientation.
     """
     import torch

@@ -21,7 +21,7 @@ _ORIENTATION = 0x0112  # EXIF
 def photo_sets(
     items: Iterable[Item], folder: Path, count: int, rng: np.random.Generator
 ) -> dict[str, list[Path]]:
-    """At most so many photos of a corpus, under the name "data"; if it has none, of two sizes, drawn in a folder."""
+    """At most `count` photos of a corpus, under the name "data"; if it has none, drawn ones of two sizes."""
     files = plain_files(items)
     if files:
         chosen = rng.choice(len(files), min(count, len(files)), replace=False)
@@ -30,7 +30,7 @@ def photo_sets(
 
 
 def draw_files(folder: Path, count: int, size: int, rng: np.random.Generator) -> list[Path]:
-    """Draw product photos with a little noise, as a sensor has it: smooth drawings would decode too fast.
+    """Draw product photos with a little sensor noise: smooth drawings would decode too fast.
 
     `size` is the width and height, in pixels; the folder exists.
     """

@@ -33,8 +33,8 @@ QUERY_COUNT = 200
 LOCKED = 64  # items that hnswlib adds while searches wait for it
 OPTIONS = (
     Option("--size", "number of items", 100_000, quick=1_000),
-    Option("--chunk", "items a call", 1_000, quick=250),
-    Option("--durable-chunk", "items a call where each call is made durable", 10_000, quick=500),
+    Option("--chunk", "items per call", 1_000, quick=250),
+    Option("--durable-chunk", "items per call where each call is made durable", 10_000, quick=500),
     Option("--rounds", "chunks of a repetition while another thread searches", 10, quick=1),
     Option(
         "--exact-up-to", "items up to which a segment of ours is flat", EXACT_UP_TO, quick=400

@@ -21,7 +21,7 @@ ANEW = "and fsync after each chunk: the whole index anew"
 
 
 def nothing() -> None:
-    """What a store does that has nothing to do."""
+    """For a store that has nothing to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,8 @@ from twotower.presets import IMAGE_WEIGHT, TEXT_WEIGHT
 FUSIONS, RIVALS = ("text", "image", "concat"), ("mean", "bm25")
 OPTIONS = (
     *JUDGED_DATA,
-    Option("--queries", "only the first so many of the split", quick=30),
-    Option("--items", "only the judged items, and others up to so many in all", quick=300),
+    Option("--queries", "number of queries, the first of the split", quick=30),
+    Option("--items", "number of items: the judged ones, then others", quick=300),
     TEXT_MODEL,
     IMAGE_MODEL,
     DEVICE,
@@ -87,7 +87,7 @@ def systems_of(options: Namespace) -> dict[str, tuple[DualEncoder, Params]]:
 def conditions(items: Sequence[Item], seed: int) -> dict[str, list[Item]]:
     """The catalogue as it is, without half of its photos, and without half of its texts.
 
-    An item that has only one of the two keeps it: an item with neither is no item.
+    An item that has only one of the two keeps it, since an item needs one.
     """
     rng = np.random.default_rng(seed)
     drawn = list(zip(items, rng.permutation(len(items)) < len(items) // 2, strict=True))

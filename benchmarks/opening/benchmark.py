@@ -1,7 +1,7 @@
 """How long a store takes to open and how much memory it holds, for every kind of index.
 
-Each opening is a process of its own. Beside it stands raw FAISS, which reads nothing but the index file of the same
-store: no items, no attributes, no checksums. Memory is what the process itself holds after all searches, without
+Each opening is a process of its own. The peer is raw FAISS, which reads nothing but the index file of the same store:
+no items, no attributes, no checksums. Memory is what the process itself holds after all searches, without
 mapped files. The files are in the system's cache: the disk is not measured.
 """
 

@@ -15,7 +15,7 @@ from benchmarks.common.quality import DEPTH, NDCG
 from benchmarks.common.straight_recipe import StraightRecipe
 from benchmarks.common.timing import OURS, SENTENCE_TRANSFORMERS
 from multimodal.hub import locate
-from multimodal.text.normalization import normalize_text
+from multimodal.normalization import normalize_text
 from rerank import CrossEncoderReranker
 from twotower import Retriever
 from twotower.evaluation import evaluate_run
@@ -24,8 +24,8 @@ from twotower.evaluation.metrics import Run
 EQUAL = 0.002  # of nDCG@10: near-ties between float32 scores may swap two products
 OPTIONS = (
     *JUDGED_DATA,
-    Option("--queries", "how many to time", 20, quick=3),
-    Option("--items", "only the judged items, and others up to so many in all", quick=200),
+    Option("--queries", "number of queries to time", 20, quick=3),
+    Option("--items", "number of items: the judged ones, then others", quick=200),
     Option("--depth", "candidates, all of which are reranked", DEPTH, quick=8),
     TEXT_MODEL,
     *RERANKING,
@@ -105,7 +105,7 @@ def build(data: Dataset, options: Namespace) -> tuple[Retriever, StraightRecipe]
 
 
 def faster_variants(retriever: Retriever, options: Namespace) -> dict[str, Retriever]:
-    """The retriever with another back end, and with a student in front, if the options name them; not as exact.
+    """The retriever with another back end, and with a student in front, if the options name them; less exact.
 
     With `--lexical-weight` the cascade begins with hybrid recall: fused scores, then the student, then the model.
     """

@@ -50,9 +50,9 @@ QUERIES_A_CALL = 256
 PEERS = {"hnswlib": hnswlib_graph, "usearch": usearch_graph}
 OPTIONS = (
     Option("--sizes", "numbers of vectors", [100_000, 1_000_000], quick=[2_000, 5_000], nargs="+", type=int),
-    Option("--queries", "asked in batches and by two threads", 1024, quick=128),
-    Option("--single", "of them, asked one by one", 500, quick=40),
-    Option("--filtered", "of them, asked one by one under each filter", 30, quick=5),
+    Option("--queries", "number of queries, searched in batches and by two threads", 1024, quick=128),
+    Option("--single", "number of these queries to search one by one", 500, quick=40),
+    Option("--filtered", "number of these queries to search one by one under each filter", 30, quick=5),
     Option("--exact-up-to", "items up to which our index is flat", EXACT_UP_TO, quick=3_000),
     Option("--without-peers", "raw FAISS alone: no other library builds graphs", False, action="store_true"),
 )
@@ -125,7 +125,7 @@ class Turns:
     clock: Clock = time.perf_counter
 
     def single(self, truth: Rows, share: Share = ALL) -> None:
-        """One query a call, under a filter that lets a share of the items through."""
+        """One query per call, under a filter that a share of the items matches."""
         able = [system for system in self.systems if share in system.searches]
         calls = {system.name: system.searches[share] for system in able}
         with openmp_threads(1):
@@ -141,7 +141,7 @@ class Turns:
             self._compare(f"p{percent}_ms", mode, seconds, timing.time_ratio, percent=percent)
 
     def batch(self, truth: Rows, threads: int) -> None:
-        """Many queries a call; every library may use all threads."""
+        """Many queries per call; every library may use all threads."""
         able = [system for system in self.systems if system.batch is not None]
         starts = range(0, len(truth), QUERIES_A_CALL)
         parts = [slice(start, min(start + QUERIES_A_CALL, len(truth))) for start in starts]

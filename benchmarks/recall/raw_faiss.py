@@ -51,7 +51,7 @@ def raw_faiss(index: VectorIndex, points: Points) -> VectorSearch:
 
 
 def faiss_walk(index: VectorIndex, points: Points, count: int) -> list[VectorSearch]:
-    """FAISS's graph under a bitmap, as deep as `WALKED` takes: what FAISS does by itself; none without a graph.
+    """FAISS's graph under a bitmap, as deep as `WALKED` requires: what FAISS does by itself; none without a graph.
 
     The first `count` queries choose the depth, the smallest power of two that suffices.
     """

@@ -42,10 +42,10 @@ def faiss_rows(answer: Any) -> list[list[int]]:
 def answer_in_threads(
     call: Callable[[int], object], inputs: Sequence[int], pool: ThreadPoolExecutor, threads: int
 ) -> int:
-    """Answer every input once, in so many threads that start together, with one OpenMP thread in each.
+    """Answer every input once, in `threads` threads that start together, with one OpenMP thread in each.
 
-    Inputs are dealt out in turns; the pool has at least so many workers, all idle. Returns the number of answers; an
-    error in a thread is raised here.
+    Inputs are dealt out in turns; the pool has at least as many idle workers. Returns the number of answers; an error
+    in a thread is raised here.
     """
     ready = Barrier(threads)
 

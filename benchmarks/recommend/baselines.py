@@ -18,7 +18,7 @@ from twotower.evaluation import Past
 
 
 def random(items: int, seed: int) -> Scores:
-    """Another order of so many items for each user."""
+    """A random order of the items for each user."""
     return lambda user, past: np.random.default_rng([seed, *user.encode()]).random(items)
 
 

@@ -39,15 +39,15 @@ from twotower.evaluation import (
 )  # fmt: skip
 
 BASELINE = "repeat all"
-REPORTED = "twotower decayed"  # decay is the library's default; the row for ratios is not chosen by its score
+REPORTED = "twotower decayed"  # decayed, as by default: the row for ratios is not chosen by its score
 MADE_UP, QUICK_MADE_UP = {"users": 300, "per_kind": 30}, {"users": 100, "per_kind": 10}
 OPTIONS = (
     Option("--data", "folder with corpus.jsonl and interactions/ (default: made up)", type=Path),
     Option("--split", "name of the interactions file to predict", "dev"),
-    Option("--half-life", "days, of decayed history", 90.0),
-    Option("--users", "of the split, the first so many", quick=100),
+    Option("--half-life", "half-life of decayed history, in days", 90.0),
+    Option("--users", "number of users, the first of the split", quick=100),
     Option("--timed", "users in each repetition of the timing", 15, quick=4),
-    Option("--resamples", "of the intervals and tests", 10_000, quick=1_000),
+    Option("--resamples", "resamples of the intervals and tests", 10_000, quick=1_000),
     TEXT_MODEL,
     DEVICE,
 )
@@ -135,7 +135,7 @@ def _add_ratios(result: Result, measured: Mapping[str, Measured], repeats: bool)
         name = peer.system.name
         ratio = ratio_of_means(ours.ndcg, peer.ndcg, result.seed)
         if ratio is None:
-            print(f"no ratio to {name} with {setting}: it finds nothing", file=sys.stderr)
+            print(f"{name} has no ratio with {setting}: it finds nothing", file=sys.stderr)
             continue
         result.ratios[f"twotower / {name} : {NDCG} {setting}"] = ratio
         speed = timing.rate_ratio(ours.seconds, peer.seconds)

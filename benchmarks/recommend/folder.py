@@ -1,4 +1,4 @@
-"""A shop's folder: corpus.jsonl and interactions/<split>.tsv, and what of it is to be predicted."""
+"""A shop's folder: corpus.jsonl and interactions/<split>.tsv, and the part that is to be predicted."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def read_shop(folder: Path, split: str) -> RecommendFolder:
     if split not in files:
         there = ", ".join(files) or "none"
         raise CatalogueError(
-            f"file '{folder / 'interactions' / split}.tsv' does not exist: the splits there are: {there}"
+            f"file '{folder / 'interactions' / split}.tsv' does not exist: the splits are {there}"
         )
     read = {name: _read_events(path) for name, path in files.items()}
     asked = read.pop(split)

@@ -18,7 +18,7 @@ AGAIN, FAVOURITE, DRIFT = 0.35, 0.8, 0.1  # shares of a basket's lines, and chan
 
 
 def made_up_shop(seed: int, users: int = 300, per_kind: int = 30) -> RecommendFolder:
-    """A shop of ten kinds with so many articles each, whose last month is to be predicted.
+    """A shop of ten kinds of articles, whose last month is to be predicted.
 
     Every user has a favourite kind, which changes with probability 0.1 before a basket. Each line of a basket repeats
     an earlier purchase with probability 0.35; otherwise it is of the favourite kind with probability 0.8, and of any

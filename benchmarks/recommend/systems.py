@@ -78,9 +78,9 @@ def fit_baselines(shop: RecommendFolder, past: Past, options: Namespace) -> Iter
 
 
 def index_ours(shop: RecommendFolder, options: Namespace) -> Iterator[FittedSystem]:
-    """Our retriever over titles, without decay by the items' own dates: a first sale's date tells of the future."""
+    """Our retriever over titles, without decay by the items' own dates: a first sale's date reveals the future."""
     encoder = DualEncoder(cached_texts(models.text_encoder(options)))
-    # By default 500 events of a user are read, and items of older ones are recommended as if they were new.
+    # By default 500 events of a user are read, and items of older events are recommended as if they were new.
     newest = max(500, *Counter(event.user for event in shop.events).values())
     for half_life in (None, options.half_life):
         recommend = TwoTower.over(shop.items, encoder, half_life, newest)

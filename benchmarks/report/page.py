@@ -37,7 +37,7 @@ CATALOGUES = {
     "search-home_depot": "Home Depot, hardware",
     "search-myntra": "Myntra, fashion",
 }
-# The metrics of rows that come first on the page; of the other benchmarks the ratios do.
+# The metrics of rows that come first on the page; for other benchmarks, ratios come first.
 ROWS_FIRST = {
     "search": (
         "ndcg@10", "difference_vs_bm25", "p_holm_vs_bm25", "ndcg@10_condensed", "judged@10", "recall@100",

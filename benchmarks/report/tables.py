@@ -19,7 +19,7 @@ def read(path: Path) -> File:
     """A result file.
 
     Raises:
-        ValueError: it is no JSON, or not of the contract.
+        ValueError: it is not JSON, or not of the contract.
     """
     try:
         file = json.loads(path.read_text(encoding="utf-8"))
@@ -51,7 +51,7 @@ def slowness(name: str, median: float) -> float:
 
 
 def worst_table(files: Iterable[File], count: int = 3) -> str:
-    """The ratios in which we look worst, over all files."""
+    """The ratios in which we look worst, across all files."""
     found = [
         (slowness(name, ratio["median"]), [file["benchmark"], name, value(ratio)])
         for file in files

@@ -1,7 +1,7 @@
 """Pairs per second of the cross-encoder, beside sentence-transformers and FlashRank over the same weights.
 
 Each mix of lengths has two kinds of calls: all pairs of several queries in one call, and one query with its
-candidates a call. No pair comes twice in a call, so that computing equal pairs only once, as we do, saves nothing
+candidates per call. No pair occurs twice in a call, so that computing equal pairs only once, as we do, saves nothing
 here.
 
 A student that `distil` made of the reranker has other weights: its rows also say what that costs in quality. Our back
@@ -39,8 +39,8 @@ OPTIONS = (
     TEXT_MODEL,
     RERANKER,
     Option("--student", "folder that `distil` made of --reranker; may be repeated", [], action="append"),
-    Option("--tokens", "about how many each mix has; a GPU needs a million", 8_000, quick=200),
-    Option("--candidates", "of a query", 100, quick=2),
+    Option("--tokens", "approximate tokens of each mix; a GPU needs a million", 8_000, quick=200),
+    Option("--candidates", "candidates per query", 100, quick=2),
     *COUNTING,
 )
 
@@ -83,7 +83,7 @@ def measure(
     repetitions: int = timing.REPETITIONS,
     clock: Clock = time.perf_counter,
 ) -> None:
-    """Time one mix with both kinds of calls, after a check that all systems give its pairs the same scores.
+    """Time one mix with both kinds of calls, after checking that all systems give its pairs the same scores.
 
     Raises:
         UnequalWorkError: a system scores differently.

@@ -1,4 +1,4 @@
-"""FlashRank over the benchmark's own model: it only knows model names, so a folder of one of them is made for it."""
+"""FlashRank over the benchmark's own model: it only knows model names, so it gets a folder with one of them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ NEEDS = ("flashrank", "onnx", "onnxruntime", "onnxscript")  # torch's exporter n
 def flashrank(
     folder: str, *, max_length: int, threads: int
 ) -> Callable[[Sequence[Pair]], NDArray[np.float32]]:
-    """FlashRank's `Ranker.rerank`, one call a query, over the same weights in float32 as an ONNX file.
+    """FlashRank's `Ranker.rerank`, one call per query, over the same weights in float32 as an ONNX file.
 
-    It sorts the candidates beside what we do, which is little, and pads each query's candidates to the longest.
-    ONNX Runtime gets as many threads as everybody; FlashRank leaves it at all cores.
+    Unlike ours it also sorts the candidates, which is little, and pads each query's candidates to the longest.
+    ONNX Runtime gets as many threads as everybody else; FlashRank alone would use all cores.
 
     Returns:
         Scores in the order of the pairs, each query's pairs in a row.
@@ -60,7 +60,7 @@ def _export(folder: str, weights: Path) -> None:
     from sentence_transformers import CrossEncoder
     from torch.export import Dim
 
-    # Attention as plain products, which ONNX Runtime puts together again in its own way.
+    # Attention as plain products, which ONNX Runtime fuses again in its own way.
     plain = {"dtype": torch.float32, "attn_implementation": "eager"}
     network = CrossEncoder(folder, device="cpu", local_files_only=True, model_kwargs=plain)
     tokenizer = network.tokenizer

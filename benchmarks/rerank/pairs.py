@@ -23,12 +23,12 @@ POOL = 500  # made-up texts to choose from
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The pairs of one mix of lengths; no pair comes twice in a call."""
+    """The pairs of one mix of lengths; no pair occurs twice in a call."""
 
     mix: str  # its name
     batch: list[Pair]  # pairs of several queries, for one call
     batch_lengths: Lengths  # tokens of each pair of `batch`
-    queries: list[list[Pair]]  # for each query its pairs, for a call each
+    queries: list[list[Pair]]  # the pairs of each query, for one call per query
     query_lengths: Lengths  # tokens of each pair of `queries`, one after the other
 
 

@@ -32,12 +32,12 @@ PEERS = ("bm25", SENTENCE_TRANSFORMERS, "txtai")
 Systems: TypeAlias = dict[str, tuple[Retriever, Params]]
 OPTIONS = (
     *JUDGED_DATA,
-    Option("--queries", "only the first so many of the split", quick=15),
-    Option("--items", "only the judged items, and others up to so many in all", quick=200),
+    Option("--queries", "number of queries, the first of the split", quick=15),
+    Option("--items", "number of items: the judged ones, then others", quick=200),
     TEXT_MODEL,
     IMAGE_MODEL,
     *RERANKING,
-    Option("--relevance-weight", "of reranked rows, 0 to 1", 0.7),
+    Option("--relevance-weight", "relevance weight of the reranked rows, 0 to 1", 0.7),
     Option("--without-peers", "random, BM25 and our own rows only", False, action="store_true"),
     Option("--runs", "write every run to this folder, in TREC's format", type=Path),
 )

@@ -37,16 +37,16 @@ OPTIONS = (
     DATA,
     Option("--split", "qrels file to train on", "train"),
     Option("--eval-split", "qrels file to measure on", "dev"),
-    Option("--queries", "of them, measured", quick=5),
-    Option("--corpus-size", "judged products and a random sample of others, in all", 10_000, quick=60),
+    Option("--queries", "number of queries to measure", quick=5),
+    Option("--corpus-size", "number of products: the judged ones, then a random sample", 10_000, quick=60),
     *COUNTING,
     TEXT_MODEL,
     DEVICE,
-    Option("--minutes", "training of each system", 4.0, quick=0.02),
-    Option("--steps", "of a repetition of the speed", 6, quick=1),
-    Option("--batch-size", "pairs of a step", 64, quick=4),
-    Option("--learning-rate", "the highest", 5e-5),
-    Option("--max-length", "tokens of a text", 128),
+    Option("--minutes", "training time of each system", 4.0, quick=0.02),
+    Option("--steps", "steps in each repetition of the speed test", 6, quick=1),
+    Option("--batch-size", "pairs per step", 64, quick=4),
+    Option("--learning-rate", "peak of the schedule", 5e-5),
+    Option("--max-length", "maximum tokens per text", 128),
 )
 
 
@@ -182,8 +182,8 @@ def fit(
 ) -> tuple[float, int, int]:
     """Train one system; returns the seconds, examples and steps.
 
-    Within a budget of time the peer gets the batches that its documentation recommends for this loss: without a text
-    twice, so that most false negatives are gone; we mask them in the loss. That may need another step for leftovers,
+    Within a time budget the peer gets the batches that its documentation recommends for this loss: no text occurs
+    twice, so that most false negatives are gone; we mask them in the loss. That may take another step for leftovers,
     so where both go once through the pairs it gets its default.
     """
     if name != OURS:

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from multimodal.checks import check_whole, listed, texts_of
 from multimodal.clip.weights import LOCAL, find_weights, local_files
 from multimodal.clip.words import ClipWords
 from multimodal.errors import ImageError, ModelNotFoundError
 from multimodal.hub import locate, one_line
 from multimodal.images import ImageSource, load_image
 from multimodal.model_files import ModelFiles
-from multimodal.text.normalization import normalize_text
+from multimodal.normalization import normalize_text
+from multimodal.precision import check_device
 
 if TYPE_CHECKING:
     import torch
@@ -52,11 +54,10 @@ class ClipEncoder:
         import open_clip
         import torch
 
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        self.batch_size = check_whole("batch_size", batch_size, least=1)
+        check_device(device)
         self.architecture, self.pretrained = find_weights(architecture, pretrained)
         self._files = _files_of(self.architecture, self.pretrained)
-        self.batch_size = batch_size
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         try:
             self._model, self._preprocess = open_clip.create_model_from_pretrained(
@@ -137,6 +138,9 @@ class ClipEncoder:
         """
         import torch
 
+        if not isinstance(images, Iterator):
+            images = listed("images", images)
+
         def tensors(batch: list[Image]) -> torch.Tensor:
             return torch.stack(
                 [self._preprocess(load_image(image)) for image in batch]
@@ -153,7 +157,9 @@ class ClipEncoder:
         Returns:
             float32 of shape (n, dim), rows of unit length.
         """
-        return self._encode(map(normalize_text, texts), self._tokenizer, self._model.encode_text)
+        return self._encode(
+            map(normalize_text, texts_of("texts", texts)), self._tokenizer, self._model.encode_text
+        )
 
     def _encode(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from multimodal.checks import check_text, path_of
 from multimodal.errors import ModelNotFoundError
 from multimodal.hub import locate, require_hub, was_downloaded
 
@@ -28,7 +29,9 @@ def find_weights(architecture: str, pretrained: str | Path | None) -> tuple[str,
     """
     import open_clip
 
+    check_text("architecture", architecture)
     weights = None if pretrained is None else str(pretrained)
+    file = None if pretrained is None else path_of("pretrained", pretrained)
     if architecture.startswith(LOCAL):
         return f"{LOCAL}{locate(Path(architecture.removeprefix(LOCAL)))}", weights
     if architecture.startswith(HUB):
@@ -43,7 +46,6 @@ def find_weights(architecture: str, pretrained: str | Path | None) -> tuple[str,
     if weights in tags:
         _check_hub(open_clip.get_pretrained_cfg(architecture, weights)["hf_hub"].rpartition("/")[0])
         return architecture, weights
-    file = None if pretrained is None else Path(pretrained).expanduser().absolute()
     if file is None or not file.is_file():
         raise ModelNotFoundError(
             f"'{pretrained}' is neither a weights file nor a tag of {architecture}: pass a file or one of {tags}"

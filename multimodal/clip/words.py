@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from multimodal.checks import texts_of
+
 
 class ClipTexts(Protocol):
     """What is needed of a CLIP model here."""
@@ -47,7 +49,7 @@ class ClipWords:
 
     def readable(self, texts: Sequence[str]) -> NDArray[np.bool_]:
         """Every text that is not empty, as CLIP's tokenizer works on bytes; bool of shape (n,)."""
-        return np.array([bool(text.strip()) for text in texts], dtype=np.bool_)
+        return np.array([bool(text.strip()) for text in texts_of("texts", texts)], dtype=np.bool_)
 
     def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Encode n strings: float32 of shape (n, dim), rows of unit length."""

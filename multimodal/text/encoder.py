@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from multimodal.checks import check_is, check_whole, path_of, text_pairs, texts_of
 from multimodal.errors import ModelNotFoundError, StaleModelError, UnknownTokensWarning
 from multimodal.hub import (
     DEFAULT_TEXT_MODEL,
@@ -22,7 +23,8 @@ from multimodal.hub import (
     replacing,
 )
 from multimodal.model_files import ModelFiles
-from multimodal.text.normalization import normalize_text
+from multimodal.normalization import normalize_text
+from multimodal.precision import check_device
 from multimodal.text.options import TextFitOptions
 from multimodal.text.readability import Readability
 from multimodal.text.training import TextFitReport, train
@@ -53,11 +55,10 @@ class TextEncoder:
     def __init__(
         self, model: str | Path = DEFAULT_TEXT_MODEL, *, device: str | None = None, batch_size: int = 64
     ) -> None:
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        self.batch_size = check_whole("batch_size", batch_size, least=1)
+        check_device(device)
         location = locate(model)
         self.name = _lasting_name(model, location)
-        self.batch_size = batch_size
         files = _files_of(location)
         self._model = _load(location, device)
         self._files = files or _files_of(location)  # which may have been downloaded just now
@@ -116,7 +117,7 @@ class TextEncoder:
             float32 of shape (n,): the share of the tokens that are the tokenizer's unknown token. It is 0 for an
             empty text and for tokenizers without an unknown token.
         """
-        return self._readability.unknown_shares(texts)
+        return self._readability.unknown_shares(texts_of("texts", texts))
 
     def readable(self, texts: Sequence[str]) -> NDArray[np.bool_]:
         """Tell which texts the model can read, so that a vector of them means something.
@@ -134,6 +135,7 @@ class TextEncoder:
         Returns:
             bool of shape (n,).
         """
+        texts = texts_of("texts", texts)
         readable = self._readability.readable(texts)
         unreadable = [text for text, reads in zip(texts, readable, strict=True) if not reads and text.strip()]
         if unreadable and not self._warned:
@@ -177,15 +179,17 @@ class TextEncoder:
         """
         given = {"epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size}
         changed = {name: value for name, value in given.items() if value is not None}
-        options = replace(options or TextFitOptions(), **changed)  # type: ignore[arg-type]  # by the names above
+        options = TextFitOptions() if options is None else options
+        check_is("options", options, TextFitOptions, "TextFitOptions")
+        options = replace(options, **changed)  # type: ignore[arg-type]  # by the names above
         limit = self._model.max_seq_length
         if options.max_length is not None and limit is not None and options.max_length > limit:
             raise ValueError(
                 f"max_length must be at most {limit}, the limit of {self.name}, got {options.max_length}"
             )
-        texts = _checked(pairs)
+        checked = _checked(pairs)
         self._unsaved = True
-        return train(self._model, texts, options)
+        return train(self._model, checked, options)
 
     def save(self, folder: str | Path) -> None:
         """Write the model in safetensors to a folder that `TextEncoder(folder)` reads; `name` is then the folder.
@@ -198,7 +202,7 @@ class TextEncoder:
         Raises:
             ValueError: the folder exists and is not a saved text model.
         """
-        folder = Path(folder).expanduser().absolute()
+        folder = path_of("folder", folder)
         if not is_replaceable(folder, "SentenceTransformer"):
             raise ValueError(f"folder '{folder}' exists and is not a saved text model: choose another folder")
         with replacing(folder) as new:
@@ -206,6 +210,7 @@ class TextEncoder:
         self.name, self._unsaved, self._files = str(folder), False, ModelFiles(folder)
 
     def _encode(self, texts: Sequence[str], encode: Callable[..., Any]) -> NDArray[np.float32]:
+        texts = texts_of("texts", texts)
         if not texts:
             return np.zeros((0, self.dim), dtype=np.float32)
         vectors = encode(
@@ -223,12 +228,10 @@ def _checked(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     Raises:
         ValueError: there is none, or one is not two strings.
     """
-    if not pairs:
+    found = text_pairs("pairs", pairs)
+    if not found:
         raise ValueError("pairs must hold at least one pair of query and document, got none")
-    for position, pair in enumerate(pairs):
-        if isinstance(pair, str) or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
-            raise ValueError(f"pair {position} must be two strings, a query and a document")
-    return [(normalize_text(query), normalize_text(document)) for query, document in pairs]
+    return [(normalize_text(query), normalize_text(document)) for query, document in found]
 
 
 def describe_text_model(model: str | Path) -> dict[str, Any] | None:

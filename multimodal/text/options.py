@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from multimodal.checks import check_is, check_number, check_whole
+
 MIN_LENGTH = 3  # a token between the two special ones
 
 
@@ -38,11 +40,14 @@ class TextFitOptions:
     progress: bool | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch_size", 1), ("max_length", MIN_LENGTH)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise ValueError(f"{name} must be at least {least}, got {value}")
-        for name in ("learning_rate", "temperature", "max_seconds"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"{name} must be above 0, got {value}")
+        for name, least in {"epochs": 1, "batch_size": 1, "seed": 0}.items():
+            check_whole(name, getattr(self, name), least=least)
+        check_number("learning_rate", self.learning_rate, above=0)
+        check_number("temperature", self.temperature, above=0)
+        if self.max_seconds is not None:
+            check_number("max_seconds", self.max_seconds, above=0, finite=False)
+        if self.max_length is not None:
+            check_whole("max_length", self.max_length, least=MIN_LENGTH)
+        for name in ("bf16", "progress"):
+            if getattr(self, name) is not None:
+                check_is(name, getattr(self, name), bool, "True, False or None")

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from multimodal.hub import is_replaceable, load_from_hub, one_line, replacing
-from rerank.errors import ModelError, require
+from multimodal.precision import check_device
+from rerank.errors import InputError, ModelError, require
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
@@ -27,6 +28,7 @@ def open_checkpoint(location: str, device: str | None) -> CrossEncoder:
         ModelNotFoundError: the hub does not have the model, or does not answer.
         ModelError: the model exists but is not a cross-encoder with one score, or has no safetensors weights.
     """
+    check_device(device, error=InputError)
     if Path(location).is_dir():
         network = _load_folder(Path(location), device)
     else:

@@ -160,7 +160,7 @@ class Model:
             if calibration != Platt():
                 write_calibration(calibration, new)
             if card is not None:
-                (new / CARD_FILE).write_text(card, encoding="utf-8")
+                (new / CARD_FILE).write_text(card, encoding="utf-8", errors="replace")
 
         save_checkpoint(network, folder, write_more)
 

@@ -13,6 +13,16 @@ from numpy.typing import NDArray
 from multimodal.hub import locate
 from multimodal.precision import native_bf16
 from rerank.calibration import CalibrationReport, Labels, Method, calibrate, shares_of
+from rerank.checks import (
+    check_choice,
+    check_is,
+    check_number,
+    check_text,
+    check_whole,
+    listed,
+    path_of,
+    texts_of,
+)
 from rerank.cross_encoder.model import Model
 from rerank.cross_encoder.scoring import PairScorer
 from rerank.cross_encoder.tokens import Pair, normalized
@@ -73,12 +83,13 @@ class CrossEncoderReranker:
         backend: BackendName | Literal["auto"] = "torch",
         cache_pairs: int = 0,
     ) -> None:
-        require(backend in (*BACKENDS, AUTO), f"backend must be one of {(*BACKENDS, AUTO)}, got {backend!r}")
-        require(max_length is None or max_length >= 1, f"max_length must be at least 1, got {max_length}")
-        require(
-            batch_tokens is None or batch_tokens >= 1, f"batch_tokens must be at least 1, got {batch_tokens}"
-        )
-        require(cache_pairs >= 0, f"cache_pairs must be at least 0, got {cache_pairs}")
+        check_choice("backend", backend, (*BACKENDS, AUTO))
+        for name, value in {"max_length": max_length, "batch_tokens": batch_tokens}.items():
+            if value is not None:
+                check_whole(name, value, least=1)
+        check_whole("cache_pairs", cache_pairs, least=0)
+        if device is not None:
+            check_text("device", device)
         location = locate(model)
         # A folder by its absolute path, which outlives os.chdir; any other model by its hub name.
         self.model = location if Path(model).expanduser().is_dir() else str(model)
@@ -153,8 +164,8 @@ class CrossEncoderReranker:
             InputError: an argument is out of range; and whatever `score` raises.
         """
         check_limits(top_k, min_score)
-        require(not isinstance(documents, str), "documents must be a list of texts, got a single text")
-        texts = list(documents)
+        check_text("query", query)
+        texts = texts_of("documents", documents)
         logits = self.logits([(query, text) for text in texts])
         return ranked(texts, logits, self._model.calibration()(logits), top_k, min_score)
 
@@ -176,8 +187,9 @@ class CrossEncoderReranker:
         Raises:
             InputError: `max_words` is below 1; and whatever `score` raises.
         """
-        require(max_words >= 1, f"max_words must be at least 1, got {max_words}")
-        normalized([(query, document)])  # rejects what is not text
+        check_whole("max_words", max_words, least=1)
+        check_text("query", query)
+        check_text("document", document)
         return word_weights(self.logits, query, document, max_words)
 
     def calibrate(
@@ -230,6 +242,8 @@ class CrossEncoderReranker:
         Raises:
             InputError: there are no pairs, or the grades do not match them; and whatever `score` raises.
         """
+        check_number("max_score_error", max_score_error, least=0)
+        check_number("max_ndcg_loss", max_ndcg_loss, least=0)
         texts = normalized(pairs)
         require(bool(texts), "there are no pairs to measure with")
         if grades is not None:
@@ -287,11 +301,13 @@ class CrossEncoderReranker:
             ModelError: on first use, the model is not a cross-encoder with one score.
             NotFiniteError: the loss became NaN; lower `learning_rate`.
         """
-        options = (options or FitOptions()).with_given(
+        options = FitOptions() if options is None else options
+        check_is("options", options, FitOptions, "FitOptions")
+        options = options.with_given(
             loss=loss, epochs=epochs, learning_rate=learning_rate, batch_size=batch_size
         )
         texts = normalized(pairs)
-        groups = [query for query, _ in texts] if groups is None else groups
+        groups = [query for query, _ in texts] if groups is None else listed("groups", groups)
         try:
             return fit(
                 self._model, self.model, texts, grades, groups, options, batch_tokens=self._batch_tokens
@@ -313,7 +329,11 @@ class CrossEncoderReranker:
             InputError: the folder exists and is something other than a saved cross-encoder.
             NotFittedError: the model's head is random; call `fit` first.
         """
-        self._model.save(Path(folder), onnx=self.backend in FILES, card=None if card is None else str(card))
+        if card is not None:
+            check_is("card", card, str | ModelCard, "text or a ModelCard")
+        self._model.save(
+            path_of("folder", folder), onnx=self.backend in FILES, card=None if card is None else str(card)
+        )
 
     @classmethod
     def load(
@@ -328,7 +348,11 @@ class CrossEncoderReranker:
     ) -> CrossEncoderReranker:
         """Open the reranker that `save` wrote at once. Arguments and errors are those of the class and of `score`."""
         reranker = cls(
-            Path(folder), device=device, max_length=max_length, batch_tokens=batch_tokens, backend=backend
+            path_of("folder", folder),
+            device=device,
+            max_length=max_length,
+            batch_tokens=batch_tokens,
+            backend=backend,
         )
         reranker._model.backend(reranker._scoring_backend())
         return reranker

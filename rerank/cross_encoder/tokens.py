@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from multimodal.normalization import normalize_text
+from rerank.checks import text_pairs
 from rerank.cross_encoder.batching import Rows
-from rerank.errors import InputError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -86,20 +86,8 @@ def normalized(pairs: Sequence[Pair]) -> list[Pair]:
     Raises:
         InputError: a pair is not two strings; the message names its position.
     """
-    result = []
-    for position, pair in enumerate(pairs):
-        if isinstance(pair, str) or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
-            raise InputError(
-                f"pair {position} must be (query text, candidate text), two strings, got {_excerpt(pair)}"
-            )
-        query, document = pair
-        result.append((unicodedata.normalize("NFKC", query), unicodedata.normalize("NFKC", document)))
-    return result
-
-
-def _excerpt(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    found = text_pairs("pairs", pairs)
+    return [(normalize_text(query), normalize_text(document)) for query, document in found]
 
 
 def _pad(rows: Sequence[Sequence[int]], value: int) -> NDArray[np.int64]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rerank.checks import numbers_of
 from rerank.cross_encoder.batching import Rows
 from rerank.cross_encoder.tokens import EncodedPairs
 from rerank.errors import InputError
@@ -96,15 +97,15 @@ def normalized_grades(grades: Sequence[float] | NDArray[np.floating], count: int
     Raises:
         InputError: there are not `count` grades, or one is negative or not finite.
     """
-    targets = np.asarray(grades, dtype=np.float32)
+    targets = numbers_of("grades", grades)
     if targets.shape != (count,):
-        raise InputError(f"grades must have one entry for each of {count} pairs, got shape {targets.shape}")
+        raise InputError(f"grades must have one entry for each of {count} pairs, got {len(targets)}")
     if count == 0:
         raise InputError("there are no pairs to learn from")
     bad = np.flatnonzero(~np.isfinite(targets) | (targets < 0))
     if bad.size:
-        raise InputError(f"grade {bad[0]} must be a finite number of at least 0, got {targets[bad[0]]:g}")
-    return np.divide(targets, max(1.0, targets.max()), dtype=np.float32)
+        raise InputError(f"grades[{bad[0]}] must be a finite number of at least 0, got {targets[bad[0]]:g}")
+    return np.divide(targets, max(1.0, targets.max())).astype(np.float32)
 
 
 def has_order(targets: NDArray[np.float32], groups: NDArray[np.intp]) -> NDArray[np.bool_]:

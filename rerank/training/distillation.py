@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rerank.checks import check_is, check_whole
 from rerank.cross_encoder.layers import encoder_layers
 from rerank.cross_encoder.reranker import CrossEncoderReranker
 from rerank.cross_encoder.tokens import Pair
@@ -51,6 +52,10 @@ def distil(
         NotFittedError: the teacher's head is random.
         ModelError: the teacher is not like BERT, with a single list of layers that are all of one kind.
     """
+    check_is("teacher", teacher, CrossEncoderReranker, "a CrossEncoderReranker")
+    check_whole("layers", layers)
+    if options is not None:
+        check_is("options", options, FitOptions, "FitOptions")
     scores = teacher.score(pairs)
     network = _with_layers(teacher._model.network(), layers)
     student = CrossEncoderReranker(

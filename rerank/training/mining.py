@@ -9,6 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from reprlib import repr as shown
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from rerank.cascade import Scorer
+from rerank.checks import check_is, check_number, check_text, check_whole, listed
 from rerank.errors import InputError, require
 
 TextOf: TypeAlias = "Callable[[Document], str]"
@@ -158,12 +160,18 @@ def mine_pairs(
         InputError: an argument is out of range, a judged query is not among `queries`, or no judged document is
             both relevant and indexed.
     """
-    require(negatives >= 0, f"negatives must be at least 0, got {negatives}")
-    require(random >= 0, f"random must be at least 0, got {random}")
-    require(0 <= ranks[0] < ranks[1], f"ranks must rise from at least 0, got {ranks}")
-    require(margin > 0, f"margin must be above 0, got {margin}")
-    if missing := [query for query in qrels if query not in queries]:
-        raise InputError(f"query '{missing[0]}' is judged but not among the queries: pass its text too")
+    check_whole("negatives", negatives, least=0)
+    check_whole("random", random, least=0)
+    check_number("margin", margin, above=0)
+    check_whole("seed", seed, least=0)
+    if progress is not None:
+        check_is("progress", progress, bool, "True, False or None")
+    _check_ranks(ranks)
+    _check_judged(queries, qrels)
+    if scorer is not None and not callable(getattr(scorer, "score", None)):
+        raise InputError(f"scorer must have a method `score`, got {shown(scorer)}")
+    if not callable(getattr(recall, "search_batch", None)):
+        raise InputError(f"recall must be a Retriever, got {shown(recall)}")
     recall = recall.using(reranker=None, decay=None)
     texts = {query: text for query in qrels if (text := text_of(queries[query])).strip()}
     relevant = _relevant_by_text(texts, qrels)
@@ -196,6 +204,37 @@ def mine_pairs(
             bar.update(len(block))
     unindexed = sum(document not in recall for query in texts for document in qrels[query])
     return _mined_pairs([each for each in mined if each.grades], recall.text_of, left_out, unindexed)
+
+
+def _check_ranks(ranks: Any) -> None:
+    """Check the two ends of a range of ranks.
+
+    Raises:
+        InputError: they are something else.
+    """
+    ends = listed("ranks", ranks)
+    require(len(ends) == 2, f"ranks must be two numbers, such as (10, 100), got {shown(ranks)}")
+    for place, end in enumerate(ends):
+        check_whole(f"ranks[{place}]", end, least=0)
+    require(ends[0] < ends[1], f"ranks must rise, got {shown(ranks)}")
+
+
+def _check_judged(queries: Any, qrels: Any) -> None:
+    """Check that queries have texts, and judgements are grades by query and document.
+
+    Raises:
+        InputError: they are something else, or a judged query is missing.
+    """
+    check_is("queries", queries, Mapping, "a mapping of ids to queries")
+    check_is("qrels", qrels, Mapping, "a mapping of queries to the grades of documents")
+    for query, grades in qrels.items():
+        if query not in queries:
+            raise InputError(f"query {shown(query)} is judged but not among the queries: pass its text too")
+        text = queries[query]
+        check_text(f"query {shown(query)}", text if isinstance(text, str) else getattr(text, "text", text))
+        check_is(f"qrels of {shown(query)}", grades, Mapping, "a mapping of documents to grades")
+        for document, grade in grades.items():
+            check_number(f"the grade of {shown(document)} for {shown(query)}", grade)
 
 
 def text_of(query: str | HasText) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from reprlib import repr as shown
 from typing import TYPE_CHECKING, Any, get_args
 
+from rerank.checks import check_callable, check_choice, check_is, check_number, check_whole, listed, path_of
 from rerank.errors import require
 from rerank.training.losses import LossName
 from rerank.training.report import Criterion, TrainingEvaluation
@@ -66,26 +68,42 @@ class FitOptions:
 
     def __post_init__(self) -> None:
         if self.checkpoint is not None:  # by its absolute path, which outlives os.chdir
-            object.__setattr__(self, "checkpoint", Path(self.checkpoint).expanduser().absolute())
-        names, losses = get_args(LossName), self.losses
-        valid = set(losses) <= set(names) and len(set(losses)) == len(losses) > 0
-        require(valid, f"loss must be one of {names}, or several different ones, got {self.loss!r}")
-        for name, least in {"epochs": 1, "batch_size": 1, "patience": 1, "frozen_layers": 0}.items():
-            value = getattr(self, name)
-            require(value >= least, f"{name} must be at least {least}, got {value}")
-        require(self.learning_rate > 0, f"learning_rate must be above 0, got {self.learning_rate}")
-        in_time = self.max_seconds is None or self.max_seconds > 0
-        require(in_time, f"max_seconds must be above 0, got {self.max_seconds}")
-        require(0 <= self.held_out < 1, f"held_out must be at least 0 and below 1, got {self.held_out}")
-        criteria = get_args(Criterion)
-        require(self.keep in (None, *criteria), f"keep must be one of {criteria}, got {self.keep!r}")
+            object.__setattr__(self, "checkpoint", path_of("checkpoint", self.checkpoint))
+        self._check_numbers()
+        for loss in self.losses:
+            check_choice("loss", loss, get_args(LossName))
+        several = 0 < len(set(self.losses)) == len(self.losses)
+        require(several, f"loss must name one loss or several different ones, got {shown(self.loss)}")
+        if self.keep is not None:
+            check_choice("keep", self.keep, get_args(Criterion))
+        for name in ("bf16", "progress"):
+            if getattr(self, name) is not None:
+                check_is(name, getattr(self, name), bool, "True, False or None")
+        if self.watch is not None:
+            check_callable("watch", self.watch)
+        if self.adapters is not None:
+            known = hasattr(self.adapters, "peft_type")
+            require(
+                known, f"adapters must be a config of peft, such as LoraConfig, got {shown(self.adapters)}"
+            )
         compatible = self.adapters is None or self.frozen_layers == 0
         require(compatible, "adapters already leave every layer as it is: pass them without frozen_layers")
+
+    def _check_numbers(self) -> None:
+        for name in ("epochs", "batch_size", "patience"):
+            check_whole(name, getattr(self, name), least=1)
+        for name in ("frozen_layers", "seed"):
+            check_whole(name, getattr(self, name), least=0)
+        check_number("learning_rate", self.learning_rate, above=0)
+        if self.max_seconds is not None:
+            check_number("max_seconds", self.max_seconds, above=0, finite=False)
+        held_out = check_number("held_out", self.held_out, least=0, most=1)
+        require(held_out < 1, "held_out must be below 1, got 1: pairs to train on must be left")
 
     @property
     def losses(self) -> tuple[LossName, ...]:
         """The losses that are summed."""
-        return (self.loss,) if isinstance(self.loss, str) else tuple(self.loss)
+        return (self.loss,) if isinstance(self.loss, str) else tuple(listed("loss", self.loss))
 
     def with_given(self, **changes: Any) -> FitOptions:
         """These options with those changes that are not None."""

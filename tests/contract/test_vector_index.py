@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from twotower.recall.plan import Effort
 from twotower.recall.selection import Selection
 from twotower.recall.vectors import compressed
 from twotower.recall.vectors.builder import build_index
+from twotower.recall.vectors.scores import ROUNDING, best_of_all
 from twotower.recall.vectors.tuning import tune
 
 DIM = 24
@@ -84,6 +86,18 @@ def test_a_smaller_k_finds_the_beginning_of_what_a_larger_one_finds(case, share,
         np.testing.assert_array_equal(alone_scores, fewer_scores[7:8])
 
 
+@pytest.mark.parametrize(
+    ("kind", "effort", "least"),
+    [("graph", Effort(192), 0.99), ("ivf-pq", Effort(4, 4), 0.95), ("ivf-rabitq", Effort(4, 4), 0.95)],
+)
+def test_a_search_for_many_goes_as_deep_as_they_need(kind, effort, least):
+    """However little effort a few take."""
+    vectors, queries = clustered(6_000, seed=1), clustered(40, seed=2)
+    scores, _ = build_index(kind, [vectors]).with_effort(effort, None).search(queries, 300)
+    worst_wanted = oracle(vectors, queries, 300, np.ones(6_000, dtype=np.bool_))[:, -1:]
+    assert np.mean(scores >= worst_wanted - 2e-3) >= least
+
+
 def test_no_mask_is_the_same_as_all_rows(case):
     index, vectors, queries, tolerance, _ = case
     everything = np.ones(len(vectors), dtype=np.bool_)
@@ -112,13 +126,15 @@ def test_the_graph_alone_would_come_short():
 
 
 EQUAL = np.sort(np.random.default_rng(5).choice(6_000, 60, replace=False))
+FEW = np.setdiff1d(np.arange(100, 200), EQUAL)[:12]
 
 
 @pytest.fixture(scope="module", params=["exact", "graph", "graph-8bit", "ivf-pq", "ivf-rabitq"])
 def tied(request):
-    """An index in which 60 rows are equal, and of which 30 others are not quite."""
+    """An index in which 60 rows are equal, and 12 others."""
     vectors = clustered(6_000, seed=1)
     vectors[EQUAL] = vectors[EQUAL[0]]
+    vectors[FEW] = vectors[FEW[0]]
     return build_index(request.param, [vectors]), vectors
 
 
@@ -130,7 +146,7 @@ def test_equal_rows_come_in_order_for_every_k_and_batch(tied, share):
     selection = None if share == 1 else Selection(allowed)
     expected = [row for row in EQUAL.tolist() if share == 1 or allowed[row]]
     query = vectors[EQUAL[:1]]
-    others = clustered(7, seed=7)
+    others = np.concatenate([clustered(7, seed=7), vectors[FEW[:1]]])
     for k in (1, 10, 11, 20, 40, 70, 300):
         scores, rows = index.search(query, k, selection)
         assert rows[0, : len(expected)].tolist() == expected[:k]
@@ -205,3 +221,16 @@ def test_an_exact_scan_that_keeps_the_wrong_rows_of_a_tie_is_made_up_for(monkeyp
     monkeypatch.setattr("twotower.recall.vectors.faiss_calls.search", last_of_a_tie)
     _, rows = index.search(vectors[EQUAL[:2]], 10)
     assert rows.tolist() == [EQUAL[:10].tolist()] * 2
+
+
+@pytest.mark.parametrize("k", [1, 10, 300])
+@pytest.mark.parametrize("selected", [None, np.arange(0, 2_000, 2)])
+def test_the_error_of_approximate_scores_decides_nothing(k, selected):
+    generator = np.random.default_rng(10)
+    query = clustered(1, seed=2)[0]
+    vectors = (0.5 + 1e-6 * generator.permutation(2_000))[:, None].astype(np.float32) * query
+    exact = vectors.astype(np.float64) @ query.astype(np.float64)
+    rows = np.arange(2_000) if selected is None else selected
+    approximate = (exact[rows] + generator.uniform(-ROUNDING, ROUNDING, len(rows))).astype(np.float32)
+    _, found = best_of_all(approximate, lambda wanted: vectors[wanted], query, k, selected)
+    assert found[0].tolist() == rows[np.argsort(-exact[rows].astype(np.float32), kind="stable")][:k].tolist()

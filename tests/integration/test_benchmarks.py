@@ -72,7 +72,7 @@ def test_quick_run_keeps_the_contract(name, tmp_path):
     assert report.main([str(out), "--out", str(tmp_path / "report")]) == 0
 
 
-def test_wrong_usage_is_told(capsys):
+def test_wrong_usage_is_reported(capsys):
     for argv in ([], ["speed"], ["search", "--no-such-option"]):
         with pytest.raises(SystemExit) as stop:
             main(argv)

@@ -112,7 +112,7 @@ def test_a_photo_is_where_it_was_when_the_item_was_made(shops, text_encoder, cli
 
 
 @pytest.mark.parametrize("photo", ["https://shop.example/a.jpg", "data:image/png;base64,AA", "", None])
-def test_what_is_no_path_stays_as_it_is(photo):
+def test_what_is_not_a_path_is_left_as_it_is(photo):
     assert Item("a", image=photo).image == Query(image=photo).image == photo
 
 

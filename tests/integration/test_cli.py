@@ -253,7 +253,7 @@ def test_pages_follow_each_other_and_go_on_counting(shop, capsys):
     assert capsys.readouterr().out.split()[0] == "4"
 
 
-def test_a_misspelled_filter_is_told_in_one_line_beside_the_answer(shop, capsys):
+def test_a_misspelled_filter_warns_in_one_line_beside_the_hits(shop, capsys):
     for where, words in (
         ('{"prise": 5}', "did you mean 'price'"),
         ('{"brand": "muhe"}', "did you mean 'Muhe'"),
@@ -314,7 +314,7 @@ def test_help_loads_no_models():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
 
 
-def test_a_reader_who_leaves_is_no_error(shop):
+def test_a_reader_that_closes_the_pipe_is_not_an_error(shop):
     shell = f"{sys.executable} -m twotower search mug --json --store {shop / 'store'} | true"
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {shell}"], capture_output=True, text=True, check=False

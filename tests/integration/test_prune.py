@@ -45,7 +45,7 @@ def ids(numbers):
     return {f"{number}" for number in numbers}
 
 
-def test_items_that_a_delivery_lacks_are_removed_on_request(shop):
+def test_items_missing_from_the_catalogue_are_removed_on_request(shop):
     assert shop(range(20))[2] == ids(range(20))
     assert shop(range(2, 22))[2] == ids(range(22))
     code, out, left = shop(range(2, 22), "--prune")

@@ -25,7 +25,7 @@ def opened(folder, **options):
 @pytest.mark.parametrize(
     "name", [".DS_Store", "lost+found/", "Thumbs.db", "desktop.ini", "._x", ".git/", "@eaDir/"]
 )
-def test_what_operating_systems_leave_everywhere_is_no_reason_to_refuse(tmp_path, name):
+def test_files_that_operating_systems_leave_everywhere_are_ignored(tmp_path, name):
     folder = tmp_path / "s"
     folder.mkdir()
     (folder / name).mkdir() if name.endswith("/") else (folder / name).write_bytes(b"x")

@@ -201,7 +201,7 @@ def test_unknown_ids_are_named(retriever, unchanged):
     assert retriever.delete(["nope"]) == []
 
 
-def test_delete_tells_what_it_removed_and_can_be_replayed(retriever):
+def test_delete_returns_what_it_removed_and_can_be_replayed(retriever):
     assert retriever.delete(["b", "nope", "b"]) == ["b"]
     assert retriever.delete(["b"]) == []
     assert [hit.id for hit in retriever.search("blue bag", k=9)] == ["a"]
@@ -228,14 +228,14 @@ class Scripted(HashEncoder):
         ),
     ],
 )
-def test_an_encoder_that_gives_something_else_is_told(vectors, word):
+def test_an_encoder_that_returns_something_else_is_refused(vectors, word):
     retriever = Retriever(Scripted(vectors.astype(np.float32)))
     with pytest.raises(EncoderError, match=word):
         retriever.upsert(GOOD)
     assert len(retriever) == 0
 
 
-def test_a_reranker_that_gives_logits_is_told():
+def test_a_reranker_that_returns_logits_is_refused():
     class Logits:
         def score(self, pairs):
             return np.full(len(pairs), 4.2, dtype=np.float32)
@@ -282,7 +282,7 @@ def test_empty_in_gives_empty_out():
         (["a"], 7, "users must be a list, got 7"),
     ],
 )
-def test_what_is_no_query_is_refused(retriever, unchanged, queries, users, words):
+def test_what_is_not_a_query_is_refused(retriever, unchanged, queries, users, words):
     with pytest.raises(QueryError) as refused:
         retriever.search_batch(queries, users=users)
     assert words in str(refused.value)
@@ -315,12 +315,12 @@ def test_a_corpus_with_vectors_of_another_length_is_refused():
         (lambda r: r.record([{"user": "u"}]), EventError, "row 0: no column is the time: name one of user"),
     ],
 )
-def test_what_is_no_list_of_items_or_events_is_refused(retriever, unchanged, write, kind, words):
+def test_what_is_not_a_list_of_items_or_events_is_refused(retriever, unchanged, write, kind, words):
     with pytest.raises(kind, match=words):
         write(retriever)
 
 
-def test_long_arguments_are_told_in_short(retriever):
+def test_long_arguments_are_abbreviated_in_errors(retriever):
     for arguments in (
         {"query": ["x" * 9_000]},
         {"k": "9" * 9_000},
@@ -351,7 +351,7 @@ def test_half_an_emoji_is_replaced_and_spoils_nothing(retriever):
     assert len(retriever.search("\ud83d", now=NOW)) == 2
 
 
-def test_what_is_no_id_is_refused(retriever, unchanged):
+def test_what_is_not_an_id_is_refused(retriever, unchanged):
     for ask in (retriever.similar, retriever.recommend):
         for given in (None, 5, b"a", ["a"], "\ud83d"):
             with pytest.raises(QueryError, match=r"^(user|item_id) must be"):

@@ -134,7 +134,7 @@ def test_load_bounds_the_size_and_never_enlarges(clip_encoder, tmp_path, size, e
     assert image.size == size  # the caller's own image keeps its size
 
 
-def test_load_refuses_what_is_no_photo(clip_encoder, tmp_path) -> None:
+def test_load_refuses_what_is_not_a_photo(clip_encoder, tmp_path) -> None:
     with pytest.raises(ImageError, match=r"none\.jpg' does not exist"):
         clip_encoder.load(tmp_path / "none.jpg")
 

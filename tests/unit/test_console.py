@@ -105,7 +105,7 @@ def test_output_that_nobody_can_read_ends_without_a_traceback(arguments, code, s
 
 @pytest.mark.parametrize("query", ["", "shoe"])
 @pytest.mark.parametrize("form", [[], ["--json"]])
-def test_nothing_known_of_a_user_is_said_beside_the_hits(shop, capsys, query, form):
+def test_an_unknown_user_is_reported_beside_the_hits(shop, capsys, query, form):
     shop.record([Event("u1", "3", "purchase", datetime(2026, 5, 1, tzinfo=UTC))])
     asked = ["search", query, "--store", "anywhere", *form]
     assert main([*asked, "--user", "ghost", "--now", "2026-06-01T00:00:00Z"]) == 0
@@ -119,7 +119,7 @@ def test_nothing_known_of_a_user_is_said_beside_the_hits(shop, capsys, query, fo
     assert "nothing is known about user 'u1'" in capsys.readouterr().err
 
 
-def test_a_very_long_query_is_cut_and_that_is_told_once(shop, capsys):
+def test_a_very_long_query_is_truncated_with_one_warning(shop, capsys):
     long = "shoe " + "lamp " * 200_000
     batch = [long, Query(long), "shoe", long.upper()]
     with pytest.warns(QueryWarning, match=r"only the first 10,000 characters of a query are searched"):

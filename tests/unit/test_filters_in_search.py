@@ -86,7 +86,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("where", "message"), REFUSED)
-def test_an_operand_that_can_match_nothing_is_refused_with_the_type_that_there_is(where, message):
+def test_an_operand_that_can_match_nothing_is_refused_with_the_attribute_s_type(where, message):
     with pytest.raises(FilterError, match=message) as refused:
         shop().search("shoe", where=where)
     assert len(str(refused.value)) < 500
@@ -199,7 +199,7 @@ def test_lists_of_numbers_hold_if_one_of_them_does():
         ({"tags": {"$ne": "Red"}}, "no item has the tags 'Red': did you mean 'red'"),
     ],
 )
-def test_a_misspelling_is_told_once(where, words):
+def test_a_misspelling_warns_once(where, words):
     retriever = shop()
     with pytest.warns(FilterWarning, match=words) as told:
         retriever.search("shoe", where=where)
@@ -222,7 +222,7 @@ def test_a_misspelling_is_told_once(where, words):
         {"brand": {"$lt": "Dell"}},
     ],
 )
-def test_nothing_is_told_of_a_plain_miss(where):
+def test_a_value_without_similar_ones_does_not_warn(where):
     retriever = ended(None)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

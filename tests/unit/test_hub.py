@@ -42,7 +42,7 @@ def test_what_can_only_be_a_path_must_be_a_folder(home, form) -> None:
         locate(form)
 
 
-def test_a_file_is_no_model_folder(home) -> None:
+def test_a_file_is_not_a_model_folder(home) -> None:
     (home / "weights.bin").touch()
     with pytest.raises(ModelNotFoundError, match=r"weights\.bin"):
         locate(home / "weights.bin")

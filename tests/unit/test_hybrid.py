@@ -217,7 +217,7 @@ def test_a_reader_finds_the_words_of_a_large_segment_ready(tmp_path):
         assert reader.search("006R90321", k=1)[0].id == "code"
 
 
-def test_a_least_score_under_reciprocal_ranks_is_told_to_mean_little():
+def test_min_score_with_reciprocal_ranks_warns_that_it_means_little():
     made = retriever(ReciprocalRank())
     with pytest.warns(QueryWarning, match="min_score means little with ReciprocalRank"):
         made.search("shoe", min_score=0.3)

@@ -110,7 +110,7 @@ def test_queries_far_from_all_items_take_more_effort(points, indexes, far):
     assert both.calibration.recall["words"] >= both.calibration.recall["photo"] >= 0.98
 
 
-def test_a_target_out_of_reach_is_told(indexes):
+def test_a_target_out_of_reach_is_reported(indexes):
     """Half precision knows no nearest rows beyond it: no graph finds these at this effort."""
     rng = np.random.default_rng(5)
     anywhere = rng.normal(size=(64, DIM)).astype(np.float32)

@@ -68,7 +68,7 @@ def shop(**options):
     return retriever
 
 
-def test_the_base_has_a_row_of_its_own_and_its_difference_is_told():
+def test_the_base_has_a_row_of_its_own_with_its_difference():
     """Base and reranker differ on every query, or on none."""
     good, poor = KnownReranker({"30": 1.0}), KnownReranker({"0": 1.0})
     queries = {f"q{number}": str(number) for number in range(20)}

@@ -207,7 +207,7 @@ def test_a_run_or_judgements_that_cannot_be_measured_are_named():
     ]:
         with pytest.raises(JudgementError, match=message):
             evaluate_run(run, qrels)
-    with pytest.raises(ValueError, match="relevant must be a grade, got '1'"):
+    with pytest.raises(ValueError, match="relevant must be a number, got '1'"):
         evaluate_run({}, {"q": {"a": 1}}, relevant="1")
     with pytest.raises(ValueError, match="nothing to average"):
         evaluate_run({}, {"q": {"a": 0}})

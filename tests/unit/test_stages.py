@@ -251,7 +251,7 @@ def test_no_metric_claims_a_depth_that_was_not_searched(retriever):
 
 
 @pytest.mark.parametrize("lacks", ["items", "queries"])
-def test_a_modality_that_no_item_or_no_query_has_is_no_stage(lacks):
+def test_a_modality_that_no_item_or_no_query_has_is_not_a_stage(lacks):
     class Blind(TwoPartEncoder):
         def _masked(self, vectors, side):
             return vectors * np.array([1, 1, 0, 0], dtype=np.float32) if side == lacks else vectors

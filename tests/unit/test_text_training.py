@@ -91,7 +91,7 @@ def mask_of(encoder, monkeypatch, pairs):
     return mask
 
 
-def test_known_positives_of_the_query_and_copies_of_the_document_are_no_negatives(encoder, monkeypatch):
+def test_known_positives_of_the_query_and_copies_of_the_document_are_not_negatives(encoder, monkeypatch):
     pairs = [
         ("red mug", "steel"),
         ("red mug", "wood"),  # another positive of the query of row 0
@@ -278,8 +278,8 @@ def test_a_static_model_is_refused_by_name(tmp_path):
     ("message", "arguments"),
     [
         ("pairs must hold at least one pair of query and document, got none", {"pairs": []}),
-        ("pair 1 must be two strings, a query and a document", {"pairs": [("a", "b"), "ab"]}),
-        ("pair 0 must be two strings, a query and a document", {"pairs": [("a", 1)]}),
+        ("pairs.1. must be a query and a document, two texts, got 'ab'", {"pairs": [("a", "b"), "ab"]}),
+        ("pairs.0. must be a query and a document, two texts, got \\('a', 1\\)", {"pairs": [("a", 1)]}),
         ("epochs must be at least 1, got 0", {"epochs": 0}),
         ("batch_size must be at least 1, got 0", {"batch_size": 0}),
         ("learning_rate must be above 0, got 0", {"learning_rate": 0}),
@@ -297,7 +297,7 @@ def test_an_argument_that_cannot_be_used_is_named(text_encoder, message, argumen
         ("temperature must be above 0, got 0", {"temperature": 0}),
         ("max_seconds must be above 0, got 0", {"max_seconds": 0}),
         ("max_length must be at least 3, got 2", {"max_length": 2}),
-        ("learning_rate must be above 0, got nan", {"learning_rate": math.nan}),
+        ("learning_rate must be a finite number, got nan", {"learning_rate": math.nan}),
     ],
 )
 def test_an_option_that_cannot_be_used_is_named(message, options):
@@ -340,7 +340,7 @@ def test_the_temperature_divides_cosines_once_and_nothing_is_subtracted(
 
 
 @pytest.mark.parametrize("texts", [2**16 + 3, 2**20 + 3])
-def test_known_positives_are_told_apart_among_many_texts(texts):
+def test_known_positives_are_distinguished_among_many_texts(texts):
     """Numbers of pairs that overflow or overlap would make strangers known, and known ones strangers."""
     query = np.array([0, 1, 1, texts - 1, texts - 1])
     document = np.array([2**16, 0, texts - 1, texts - 2, 5])

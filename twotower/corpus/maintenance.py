@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral
 from reprlib import repr as shown
 
-from twotower.checks import listed
+from multimodal.checks import listed
 from twotower.corpus.base import Corpus
 from twotower.corpus.stats import Stats
 from twotower.errors import QueryError

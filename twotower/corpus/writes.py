@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
-from twotower.checks import check_choice
+from multimodal.checks import check_choice, listed
 from twotower.corpus.attribute_types import AttributeTypes, types_of
 from twotower.corpus.attribute_updates import updated_items
 from twotower.corpus.base import Corpus
@@ -55,7 +55,7 @@ class Writes:
         """See `Retriever.changed`."""
         if not isinstance(items, Iterable):
             raise ItemError(f"changed takes a list of items, got {_kind_of(items)}")
-        given = list(items)
+        given = listed("items", items, error=ItemError)
         unchanged = self._corpus.unchanged([check_item(item) for item in given])
         return [item for item, same in zip(given, unchanged, strict=True) if not same]
 
@@ -146,7 +146,7 @@ def _ids(item_ids: Iterable[str]) -> list[str]:
         raise ItemError(f"item_ids must be a list of ids: pass [{item_ids!r}]")
     if isinstance(item_ids, Mapping) or not isinstance(item_ids, Iterable):
         raise ItemError(f"item_ids must be a list of ids, got {_kind_of(item_ids)}: pass a filter as where=")
-    ids = list(item_ids)
+    ids = listed("item_ids", item_ids, error=ItemError)
     if not all(isinstance(item_id, str) for item_id in ids):
         raise ItemError(f"item_ids must be a list of ids, which are text, got {ids[:3]!r}")
     return ids

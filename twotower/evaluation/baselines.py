@@ -8,9 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from multimodal.checks import check_whole, texts_of
 from twotower.errors import needs_extra
+from twotower.evaluation.checks import items_in, queries_in
 from twotower.recall.words.tokenizer import words_of
-from twotower.types import Item
+from twotower.types import Item, Query
 
 
 def random_run(
@@ -24,7 +26,10 @@ def random_run(
         k: number of items.
         seed: of the draws.
     """
-    rng = np.random.default_rng(seed)
+    queries = texts_of("queries", queries.keys() if isinstance(queries, Mapping) else queries)
+    item_ids = texts_of("item_ids", item_ids)
+    check_whole("k", k, least=1)
+    rng = np.random.default_rng(check_whole("seed", seed, least=0))
     size = min(k, len(item_ids))
     return {
         query: {
@@ -35,18 +40,22 @@ def random_run(
     }
 
 
-def bm25_run(queries: Mapping[str, str], items: Sequence[Item], k: int = 100) -> dict[str, dict[str, float]]:
+def bm25_run(
+    queries: Mapping[str, str | Query], items: Sequence[Item], k: int = 100
+) -> dict[str, dict[str, float]]:
     """Search titles and descriptions by BM25 alone; see `BM25`.
 
     Args:
-        queries: words by id.
+        queries: by id; only their words count.
         items: the corpus.
         k: hits per query.
     """
+    queries, items = queries_in(queries), items_in(items)
+    check_whole("k", k, least=1)
     index = BM25([item.words for item in items])
     run = {}
-    for query, text in queries.items():
-        scores, rows = index.search(text, k)
+    for query, asked in queries.items():
+        scores, rows = index.search(asked.text, k)
         run[query] = {items[row].id: float(score) for score, row in zip(scores, rows, strict=True)}
     return run
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from numbers import Integral, Real
+from operator import attrgetter
+from reprlib import repr as shown
 from typing import Any
 
-from twotower.checks import listed
+import numpy as np
+from numpy.typing import NDArray
+
+from multimodal.checks import check_is, check_number, check_whole, listed, numbers_of
 from twotower.errors import JudgementError
-from twotower.types import Query
+from twotower.types import Event, Item, Query
 
 
 def check_qrels(qrels: Any) -> None:
@@ -83,6 +89,76 @@ def metric_names(metrics: Any) -> list[str]:
     if isinstance(metrics, str) or not all(isinstance(name, str) for name in names):
         raise ValueError(f"metrics must be a list of names, such as ['ndcg@10'], got {metrics!r:.80}")
     return names
+
+
+def queries_in(queries: Any) -> dict[str, Query]:
+    """Queries by id.
+
+    Raises:
+        JudgementError: they are something else.
+    """
+    check_queries(queries, queries if isinstance(queries, Mapping) else {})
+    return {id_: Query(query) if isinstance(query, str) else query for id_, query in queries.items()}
+
+
+def items_in(items: Any) -> list[Item]:
+    """Items as a list.
+
+    Raises:
+        ValueError: they are something else.
+    """
+    found = listed("items", items)
+    for place, item in enumerate(found):
+        check_is(f"items[{place}]", item, Item, "an Item")
+    return found
+
+
+def events_in(events: Any) -> list[Event]:
+    """Events in order of time, those at the same time as given.
+
+    Raises:
+        ValueError: something else is among them, or the time of one has no time zone.
+    """
+    found = listed("events", events)
+    for place, event in enumerate(found):
+        check_is(f"events[{place}]", event, Event, "an Event")
+        aware(f"the time of events[{place}]", event.time)
+    return sorted(found, key=attrgetter("time"))
+
+
+def aware(name: str, moment: Any) -> datetime:
+    """A moment with a time zone.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not isinstance(moment, datetime) or moment.utcoffset() is None:
+        raise ValueError(f"{name} must be a datetime with a time zone, got {shown(moment)}")
+    return moment
+
+
+def check_resampling(confidence: Any, resamples: Any, seed: Any) -> None:
+    """Check how an interval is computed.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+    if not 0 < check_number("confidence", confidence) < 1:
+        raise ValueError(f"confidence must be above 0 and below 1, got {shown(confidence)}")
+    check_whole("resamples", resamples, least=1)
+    check_whole("seed", seed, least=0)
+
+
+def values_in(name: str, values: Any) -> NDArray[np.float64]:
+    """Values of at least one query, shape (queries,).
+
+    Raises:
+        ValueError: they are no finite numbers.
+    """
+    found = numbers_of(name, values)
+    if not len(found) or not np.isfinite(found).all():
+        raise ValueError(f"{name} must be one finite number or more, got {shown(values)}")
+    return found
 
 
 def _check(values: Any, name: str, number: str) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from reprlib import repr as shown
 
 import numpy as np
 
+from multimodal.checks import check_whole
 from twotower.errors import JudgementError
 from twotower.evaluation.caching import CachingReranker
 from twotower.evaluation.checks import check_qrels, check_queries
@@ -96,6 +98,10 @@ def measure_judged(
     """
     check_qrels(qrels)
     check_queries(queries, qrels)
+    check_whole("seed", seed, least=0)
+    for name, part in {"reranker": reranker, "base": base}.items():
+        if not (callable(getattr(part, "score", None)) or (name == "base" and part is None)):
+            raise ValueError(f"{name} must have a method `score`, got {shown(part)}")
     indexed = {
         query: {item: grade for item, grade in grades.items() if item in retriever}
         for query, grades in qrels.items()
@@ -140,6 +146,8 @@ def judged_run(
     retriever: BaseRetriever, queries: Mapping[str, str | Query], judged: Qrels
 ) -> dict[str, dict[str, float]]:
     """Score each query's judged items, all of which are indexed, with a retriever."""
+    check_qrels(judged)
+    check_queries(queries, judged)
     return {
         query: {
             hit.id: hit.score

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Real
 from typing import Literal, TypeAlias, TypedDict, Unpack
 
-from twotower.checks import check_choice
+from multimodal.checks import check_choice, check_number
 from twotower.evaluation.checks import check_qrels, check_run, metric_names
 
 Gain: TypeAlias = Literal["linear", "exponential"]
@@ -98,8 +97,7 @@ def evaluate_queries(
     check_qrels(qrels)
     check_run(run)
     check_choice("gain", gain, ("linear", "exponential"))
-    if isinstance(relevant, bool) or not isinstance(relevant, Real):
-        raise ValueError(f"relevant must be a grade, got {relevant!r:.80}")
+    check_number("relevant", relevant)
     check_choice("unjudged", unjudged, ("irrelevant", "condensed"))
     measures = {name: _measure(name, relevant, gain) for name in metric_names(metrics)}
     counted = {

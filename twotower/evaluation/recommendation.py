@@ -15,8 +15,9 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Protocol
 
+from multimodal.checks import check_callable, check_is, check_text, check_whole, listed, texts_of
 from twotower.errors import LeakError
-from twotower.evaluation.checks import metrics_within
+from twotower.evaluation.checks import aware, events_in, metrics_within
 from twotower.evaluation.metrics import PerQuery, evaluate_queries
 from twotower.types import Event
 
@@ -38,6 +39,11 @@ class Task:
     moment: datetime
     truth: frozenset[str]
 
+    def __post_init__(self) -> None:
+        check_text("user", self.user)
+        aware("moment", self.moment)
+        object.__setattr__(self, "truth", frozenset(texts_of("truth", self.truth)))
+
 
 class Past:
     """The events before a moment, in order of time; events at the same time keep the order given.
@@ -51,10 +57,10 @@ class Past:
     """
 
     def __init__(self, moment: datetime, events: Iterable[Event] = ()) -> None:
-        self._moment = _aware(moment)
+        self._moment = aware("moment", moment)
         self._events: list[Event] = []
         self._by_user: dict[str, list[Event]] = {}
-        self._advance(moment, sorted(events, key=_TIME))
+        self._advance(moment, events_in(events))
 
     @property
     def moment(self) -> datetime:
@@ -117,8 +123,8 @@ class RecommenderEvaluation:
 
 def time_split(events: Iterable[Event], moment: datetime) -> tuple[list[Event], list[Event]]:
     """Split events, given in any order, into those before an aware moment and the rest, both in order of time."""
-    ordered = sorted(events, key=_TIME)
-    place = bisect_left(ordered, _aware(moment), key=_TIME)
+    ordered = events_in(events)
+    place = bisect_left(ordered, aware("moment", moment), key=_TIME)
     return ordered[:place], ordered[place:]
 
 
@@ -147,7 +153,7 @@ def last_baskets(events: Iterable[Event]) -> list[Task]:
     prefer `next_baskets` unless the recommender uses nothing but its `Past`. A user with a single basket has no own
     past. Events may come in any order; tasks are in order of their moments.
     """
-    return sorted(_tasks(sorted(events, key=_TIME, reverse=True)), key=attrgetter("moment"))
+    return sorted(_tasks(sorted(events_in(events), key=_TIME, reverse=True)), key=attrgetter("moment"))
 
 
 def check_before(events: Iterable[Event], moment: datetime) -> None:
@@ -194,9 +200,11 @@ def evaluate_recommender(
             excluded, or nothing is left to evaluate.
     """
     metrics = metrics_within(k, metrics, METRICS)
-    ordered = sorted(tasks, key=attrgetter("moment"))
+    check_callable("recommend", recommend)
+    check_is("repeats", repeats, bool, "True or False")
+    ordered = sorted(_checked_tasks(tasks), key=attrgetter("moment"))
     if ordered:
-        check_before(fitted_on, ordered[0].moment)
+        check_before(events_in(fitted_on), ordered[0].moment)
     run: dict[str, dict[str, float]] = {}
     qrels: dict[str, dict[str, int]] = {}
     left_out: dict[str, None] = {}
@@ -238,8 +246,11 @@ def check_blind(
     Raises:
         LeakError: an answer differs; names the user and the event that caused it.
     """
-    history = sorted(history, key=_TIME)
-    for task in tasks:
+    history = events_in(history)
+    check_callable("make", make)
+    check_is("repeats", repeats, bool, "True or False")
+    check_whole("k", k, least=1)
+    for task in _checked_tasks(tasks):
         before, after = time_split(history, task.moment)
         exclude = _excluded(task, Past(task.moment, before), repeats)
         seeing, blind = (
@@ -256,7 +267,7 @@ def check_blind(
 
 
 def _pasts(ordered: Sequence[Task], history: Iterable[Event]) -> Iterator[tuple[Task, Past]]:
-    waiting = sorted(history, key=_TIME)
+    waiting = events_in(history)
     if not ordered:
         return
     past = Past(ordered[0].moment)
@@ -271,7 +282,7 @@ def _excluded(task: Task, past: Past, repeats: bool) -> frozenset[str]:
 
 
 def _ask(recommend: Recommend, task: Task, past: Past, k: int, exclude: frozenset[str]) -> list[str]:
-    items = list(recommend(task.user, past, k, exclude))[:k]
+    items = texts_of("what is recommended", recommend(task.user, past, k, exclude))[:k]
     if len(set(items)) < len(items):
         twice = next(item for item in items if items.count(item) > 1)
         raise ValueError(f"user '{task.user}' was recommended item '{twice}' twice: return every item once")
@@ -293,7 +304,8 @@ def _tasks(events: Iterable[Event]) -> list[Task]:
     return [Task(user, moment, frozenset(truths[user])) for user, moment in moments.items()]
 
 
-def _aware(moment: datetime) -> datetime:
-    if moment.tzinfo is None or moment.utcoffset() is None:
-        raise ValueError(f"moment {moment.isoformat()} has no time zone: pass an aware datetime")
-    return moment
+def _checked_tasks(tasks: Sequence[Task]) -> list[Task]:
+    found = listed("tasks", tasks)
+    for place, task in enumerate(found):
+        check_is(f"tasks[{place}]", task, Task, "a Task")
+    return found

@@ -9,6 +9,8 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
+from multimodal.checks import check_is
+from twotower.evaluation.checks import check_resampling, values_in
 from twotower.evaluation.metrics import Counting, Qrels, Run, evaluate_queries
 
 RESAMPLES = 10_000
@@ -117,6 +119,7 @@ def compare_all(
     Returns:
         A comparison for each run, by its name.
     """
+    check_is("runs", runs, Mapping, "a mapping of names to runs")
     return corrected({name: compare(run, baseline, qrels, metric, **options) for name, run in runs.items()})
 
 
@@ -144,7 +147,7 @@ def compare_values(
     seed: int = 0,
 ) -> Comparison:
     """Compare per-query values of two systems, each of shape (queries,), in the same order."""
-    difference = np.asarray(values, dtype=np.float64) - np.asarray(baseline, dtype=np.float64)
+    difference = np.subtract(*_paired(values, baseline))
     interval = mean_interval(difference, confidence=confidence, resamples=resamples, seed=seed)
     p_value = 1.0
     if difference.any() and len(difference) > 1:  # with a single query both signs are equally far from 0
@@ -170,7 +173,7 @@ def mean_interval(
 
     If all values are equal, the interval is that value.
     """
-    values = np.asarray(values, dtype=np.float64)
+    values = values_in("values", values)
     if np.ptp(values) == 0:
         return Interval(float(values[0]), float(values[0]), float(values[0]))
     return _bootstrap((values,), np.mean, (values.min(), values.max()), **resampling)
@@ -189,7 +192,7 @@ def ratio_interval(
     Raises:
         ValueError: the baseline is 0 on every query.
     """
-    ours, theirs = np.asarray(values, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
+    ours, theirs = _paired(values, baseline)
     if not theirs.any():
         raise ValueError("the baseline is 0 on every query: there is nothing to divide by")
 
@@ -202,6 +205,18 @@ def ratio_interval(
     if lowest == highest:
         return Interval(lowest, lowest, lowest)
     return _bootstrap((ours, theirs), ratio, (lowest, highest), **resampling)
+
+
+def _paired(values: Any, baseline: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The values of two systems on the same queries.
+
+    Raises:
+        ValueError: they are no finite numbers, or not equally many.
+    """
+    ours, theirs = values_in("values", values), values_in("baseline", baseline)
+    if len(ours) != len(theirs):
+        raise ValueError(f"baseline must have one value for each of {len(ours)} queries, got {len(theirs)}")
+    return ours, theirs
 
 
 def _ratio_range(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> tuple[float, float]:
@@ -221,6 +236,7 @@ def _bootstrap(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Interval:
+    check_resampling(confidence, resamples, seed)
     from scipy import stats
 
     found = stats.bootstrap(

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeAlias, Unpack
 
+from multimodal.checks import check_callable, check_number, check_text, check_whole, listed
+from twotower.evaluation.checks import aware, check_qrels, check_queries, events_in, items_in, queries_in
 from twotower.evaluation.metrics import DEFAULT_METRICS, Counting, Qrels, Run, evaluate_run
 from twotower.types import Event, Item, Query
 
@@ -17,7 +19,7 @@ QueryLabel: TypeAlias = Callable[[Query], str]
 def evaluate_query_slices(
     run: Run,
     qrels: Qrels,
-    queries: Mapping[str, Query],
+    queries: Mapping[str, str | Query],
     label: QueryLabel,
     metrics: Sequence[str] = DEFAULT_METRICS,
     **counting: Unpack[Counting],
@@ -35,6 +37,10 @@ def evaluate_query_slices(
     Returns:
         By label, sorted; a slice without any relevant document is left out.
     """
+    check_qrels(qrels)
+    check_queries(queries, qrels)
+    queries = queries_in(queries)
+    check_callable("label", label)
     labels = sorted({label(queries[query]) for query in qrels})
     slices = {
         name: {query: grades for query, grades in qrels.items() if label(queries[query]) == name}
@@ -68,7 +74,9 @@ def evaluate_item_slices(
     Returns:
         By label, sorted; a slice without any relevant document is left out.
     """
-    labels = {item.id: label(item) for item in items}
+    check_qrels(qrels)
+    check_callable("label", label)
+    labels = {item.id: label(item) for item in items_in(items)}
     slices = {
         name: {
             query: {id_: grade if labels.get(id_) == name else min(grade, 0) for id_, grade in grades.items()}
@@ -81,6 +89,7 @@ def evaluate_item_slices(
 
 def attribute(name: str) -> ItemLabel:
     """Slices by the value of an attribute; "unknown" for items without it."""
+    check_text("name", name)
 
     def label(item: Item) -> str:
         value = item.attributes.get(name)
@@ -101,7 +110,8 @@ def has_text(item: Item) -> str:
 
 def cold(events: Iterable[Event], *, fewer_than: int = 1) -> ItemLabel:
     """The slices "cold" (fewer than `fewer_than` events) and "warm"."""
-    counts = Counter(event.item for event in events)
+    check_whole("fewer_than", fewer_than)
+    counts = Counter(event.item for event in events_in(events))
     return lambda item: "cold" if counts[item.id] < fewer_than else "warm"
 
 
@@ -112,6 +122,9 @@ def age_band(now: datetime, days: Sequence[float] = (30, 90, 365)) -> ItemLabel:
         now: aware.
         days: upper ends of the bands, inclusive, in rising order.
     """
+    aware("now", now)
+    for place, day in enumerate(listed("days", days)):
+        check_number(f"days[{place}]", day, least=0)
     ends = [0, *days]
     names = [f"{low:g}-{high:g} days" for low, high in zip(ends, days, strict=False)]
 
@@ -147,7 +160,7 @@ def has_han(text: str) -> bool:
 def _evaluate(
     run: Run, slices: Mapping[str, Qrels], metrics: Sequence[str], counting: Counting
 ) -> dict[str, dict[str, float]]:
-    relevant = counting.get("relevant", 1)
+    relevant = check_number("relevant", counting.get("relevant", 1))
     found: dict[str, dict[str, float]] = {}
     for name, qrels in slices.items():
         count = sum(max(grades.values(), default=0) >= relevant for grades in qrels.values())

@@ -10,10 +10,10 @@ from itertools import pairwise
 import numpy as np
 from tqdm.auto import tqdm
 
-from twotower.checks import check_whole
+from multimodal.checks import check_callable, check_whole
 from twotower.evaluation.baselines import bm25_run, random_run
 from twotower.evaluation.caching import CachingReranker
-from twotower.evaluation.checks import check_queries, metrics_within
+from twotower.evaluation.checks import check_queries, metrics_within, queries_in
 from twotower.evaluation.metrics import DEFAULT_METRICS, Counting, Gain, Qrels, Run, evaluate_run
 from twotower.evaluation.report import EvaluationReport, StageResult
 from twotower.evaluation.significance import Comparison, compare, corrected, mean_interval, query_values
@@ -73,9 +73,8 @@ def evaluate(
         ValueError: as in `evaluate_run`, a metric is deeper than k, or a judged query is not among `queries`.
         JudgementError: `qrels` has another form.
     """
-    check_whole("timed_queries", timed_queries)
-    if timed_queries < 0:
-        raise ValueError(f"timed_queries must be at least 0, got {timed_queries}")
+    check_whole("timed_queries", timed_queries, least=0)
+    check_whole("seed", seed, least=0)
     metrics = metrics_within(k, metrics, DEFAULT_METRICS)
     evaluate_run(
         {}, qrels, metrics, relevant=relevant, gain=gain
@@ -136,7 +135,7 @@ def stages_of(retriever: BaseRetriever) -> dict[str, BaseRetriever]:
 
 def search_run(
     retriever: BaseRetriever,
-    queries: Mapping[str, Query],
+    queries: Mapping[str, str | Query],
     k: int = 100,
     *,
     where: Where | None = None,
@@ -157,6 +156,9 @@ def search_run(
         A run: scores by query and item.
     """
     run: dict[str, dict[str, float]] = {}
+    queries = queries_in(queries)
+    if advance is not None:
+        check_callable("advance", advance)
     ids = list(queries)
     for start in range(0, len(ids), CHUNK):
         chunk = ids[start : start + CHUNK]
@@ -208,8 +210,7 @@ def time_searches(
 
 def _judged_queries(queries: Mapping[str, str | Query], qrels: Qrels) -> dict[str, Query]:
     check_queries(queries, qrels)
-    asked = {query: queries[query] for query in qrels}
-    return {name: Query(query) if isinstance(query, str) else query for name, query in asked.items()}
+    return queries_in({query: queries[query] for query in qrels})
 
 
 def _without_empty_modalities(

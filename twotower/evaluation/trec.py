@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from multimodal.checks import check_path, check_text
+from twotower.evaluation.checks import check_run
 from twotower.evaluation.metrics import Run, ranking
 
 
@@ -23,6 +25,9 @@ def write_run(path: str | Path, run: Run, name: str = "twotower") -> None:
     Raises:
         ValueError: an id or the name is empty or has white space in it, or a score is NaN.
     """
+    check_path("path", path)
+    check_run(run)
+    check_text("name", name)
     lines = []
     for query, scores in run.items():
         below = np.float32(np.inf)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from twotower.checks import check_is, check_path
+from multimodal.checks import check_is, check_path
 from twotower.errors import CatalogueError
 from twotower.ingest.fields import image_path, required_text, text, time
 from twotower.ingest.names import ITEM_NAMES

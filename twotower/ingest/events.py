@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from twotower.checks import check_is, check_path
+from multimodal.checks import check_is, check_path
 from twotower.errors import CatalogueError
 from twotower.ingest.fields import required_text, text, time
 from twotower.ingest.names import EVENT_NAMES

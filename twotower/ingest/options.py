@@ -10,7 +10,7 @@ from reprlib import repr as shown
 from typing import Literal, TypeAlias, get_args
 from zoneinfo import ZoneInfo
 
-from twotower.checks import check_choice, check_is, check_text
+from multimodal.checks import check_choice, check_is, check_text
 
 ColumnType: TypeAlias = Literal["text", "number", "boolean", "time"]
 """The types of attributes; a list of values has the type of its values."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import Any, TypeVar
 
-from twotower.checks import listed
+from multimodal.checks import listed
 from twotower.errors import CatalogueError
 from twotower.ingest.catalogue import Catalogue
 from twotower.ingest.events import EventLog

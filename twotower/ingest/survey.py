@@ -108,7 +108,7 @@ class Tally:
             return "boolean"
         if counts["time"] >= enough:
             return "time"
-        almost = self.numbers >= filled / 2 and self.numbers + counts["almost number"] == filled
+        almost = self.numbers >= filled / 2 and self.numbers + counts["almost number"] >= enough
         if not self.are_codes and (self.numbers >= enough or almost):
             return "number"
         texts = counts["text"] + counts["almost number"]

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from twotower.checks import check_number, check_whole
+from multimodal.checks import check_number, check_whole
 from twotower.recall.candidates import Candidates
 from twotower.recall.selection import Rows
 
@@ -91,12 +91,8 @@ class ReciprocalRank:
         return {"method": "reciprocal rank", **asdict(self)}
 
     def __post_init__(self) -> None:
-        check_number("constant", self.constant)
-        check_whole("depth", self.depth)
-        if not self.constant > 0 or self.depth < 1:
-            raise ValueError(
-                f"constant must be above 0 and depth at least 1, got {self.constant} and {self.depth}"
-            )
+        object.__setattr__(self, "constant", check_number("constant", self.constant, above=0))
+        object.__setattr__(self, "depth", check_whole("depth", self.depth, least=1))
 
     def fuse(self, dense: Channel, lexical: Channel, /) -> Candidates:
         """See `HybridFusion.fuse`."""
@@ -150,12 +146,9 @@ class Convex:
         return {"method": "convex", **asdict(self)}
 
     def __post_init__(self) -> None:
-        check_number("lexical_weight", self.lexical_weight)
-        check_whole("depth", self.depth)
-        if not 0 <= self.lexical_weight <= 1 or self.depth < 1:
-            raise ValueError(
-                f"lexical_weight must be in [0, 1] and depth at least 1, got {self.lexical_weight} and {self.depth}"
-            )
+        weight = check_number("lexical_weight", self.lexical_weight, least=0, most=1)
+        object.__setattr__(self, "lexical_weight", weight)
+        object.__setattr__(self, "depth", check_whole("depth", self.depth, least=1))
 
     def fuse(self, dense: Channel, lexical: Channel, /) -> Candidates:
         """See `HybridFusion.fuse`."""

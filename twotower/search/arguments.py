@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import warnings
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from twotower.checks import listed
+from multimodal.checks import listed
 from twotower.errors import QueryError, QueryWarning
 from twotower.types import ImageSource, Query
 
@@ -145,7 +146,9 @@ def is_whole(value: object, *, at_least: int) -> TypeGuard[int]:
 
 def is_number(value: object) -> TypeGuard[float]:
     """Whether a value is a real number and not a boolean."""
-    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        return False
+    return not isinstance(value, int) or abs(value) < sys.float_info.max
 
 
 def _id(name: str, given: object) -> str:
@@ -159,10 +162,7 @@ def _id(name: str, given: object) -> str:
 def _listed(name: str, given: Any) -> list[Any]:
     if isinstance(given, Query):
         raise QueryError(f"{name} must be a list: pass [{shown(given)}]")
-    try:
-        return listed(name, given)
-    except ValueError as error:
-        raise QueryError(str(error)) from None
+    return listed(name, given, error=QueryError)
 
 
 def _shortened(text: str) -> str:

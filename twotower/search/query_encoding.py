@@ -8,7 +8,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from twotower.checks import check_number
+from multimodal.checks import check_number
 from twotower.errors import QueryError
 from twotower.recall.queries import EncodedQueries
 from twotower.recall.vectors.unit import unit_rows
@@ -37,9 +37,7 @@ class QueryEncoder:
         user_weight: float,
         read_history: Callable[..., UserHistory],
     ) -> None:
-        check_number("user_weight", user_weight)
-        if not 0 <= user_weight <= 1:
-            raise ValueError(f"user_weight must be in [0, 1], got {user_weight}")
+        user_weight = check_number("user_weight", user_weight, least=0, most=1)
         self.encoder = encoder
         self.user_tower = user_tower
         self.user_weight = user_weight

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from twotower.checks import check_path
+from multimodal.checks import check_path
 from twotower.errors import StoreDamagedError, StoreError, StoreVersionError
 from twotower.store.database import Database
 from twotower.store.generations import CURRENT, Generations

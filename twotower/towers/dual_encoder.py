@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from multimodal.checks import check_is, check_text, listed, texts_of
 from twotower.errors import ItemError, QueryError
 from twotower.towers.parts import Fusion, ImageTower, TextTower
 from twotower.types import ImageSource, Item, Query, Vectors
@@ -39,6 +40,11 @@ class DualEncoder:
     def __init__(
         self, text: TextTower, image: ImageTower | None = None, fusion: Fusion | None = None
     ) -> None:
+        check_is("text", text, TextTower, "a TextTower, such as a TextEncoder")
+        if image is not None:
+            check_is("image", image, ImageTower, "an ImageTower, such as a ClipEncoder")
+        if fusion is not None:
+            check_is("fusion", fusion, Fusion, "a Fusion, such as WeightedConcat")
         if (image is None) != (fusion is None):
             raise ValueError("image and fusion belong together: pass both or neither")
         self._text = text
@@ -80,6 +86,9 @@ class DualEncoder:
         Raises:
             ItemError: a photo cannot be used, or an item has nothing to encode; `reasons` names every such item.
         """
+        items = listed("items", items)
+        for place, item in enumerate(items):
+            check_is(f"items[{place}]", item, Item, "an Item")
         photos, failures = self._photos([item.image for item in items])
         words = [item.words for item in items]
         texts = {row: text for row, text in enumerate(words) if text and self._reads}
@@ -102,7 +111,7 @@ class DualEncoder:
         An image model's text tower counts as reading everything, since it cannot tell.
         """
         if self._fusion is not None and self._sees and self._fusion.image >= self._fusion.text:
-            return np.ones(len(texts), dtype=np.bool_)
+            return np.ones(len(texts_of("texts", texts)), dtype=np.bool_)
         return self._text.readable(texts)
 
     def encode_image_queries(self, queries: Sequence[Query]) -> Vectors:
@@ -121,7 +130,10 @@ class DualEncoder:
         Raises:
             QueryError: a query is empty, or its photo cannot be used.
         """
+        queries = listed("queries", queries, error=QueryError)
         parsed = [query if isinstance(query, Query) else Query(query) for query in queries]
+        for place, query in enumerate(parsed):
+            check_text(f"queries[{place}]", query.text, error=QueryError)
         words = [query.text.strip() for query in parsed]
         photos, failures = self._photos([query.image for query in parsed])
         for reason in failures.values():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
+@runtime_checkable
 class TextTower(Protocol):
     """Encodes texts as unit vectors, such as `multimodal.TextEncoder`."""
 
@@ -39,6 +40,7 @@ class TextTower(Protocol):
         ...
 
 
+@runtime_checkable
 class ImageTower(Protocol):
     """Encodes photos and words as unit vectors in one space, such as `multimodal.ClipEncoder`."""
 
@@ -64,6 +66,7 @@ class ImageTower(Protocol):
         ...
 
 
+@runtime_checkable
 class Fusion(Protocol):
     """Combines a text vector and an image vector, such as `multimodal.WeightedConcat`."""
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from twotower.checks import check_is, check_number, check_whole
+from multimodal.checks import check_is, check_number, check_text, check_whole
 from twotower.types import Event, Vectors
 
 SECONDS_A_DAY = 86_400.0
@@ -53,19 +53,17 @@ class UserTower:
     newest: int = 500
 
     def __post_init__(self) -> None:
-        check_number("half_life", self.half_life)
-        check_whole("newest", self.newest)
+        half_life = check_number("half_life", self.half_life, above=0, finite=False)
         check_is("kinds", self.kinds, Mapping, "a mapping")
-        for kind, weight in self.kinds.items():
-            check_number(f"kinds[{kind!r:.80}]", weight)
-        if not self.half_life > 0:
-            raise ValueError(f"half_life must be a number of days above 0, got {self.half_life}")
-        if self.newest < 1:
-            raise ValueError(f"newest must be at least 1, got {self.newest}")
-        if bad := [kind for kind, weight in self.kinds.items() if not 0 <= weight < np.inf]:
-            raise ValueError(
-                f"kinds['{bad[0]}'] must be a finite number of at least 0, got {self.kinds[bad[0]]}"
-            )
+        for kind in self.kinds:
+            check_text("every kind of kinds", kind)
+        kinds = {
+            kind: check_number(f"kinds[{kind!r:.80}]", weight, least=0) for kind, weight in self.kinds.items()
+        }
+        # Plain values, which JSON can hold and the caller does not change.
+        object.__setattr__(self, "half_life", half_life)
+        object.__setattr__(self, "kinds", kinds)
+        object.__setattr__(self, "newest", check_whole("newest", self.newest, least=1))
 
     def describe(self) -> Mapping[str, Any]:
         """Plain JSON values."""

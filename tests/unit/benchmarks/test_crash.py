@@ -134,7 +134,7 @@ def test_every_half_is_one_fault_and_hides_no_other(pending, half):
     assert differences(KNOWN, pending, worse) == Faults(halves=1, lost=1, ghosts=1)
 
 
-def test_a_journal_that_is_cut_anywhere_tells_what_was_acknowledged(tmp_path):
+def test_a_journal_truncated_anywhere_shows_what_was_acknowledged(tmp_path):
     event = event_record(Event("ü", "a", "view", datetime(2026, 1, 1, tzinfo=UTC), 0.1))
     operations = [
         Operation("upsert", items=(("a", "a\n1"), ("done", "done"))),

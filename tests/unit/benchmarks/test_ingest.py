@@ -120,7 +120,7 @@ def test_every_store_holds_and_finds_what_was_written(tmp_path, durable):
         assert len(reopened) == SIZE
 
 
-def test_a_store_that_loses_items_is_no_result(tmp_path):
+def test_a_store_that_loses_items_fails_the_benchmark(tmp_path):
     def open_store(folder, durable):
         store = kinds()[0].open(folder, durable)
         return replace(store, upsert=lambda rows: store.upsert(rows[1:]))

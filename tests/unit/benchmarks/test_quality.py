@@ -21,7 +21,7 @@ def test_the_corpus_is_the_split_s_own_where_only_that_is_judged(folder):
     assert {item for grades in small.qrels.values() for item in grades} <= {item.id for item in small.items}
 
 
-def test_the_sample_shop_has_both_splits_and_photos_and_tells_no_attributes():
+def test_the_sample_shop_has_both_splits_and_photos_but_no_attributes():
     train, dev = (sample_shop(split, items=60, queries=80) for split in ("train", "dev"))
     assert not any(item.attributes for item in dev.items)
     assert train.qrels.keys() == train.queries.keys()

@@ -247,7 +247,7 @@ def test_a_folder_with_nothing_before_the_split_is_cut_at_80_percent(tmp_path):
 
 def test_bad_folders_are_named(tmp_path):
     write_folder(tmp_path, {"a": "Mug"}, dev=[("u", "a", "soon")])
-    with pytest.raises(CatalogueError, match=r"test\.tsv' does not exist: the splits there are: dev"):
+    with pytest.raises(CatalogueError, match=r"test\.tsv' does not exist: the splits are dev"):
         read_shop(tmp_path, "test")
     with pytest.raises(
         CatalogueError, match=r"dev\.tsv', line 2: timestamp must be in unix seconds, got 'soon'"

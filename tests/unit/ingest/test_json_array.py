@@ -25,7 +25,7 @@ def test_an_array_is_read_an_element_at_a_time(tmp_path, indent):
     assert peak < 2_000_000 < path.stat().st_size / 2
 
 
-def test_elements_that_are_no_objects_are_errors_of_their_own_wherever_they_end(write):
+def test_elements_that_are_not_objects_are_errors_of_their_own_wherever_they_end(write):
     path = write("shop.json", f'[{", ".join(["1234567"] * 20_000)}, {{"id": 1}}]')
     bad = []
     assert [item.id for item in read_catalogue(path, bad=bad)] == ["1"]

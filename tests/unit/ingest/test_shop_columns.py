@@ -36,6 +36,10 @@ SHOE = Item("7", "Shoe", "Light", time=NOON, attributes={"price": 5})
         ("sku", "name", "description", "release date"),
         ("product_id", "productName", "Body (HTML)", "created_at"),
         ("商品编号", "标题", "描述", "上架时间"),
+        ("商品ＩＤ", "商品名", "简介", "日期"),
+        ("Artikelnummer", "Bezeichnung", "Beschreibung", "Erscheinungsdatum"),
+        ("re\u0301fe\u0301rence", "Nom", "description", "date"),
+        ("Referencia", "Título", "Descripción", "Fecha"),
     ],
 )
 def test_usual_names_are_recognised_in_every_format(write, names):
@@ -54,7 +58,7 @@ def test_a_field_s_own_name_comes_first_and_what_remains_is_an_attribute(write):
     ]
 
 
-def test_declared_columns_are_taken_whatever_they_are_called(write):
+def test_declared_columns_are_used_whatever_their_names(write):
     path = write("a.csv", "nr,was,description,release date,Marke\n1,Shoe,Light,2026-01-01T12:00:00Z,Acme\n")
     options = ReadOptions(
         columns={"id": "nr", "title": "was", "time": "release date", "brand": "Marke", "text": ""}
@@ -74,7 +78,7 @@ def test_declared_columns_are_taken_whatever_they_are_called(write):
     )
 
 
-def test_a_column_with_another_name_is_no_field_any_more(write):
+def test_a_column_declared_as_an_attribute_is_not_a_field(write):
     path = write("a.csv", "id,name,description\n1,Acme,Light\n")
     (item,) = read_catalogue(path, ReadOptions(columns={"brand": "name"}))
     assert item == Item("1", "", "Light", attributes={"brand": "Acme"})
@@ -86,7 +90,7 @@ def test_two_columns_that_could_be_the_same_field_are_refused(write):
     )
 
 
-def test_image_urls_are_kept_and_the_shop_is_told_that_they_are_not_fetched(write):
+def test_image_urls_are_kept_with_a_note_that_they_are_not_fetched(write):
     for name in ("image_url", "image", "Image Link"):
         path = write("a.csv", f"id,title,{name}\n1,a,https://x.test/1.jpg\n2,b,https://x.test/2.jpg\n")
         catalogue = Catalogue.of_file(path)

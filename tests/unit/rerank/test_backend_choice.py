@@ -85,5 +85,5 @@ def test_a_back_end_is_refused_for_its_scores_or_for_its_ranking():
 def test_pairs_and_grades_to_measure_with_are_checked(scorer):
     with pytest.raises(InputError, match="no pairs to measure"):
         CrossEncoderReranker(scorer).choose_backend([])
-    with pytest.raises(InputError, match=r"grades must .* got shape \(2,\)"):
+    with pytest.raises(InputError, match=r"grades must have one entry for each of .* got 2"):
         CrossEncoderReranker(scorer).choose_backend([("a", "b")], [1, 2])

@@ -230,7 +230,7 @@ def test_a_damaged_calibration_is_refused(calibrated, tmp_path, change):
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", "null", '{"method": "isotonic"', "\udcff"])
-def test_what_is_no_calibration_is_refused(calibrated, tmp_path, content):
+def test_what_is_not_a_calibration_is_refused(calibrated, tmp_path, content):
     folder = shutil.copytree(calibrated, tmp_path / "model")
     (folder / "calibration.json").write_bytes(content.encode("utf-8", "surrogateescape"))
     with pytest.raises(ModelError, match="delete it"):
@@ -262,8 +262,8 @@ PAIRS = [(f"query {n % 4}", str(n)) for n in range(8)]
         ([(query, "0") for query, _ in PAIRS], [0, 1] * 4, "platt", "all logits are 0"),
         ([("one", document) for _, document in PAIRS], [0, 1] * 4, "platt", "one query"),
         (PAIRS, [0, 1], "platt", "each of 8 pairs"),
-        (PAIRS, [0, 1, 2, 3] * 2, "platt", "label 2 must be .* got 2"),
-        (PAIRS, [0, float("nan"), 1, 1] * 2, "platt", "label 1 must be .* got nan"),
+        (PAIRS, [0, 1, 2, 3] * 2, "platt", "labels.2. must be .* got 2"),
+        (PAIRS, [0, float("nan"), 1, 1] * 2, "platt", "labels.1. must be .* got nan"),
         ([], [], "platt", "0 pairs"),
         (PAIRS, [0, 1] * 4, "splines", "'splines'"),
     ],

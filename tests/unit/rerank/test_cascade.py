@@ -196,7 +196,7 @@ def test_nothing_is_read_after_the_deadline():
     ("stages", "message"),
     [
         ([], "at least one stage"),
-        ([(KnownScores({}), 0)], "'stage 1' must be at least 1.* got 0"),
+        ([(KnownScores({}), 0)], "the depth of stage 1 must be at least 1, got 0"),
         ([(KnownScores({}), 10), (KnownScores({}), 20)], "'stage 2' must .* got 20"),
         ([(KnownScores({}), 10), (KnownScores({}), None)], "'stage 2' must .* got None"),
         ([Stage(KnownScores({}), 10, "x"), Stage(KnownScores({}), 5, "x")], "names must differ"),

@@ -135,7 +135,7 @@ def test_numpy_parameters_become_plain_json():
     ],
 )
 def test_a_bad_parameter_is_named_in_one_sentence(name, parameters):
-    with pytest.raises(ValueError, match=rf"^{name} [^\n]*[^.]$") as caught:
+    with pytest.raises(ValueError, match=rf"^{name} must be [^\n]*, got [^\n]*$") as caught:
         Decay(**({"scale": 30} | parameters))
     assert isinstance(caught.value, RerankError)
 

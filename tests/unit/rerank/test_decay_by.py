@@ -45,7 +45,7 @@ def test_later_changes_of_what_was_passed_do_not_matter():
     [
         ({"attribute": ""}, "attribute must be a name"),
         ({"attribute": 3}, "attribute must be a name"),
-        ({"decays": [SLOW]}, "decays must map values to Decays"),
+        ({"decays": [SLOW]}, "decays must be a mapping of values to Decays"),
         ({"decays": {None: SLOW}}, "got None"),
         ({"decays": {float("nan"): SLOW}}, "got nan"),
         ({"decays": {"tools": 30}}, r"decays\['tools'\] must be a Decay"),

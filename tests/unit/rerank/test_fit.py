@@ -280,8 +280,8 @@ def test_watch_is_called_with_every_evaluation(encoder):
     [
         ("no pairs", {"pairs": [], "grades": []}),
         ("grades must have one entry for each of 2 pairs", {"grades": [1.0]}),
-        ("grade 1 must be .* got -1", {"grades": [1.0, -1.0]}),
-        ("grade 0 must be .* got nan", {"grades": [math.nan, 1.0]}),
+        ("grades.1. must be .* got -1", {"grades": [1.0, -1.0]}),
+        ("grades.0. must be .* got nan", {"grades": [math.nan, 1.0]}),
         ("groups", {"groups": [1]}),
         ("held_out", {"held_out": 1.0}),
         ("held_out=0", {"groups": [1, 1]}),
@@ -296,7 +296,7 @@ def test_watch_is_called_with_every_evaluation(encoder):
         ("nothing to order", {"loss": "lambda", "held_out": 0}),
         ("keep", {"keep": "accuracy"}),
         ("keep=", {"keep": "ndcg"}),
-        ("pair 1", {"pairs": [("a", "b"), "ab"]}),
+        ("pairs.1.", {"pairs": [("a", "b"), "ab"]}),
     ],
 )
 def test_bad_input_is_named(named, arguments):

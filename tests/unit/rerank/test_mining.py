@@ -103,7 +103,7 @@ def test_fewer_candidates_than_asked_give_fewer_negatives():
     assert (nothing.near, nothing.far) == (0, 0)
 
 
-def test_what_another_query_of_the_normalized_judges_relevant_is_no_negative():
+def test_what_another_query_with_the_same_normalized_text_judges_relevant_is_not_a_negative():
     queries = {"a": "Red  SHOES", "b": "red shoes", "c": "blue shoes"}
     qrels = {"a": {"p0": 1}, "b": {"p12": 1, "p13": 0}, "c": {"p14": 1}}
     mined = mine_pairs(Recording(shop(16)), queries, qrels, negatives=9, random=20)
@@ -118,7 +118,7 @@ def test_what_another_query_of_the_normalized_judges_relevant_is_no_negative():
     assert mined.groups.count("red shoes") == 15 + 15  # held out together
 
 
-def test_items_of_a_relevant_items_title_are_no_negatives():
+def test_items_with_a_relevant_item_s_title_are_not_negatives():
     items = [
         *shop(11),
         Item("twin", "ＴＩＴＬＥ  0", "another text"),

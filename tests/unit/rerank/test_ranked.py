@@ -43,7 +43,7 @@ def test_ties_keep_their_places(scorer):
     assert lamps == [0, 2, 4]
 
 
-def test_scores_that_are_equal_in_float32_are_told_apart_by_logit(scorer):
+def test_scores_that_are_equal_in_float32_are_ordered_by_logit(scorer):
     reranker = CrossEncoderReranker(scorer, device="cpu")
     documents = ["red door", "lamp", "steel pipe", "glue"]
     reranker._model.set_calibration(Isotonic((-1.0, 1.0), (1.0, 1.0)))
@@ -57,8 +57,8 @@ def test_scores_that_are_equal_in_float32_are_told_apart_by_logit(scorer):
         (["a"], {"top_k": 0}, "top_k"),
         (["a"], {"min_score": 1.5}, "min_score"),
         (["a"], {"min_score": float("nan")}, "min_score"),
-        ("a text", {}, "list of texts"),
-        (["a", None], {}, "pair 1 "),
+        ("a text", {}, "documents must be a list"),
+        (["a", None], {}, "documents.1. must be text, got None"),
     ],
 )
 def test_bad_arguments_are_named(documents, limits, message):

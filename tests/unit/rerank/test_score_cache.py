@@ -45,7 +45,7 @@ def test_a_score_is_remembered_until_text_or_model_change(scorer, pairs, monkeyp
     assert sum(computed) == before + 3 * len(distinct)
 
 
-def test_pairs_are_told_apart_by_where_the_query_ends():
+def test_pairs_are_distinguished_by_where_the_query_ends():
     cache = ScoreCache(10)
     logits = {("ab", "c"): 1.0, ("a", "bc"): 2.0, ("", "abc"): 3.0, ("2 ", ""): 4.0}
     cache.put(logits, cache.model_version)

@@ -99,7 +99,7 @@ def test_every_letter_is_in_one_word(text):
 
 @pytest.mark.parametrize(
     ("query", "document", "most", "message"),
-    [("a", None, 5, "pair 0"), (3, "a", 5, "pair 0"), ("a", "b", 0, "max_words")],
+    [("a", None, 5, "document must be text"), (3, "a", 5, "query must be text"), ("a", "b", 0, "max_words")],
 )
 def test_bad_input_is_named(query, document, most, message):
     with pytest.raises(InputError, match=message):

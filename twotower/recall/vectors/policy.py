@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from twotower.checks import check_number, check_whole
+from multimodal.checks import check_number, check_whole
 from twotower.recall.vectors.graph import LINKS
 from twotower.recall.vectors.index import Kind
 from twotower.recall.vectors.lists import list_count
@@ -64,18 +64,11 @@ class IndexPolicy:
     exact_up_to: int = EXACT_UP_TO
 
     def __post_init__(self) -> None:
-        check_number("recall", self.recall)
-        check_whole("exact_up_to", self.exact_up_to)
+        object.__setattr__(self, "recall", check_number("recall", self.recall, above=0, most=1))
+        object.__setattr__(self, "exact_up_to", check_whole("exact_up_to", self.exact_up_to, least=0))
         if self.memory_bytes is not None:
-            check_number("memory_bytes", self.memory_bytes)
-        if not 0 < self.recall <= 1:
-            raise ValueError(f"recall must be in (0, 1], got {self.recall}")
-        if self.memory_bytes is not None and self.memory_bytes < 1:
-            raise ValueError(
-                f"memory_bytes must be at least 1, or None for no limit, got {self.memory_bytes}"
-            )
-        if self.exact_up_to < 0:
-            raise ValueError(f"exact_up_to must be at least 0, got {self.exact_up_to}")
+            limit = int(check_number("memory_bytes", self.memory_bytes, least=1))
+            object.__setattr__(self, "memory_bytes", limit)
 
     @property
     def exact_limit(self) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from reprlib import repr as shown
 
-from twotower.checks import listed
+from multimodal.checks import listed
 from twotower.recall.words.tokenizer import words_of
 from twotower.types import AttributeValue, Item
 
