@@ -291,3 +291,23 @@ def test_an_export_that_fails_leaves_nothing_behind(shop, tmp_path, monkeypatch)
     with pytest.raises(StoreError, match="No space left"):
         export(store, tmp_path / "out" / "shop.jsonl")
     assert sorted((tmp_path / "out").iterdir()) == before
+
+
+@pytest.mark.parametrize("renamed", [0, 1, 2])
+def test_an_export_that_is_interrupted_shows_no_catalogue_without_its_photos(
+    shop, tmp_path, monkeypatch, renamed
+):
+    store, _ = shop
+    rename, done = Path.replace, []
+
+    def interrupted(path, target):
+        if len(done) == renamed:
+            raise KeyboardInterrupt
+        done.append(target)
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export(store, tmp_path / "out" / "shop.jsonl", tmp_path / "out" / "shop.safetensors")
+    assert not (tmp_path / "out" / "shop.jsonl").exists()
+    assert not list((tmp_path / "out").glob("*.part"))
