@@ -308,6 +308,6 @@ def test_an_export_that_is_interrupted_shows_no_catalogue_without_its_photos(
 
     monkeypatch.setattr(Path, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        export(store, tmp_path / "out" / "shop.jsonl", tmp_path / "out" / "shop.safetensors")
+        export(store, tmp_path / "out" / "shop.jsonl", vectors=tmp_path / "out" / "shop.safetensors")
     assert not (tmp_path / "out" / "shop.jsonl").exists()
-    assert not list((tmp_path / "out").glob("*.part"))
+    assert not list((tmp_path / "out").glob("*.part*")) + list((tmp_path / "out").glob(".part-*"))
