@@ -150,7 +150,15 @@ PIECES += [
     b"\xef\xbb\xbf",
     b"\xff\xfe",
 ]
-PIECES += ["鞋".encode(), b"sep=;", b"\x1f\x8b"]
+PIECES += [
+    "鞋".encode(),
+    b"sep=;",
+    b"\x1f\x8b",
+    b'"$json"',
+    b"attributes.x",
+    b'attributes."x',
+    b'"{""$json"": ""[""}"',
+]
 fragments = st.lists(st.sampled_from(PIECES), max_size=30).map(b"".join)
 
 
