@@ -101,7 +101,7 @@ def test_made_up_queries_are_as_far_from_items_as_other_products_are():
     queries = _synthetic_queries(build_index("graph", [np.tile(products, (40, 1))]), rng)
     between = products @ products.T - 2 * np.eye(len(products))
     assert np.median((queries @ products.T).max(axis=1)) == pytest.approx(
-        np.median(between.max(axis=1)), abs=0.02
+        np.median(between.max(axis=1)), abs=0.05
     )
 
 
