@@ -70,7 +70,7 @@ def items_in(
 
     Args:
         given: items, mappings or a DataFrame.
-        known: asked for the types of the attributes that there are, if items have to be made; see `Catalogue`.
+        known: returns the types of existing attributes, if items have to be made; see `Catalogue`.
     """
     return _made_if_records(given, lambda records: _catalogue(records, known=known and known()).items)
 

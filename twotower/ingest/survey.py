@@ -42,7 +42,7 @@ class Tally:
     Args:
         typed: whether the format has types: then text is meant as text.
         decimal: see `ReadOptions`.
-        mixes: whether words may stand among numbers, as in objects of specifications.
+        mixes: whether a column may mix words and numbers, as specifications in nested objects do.
         counts: of values by their shape.
         lengths: of whole numbers and codes, by whether they are codes.
         sample: the first values.
