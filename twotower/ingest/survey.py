@@ -112,6 +112,8 @@ class Tally:
         if not self.are_codes and (self.numbers >= enough or almost):
             return "number"
         texts = counts["text"] + counts["almost number"]
+        if self.typed and not self.mixes and counts["time"] and counts["time"] >= texts:
+            return "time"  # which text can be, but which cannot be text
         if not self.typed or texts == filled or (texts and not self.mixes):
             return "text"  # which most values can become
         if self.mixes:
