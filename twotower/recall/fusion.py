@@ -32,7 +32,7 @@ class Channel:
     scores_of: Callable[[Rows], NDArray[np.floating]]
 
     def first(self, count: int) -> Channel:
-        """The channel as if it had found no more than so many rows."""
+        """The channel as if it had found no more than this many rows."""
         return Channel(self.ordinals[:count], self.scores[:count], self.scores_of)
 
     def scores_at(self, ordinals: Rows) -> NDArray[np.float64]:

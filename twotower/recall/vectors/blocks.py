@@ -1,4 +1,4 @@
-"""A ranking that begins the same however much of it is asked for, made of approximate searches.
+"""Rankings made of approximate searches, which begin the same however many rows are asked for.
 
 A search that goes deeper for a larger k may also find other rows among the first, so that pages of growing k would
 overlap. Here every k is answered by the same series of searches, for `first` rows, then for `GROWTH` times as many,
@@ -18,7 +18,7 @@ GROWTH = 4
 
 
 def block_for(k: int, first: int) -> int:
-    """How many rows the last search finds that is needed for k of them."""
+    """How many rows the last search finds if k rows are asked for."""
     size = first
     while size < k:
         size *= GROWTH
@@ -31,7 +31,7 @@ def search_in_blocks(
     """The first k rows of the ranking of each query.
 
     Args:
-        search: finds so many rows for q queries: scores and rows, best first.
+        search: finds a number of rows for q queries: scores and rows, best first.
         queries: float32 of shape (q, dim).
         k: at least 1.
         first: how many rows the first search finds.

@@ -14,7 +14,7 @@ MAX_QUERIES = 256  # of each kind: enough for a standard error below 0.003 at a 
 ROWS_PER_SCAN = 20_000  # compared with the queries at a time
 ROUNDING = 1e-5
 HALF_ERROR = 1e-3  # of the inner product of equal unit vectors in half precision
-MAX_EQUALS = 64  # rows among which the nearest that differs is looked for
+MAX_EQUALS = 64  # rows searched for the nearest one that differs
 SYNTHETIC = "made-up queries"
 
 
@@ -52,7 +52,7 @@ def _synthetic_queries(index: VectorIndex, rng: np.random.Generator) -> Vectors:
     """Queries in random directions from items, each as far from its item as that is from its nearest neighbour.
 
     An index finds the neighbours of its own rows far more easily than those of new vectors. Items that are equal, as
-    one product in all sizes, are no neighbours: queries as near as these would be the rows themselves.
+    one product in all sizes, are not neighbours: queries as near as these would be the rows themselves.
     """
     drawn = rng.choice(len(index), min(MAX_QUERIES, len(index)), replace=False)
     near = index.vectors(np.sort(drawn))
