@@ -499,7 +499,7 @@ class BaseRetriever:
             exclude_seen: leave out every item of the user's own history, however long ago.
 
         Returns:
-            Hits, best first; empty if no events have been recorded yet.
+            Hits, best first; none if no event has been recorded yet.
         """
         request = SearchRequest.of(k, offset=offset, where=where, now=now)
         shopper = self._queries.encode_user(user_of(user), request.now)

@@ -179,7 +179,7 @@ class ClipEncoder:
 
 
 def describe_image_model(architecture: str | None, pretrained: str | Path | None = None) -> dict[str, Any]:
-    """What `describe()` of a `ClipEncoder` says, without loading the model.
+    """What `ClipEncoder.describe` returns, without loading the model.
 
     Args:
         architecture: as for `ClipEncoder`; None for the compact model.

@@ -237,7 +237,7 @@ def _checked(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def describe_text_model(model: str | Path) -> dict[str, Any] | None:
-    """What `TextEncoder(model).describe()` says, without loading the model; None if it has to be downloaded first.
+    """What `TextEncoder(model).describe()` returns, without loading the model; None if it must be downloaded first.
 
     Args:
         model: as for `TextEncoder`.

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from fakes import HashEncoder
 from PIL import Image
 
 from multimodal import WeightedConcat
@@ -199,3 +200,21 @@ def test_the_error_about_a_photo_is_short(encoder, image, message):
     with pytest.raises(ItemError) as caught:
         retriever.upsert([Item("b", "mug", image=image)])
     assert len(str(caught.value)) < MESSAGE
+
+
+class BlindEncoder(HashEncoder):
+    """Of a user: refuses every photo, and would encode an item of nothing at all."""
+
+    def encode_items(self, items):
+        if reasons := {item.id: "its photo is damaged" for item in items if item.image is not None}:
+            raise ItemError("a photo is damaged", reasons)
+        return super().encode_items(items)
+
+
+def test_an_item_without_words_is_not_indexed_by_them():
+    retriever = Retriever(BlindEncoder())
+    items = [Item("worded", "mug", image="a.jpg"), Item("wordless", image="b.jpg")]
+    report = retriever.upsert(items, on_error="skip", on_bad_photo="words")
+    assert [bad.id for bad in report.without_photo] == ["worded"]
+    assert report.skipped == (BadItem("wordless", "its photo is damaged"),)
+    assert [item.id for item in retriever.items()] == ["worded"]

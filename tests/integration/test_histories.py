@@ -118,7 +118,7 @@ def test_what_was_seen_long_ago_is_excluded_too(shop):
 def test_events_on_deleted_items_do_not_crowd_out_the_others(shop):
     shop.record([*acts(1, 2, start=NOW - timedelta(days=1)), *acts(*range(5, 15))])
     remembered = [replace(event, user="v") for event in acts(1, 2, start=NOW - timedelta(days=1))]
-    shop.record(remembered)
+    shop.record([*remembered, *acts(16, 17, 18, 19, user="w")])  # else everybody likes what they like
     shop.delete([f"i{number}" for number in range(5, 15)])
     assert [hit.item for hit in shop.recommend("u", k=3, now=NOW)] == [
         hit.item for hit in shop.recommend("v", k=3, now=NOW)

@@ -162,9 +162,9 @@ def test_a_new_delivery_must_not_contradict_the_types_of_the_store(tmp_path):
 def test_an_attribute_of_several_types_may_go_on_having_them(tmp_path):
     path, store = tmp_path / "shop.jsonl", tmp_path / "store"
     for sizes in ([40, "XL", True], ["XL", 41, False]):
-        rows = [{"id": str(n), "title": "shoe", "size": size} for n, size in enumerate(sizes)]
+        rows = [{"id": str(n), "title": "shoe", "attributes": {"size": s}} for n, s in enumerate(sizes)]
         path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-        assert index(path, store, HashEncoder).indexed == 3
+        assert index(path, store, HashEncoder()).indexed == 3
         with Retriever.open(store, encoder=HashEncoder(), read_only=True) as retriever:
             assert [item.attributes["size"] for item in retriever.items()] == sizes
 

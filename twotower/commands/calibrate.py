@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-from twotower.commands.command import Commands, add_command, add_store, add_wait
+from twotower.commands.command import Commands, add_command, add_store
 from twotower.commands.opened import open_existing
 from twotower.ingest.beir import read_queries
 
@@ -22,8 +22,7 @@ def add_to(commands: Commands) -> None:
     calibrate.add_argument(
         "queries", type=Path, metavar="QUERIES", help="a BEIR folder, whose queries.jsonl is read"
     )
-    add_store(calibrate)
-    add_wait(calibrate)
+    add_store(calibrate, written=True)
 
 
 def run(given: Namespace) -> None:

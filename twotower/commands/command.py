@@ -42,17 +42,19 @@ def add_command(
     return parser
 
 
-def add_wait(parser: ArgumentParser) -> None:
-    """Add the option that all commands that write to a store share."""
-    parser.add_argument(
-        "--wait",
-        type=arguments.weight,
-        default=0.0,
-        metavar="SECONDS",
-        help="how long to wait for another process that is writing to the store (default: fail at once)",
-    )
+def add_store(parser: ArgumentParser, *, written: bool = False) -> None:
+    """Add the option that names the store, and for commands that write to it how long to wait for others.
 
-
-def add_store(parser: ArgumentParser) -> None:
-    """Add the option that names the store."""
+    Args:
+        parser: where to.
+        written: whether the command writes to the store.
+    """
     parser.add_argument("--store", type=Path, required=True, metavar="DIR", help="the store's folder")
+    if written:
+        parser.add_argument(
+            "--wait",
+            type=arguments.weight,
+            default=0.0,
+            metavar="SECONDS",
+            help="how long to wait for another process that is writing to the store (default: fail at once)",
+        )

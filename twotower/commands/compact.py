@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from twotower.commands.command import Commands, add_command, add_store, add_wait
+from twotower.commands.command import Commands, add_command, add_store
 from twotower.commands.opened import opened_corpus
 
 
@@ -17,8 +17,7 @@ def add_to(commands: Commands) -> None:
         "twotower compact --store store/",
         run,
     )
-    add_store(compact)
-    add_wait(compact)
+    add_store(compact, written=True)
 
 
 def run(given: Namespace) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 
 from twotower.commands import arguments
-from twotower.commands.command import Commands, add_command, add_store, add_wait
+from twotower.commands.command import Commands, add_command, add_store
 from twotower.commands.opened import opened_corpus
 
 
@@ -19,8 +19,7 @@ def add_to(commands: Commands) -> None:
         run,
     )
     delete.add_argument("ids", nargs="*", type=arguments.words, metavar="ID", help="ids of the items")
-    add_store(delete)
-    add_wait(delete)
+    add_store(delete, written=True)
     delete.add_argument(
         "--where",
         type=arguments.where,

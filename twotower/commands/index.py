@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import get_args
 
 from twotower import presets
-from twotower.commands.command import Commands, add_command, add_store, add_wait
+from twotower.commands.command import Commands, add_command, add_store
 from twotower.commands.known_attributes import known_attributes
 from twotower.commands.models import add_model_options, add_weight_options, chosen_models, encoder_for
 from twotower.commands.pruning import add_prune_options, items_to_prune, prune_limit
@@ -19,7 +19,6 @@ from twotower.commands.reading import (
     MAX_EXAMPLES,
     Skipped,
     add_read_options,
-    add_skip_options,
     read_options,
     skipped_of,
 )
@@ -27,6 +26,7 @@ from twotower.corpus.write_checks import check_item
 from twotower.corpus.writes import OnBadPhoto
 from twotower.errors import CatalogueError, ItemError, TwoTowerError
 from twotower.ingest.catalogue import Catalogue
+from twotower.ingest.formats import KNOWN
 from twotower.ingest.options import ReadOptions
 from twotower.ingest.row import ignore, stop
 from twotower.presets import Retriever
@@ -49,12 +49,10 @@ def add_to(commands: Commands) -> None:
         "catalogue",
         type=Path,
         metavar="CATALOGUE",
-        help="a .jsonl, .json, .csv, .tsv or .parquet file, or a BEIR folder; text formats may be gzipped",
+        help=f"{KNOWN}, or a BEIR folder",
     )
-    add_store(index)
-    add_wait(index)
-    add_read_options(index)
-    add_skip_options(index, "items")
+    add_store(index, written=True)
+    add_read_options(index, "items")
     index.add_argument(
         "--on-bad-photo",
         choices=get_args(OnBadPhoto),

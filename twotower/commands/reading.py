@@ -21,24 +21,28 @@ _PLACE = re.compile(
 _VALUE = re.compile(r"'[^']*'|\"[^\"]*\"|\d(?:[\d.,:+-]*\w)?")
 
 
-def add_read_options(parser: ArgumentParser) -> None:
-    """Add the options that say how to read a file."""
-    parser.add_argument(
-        "--columns",
-        type=arguments.pairs,
-        action="extend",
-        default=[],
-        metavar="FIELD=COLUMN,...",
-        help="which columns to read as which fields or attributes, such as text=description,brand=Marke",
-    )
-    parser.add_argument(
-        "--types",
-        type=arguments.pairs,
-        action="extend",
-        default=[],
-        metavar="NAME=TYPE,...",
-        help=f"types of attributes, such as gtin=text,price=number: {', '.join(get_args(ColumnType))}",
-    )
+def add_read_options(parser: ArgumentParser, what: str) -> None:
+    """Add the options that say how to read a file, and what becomes of rows that cannot be used.
+
+    Args:
+        parser: where to.
+        what: the rows are, such as "items".
+    """
+    for name, metavar, purpose in (
+        (
+            "--columns",
+            "FIELD=COLUMN,...",
+            "which columns to read as which fields or attributes, such as text=description,brand=Marke",
+        ),
+        (
+            "--types",
+            "NAME=TYPE,...",
+            f"types of attributes, such as gtin=text,price=number: {', '.join(get_args(ColumnType))}",
+        ),
+    ):
+        parser.add_argument(
+            name, type=arguments.pairs, action="extend", default=[], metavar=metavar, help=purpose
+        )
     parser.add_argument(
         "--separator",
         type=arguments.separator,
@@ -48,7 +52,8 @@ def add_read_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--decimal",
         choices=(".", ","),
-        help="decimal mark of numbers with thousands separators, such as ',' for 1.299,00",
+        metavar="MARK",
+        help="decimal mark of numbers with thousands separators: ',' for 1.299,00, '.' for 1,299.00",
     )
     parser.add_argument(
         "--encoding", default="utf-8", help="encoding of text files, such as gb18030 (default: utf-8)"
@@ -56,10 +61,6 @@ def add_read_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--timezone", metavar="ZONE", help="time zone of times that have none, such as Europe/Berlin"
     )
-
-
-def add_skip_options(parser: ArgumentParser, what: str) -> None:
-    """Add the options for rows that cannot be used."""
     parser.add_argument(
         "--on-bad", choices=("stop", "skip"), help=f"what to do with bad {what} (default: stop)"
     )
@@ -88,7 +89,7 @@ def read_options(given: Namespace) -> ReadOptions:
 
 
 def skipped_of(given: Namespace) -> Skipped | None:
-    """A collector of rows to leave out, by the options of `add_skip_options`; None stops at the first."""
+    """A collector of rows to leave out, by the options of `add_read_options`; None stops at the first."""
     if given.max_skipped is None and given.on_bad != "skip":
         return None
     if given.on_bad == "stop":

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from twotower.commands.command import Commands, add_command, add_store, add_wait
+from twotower.commands.command import Commands, add_command, add_store
 from twotower.commands.opened import opened_corpus
-from twotower.commands.reading import Skipped, add_read_options, add_skip_options, read_options, skipped_of
+from twotower.commands.reading import Skipped, add_read_options, read_options, skipped_of
 from twotower.corpus.base import Corpus
 from twotower.corpus.write_checks import check_events
 from twotower.errors import EventError
 from twotower.ingest.events import EventLog
+from twotower.ingest.formats import KNOWN
 from twotower.ingest.row import stop
 from twotower.types import BadEvent, Event
 
@@ -37,12 +38,10 @@ def add_to(commands: Commands) -> None:
         "events",
         type=Path,
         metavar="EVENTS",
-        help="a .jsonl, .json, .csv, .tsv or .parquet file with user, item, kind and time; text may be gzipped",
+        help=f"{KNOWN}, with user, item, kind and time",
     )
-    add_store(record)
-    add_wait(record)
-    add_read_options(record)
-    add_skip_options(record, "events")
+    add_store(record, written=True)
+    add_read_options(record, "events")
 
 
 def run(given: Namespace) -> None:

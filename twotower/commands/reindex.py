@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from contextlib import ExitStack
 
-from twotower.commands.command import Commands, add_command, add_store, add_wait
+from twotower.commands.command import Commands, add_command, add_store
 from twotower.commands.models import add_model_options, check_model_options
 from twotower.corpus.description import describe, identity
 from twotower.corpus.persistent import PersistentCorpus
@@ -22,8 +22,7 @@ def add_to(commands: Commands) -> None:
         "twotower reindex --store store/",
         run,
     )
-    add_store(reindex)
-    add_wait(reindex)
+    add_store(reindex, written=True)
     add_model_options(reindex, text="unchanged", image="unchanged")
 
 

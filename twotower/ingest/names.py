@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from unicodedata import normalize
 
 from twotower.errors import CatalogueError
 from twotower.ingest.row import quoted
@@ -16,37 +17,45 @@ ITEM_NAMES: UsualNames = {
         "id", "itemid", "productid", "sku", "productcode", "itemcode", "articleid", "articlenumber", "asin", "uniqid",
         "variantsku", "handle",
         "商品id", "产品id", "商品编号", "产品编号", "商品编码", "货号", "编号",
+        "artikelnummer", "artikelnr", "produktnummer", "référence", "referencia", "codice",
     ),
     "title": (
         "title", "name", "productname", "producttitle", "itemname", "itemtitle", "displayname", "productdisplayname",
         "标题", "商品标题", "商品名称", "产品名称", "名称", "品名", "商品名",
+        "titel", "bezeichnung", "produktname", "artikelname", "titre", "nom", "título", "nombre", "titolo", "nome",
     ),
     "text": (
         "text", "description", "body", "bodyhtml", "longdescription", "productdescription", "itemdescription", "desc",
         "details", "summary", "shortdescription", "描述", "商品描述", "产品描述", "详情", "商品详情", "简介",
+        "beschreibung", "produktbeschreibung", "artikelbeschreibung", "descripción", "descrizione", "descrição",
     ),
     "image": (
         "image", "imagepath", "imagefile", "photo", "picture", "img", "imageurl", "imagelink", "imagesrc", "photourl",
         "pictureurl", "imgurl", "图片", "商品图片", "主图", "图片链接",
+        "bild", "foto", "imagen", "immagine", "imagem",
     ),
     "time": (
         "time", "releasedate", "released", "releasedat", "launchdate", "publishedat", "publisheddate",
         "publicationdate", "createdat", "created", "creationdate", "dateadded", "availablefrom", "availabilitydate",
         "date", "timestamp", "上架时间", "上市时间", "发布时间", "创建时间", "上架日期", "日期",
+        "erscheinungsdatum", "datum", "fecha",
     ),
 }  # fmt: skip
 EVENT_NAMES: UsualNames = {
     "user": (
         "user", "userid", "customerid", "customer", "visitorid", "shopperid", "memberid", "sessionid",
-        "用户id", "用户",
+        "用户id", "用户", "kundennummer", "kunde", "client", "cliente",
     ),
-    "item": ("item", "itemid", "productid", "product", "sku", "articleid", "asin", "商品id", "商品", "产品id"),
+    "item": (
+        "item", "itemid", "productid", "product", "sku", "articleid", "asin", "商品id", "商品", "产品id",
+        "artikelnummer", "artikel", "produkt", "référence", "referencia",
+    ),
     "kind": (
         "kind", "event", "eventtype", "eventname", "action", "behavior", "behaviour", "type", "行为", "行为类型",
     ),
     "time": (
         "time", "timestamp", "eventtime", "eventtimestamp", "ts", "datetime", "createdat", "occurredat", "unixtime",
-        "date", "eventdate", "时间", "时间戳", "日期",
+        "date", "eventdate", "时间", "时间戳", "日期", "zeitpunkt", "zeitstempel", "datum", "fecha",
     ),
     "value": ("value", "weight"),
     "event_id": ("eventid", "interactionid"),
@@ -96,7 +105,7 @@ def fields_of(
 
 
 def _bare(name: str) -> str:
-    return re.sub(r"[\W_]+", "", name.casefold())
+    return re.sub(r"[\W_]+", "", normalize("NFKC", name).casefold())  # "é" of one or two characters, "ＩＤ"
 
 
 def listed(columns: Sequence[str]) -> str:

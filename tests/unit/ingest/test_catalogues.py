@@ -216,6 +216,12 @@ def test_a_line_that_is_too_long_is_refused_before_it_is_read_whole(write, monke
     assert len(fits) == 39
     path = write("shop.jsonl", f"{fits}\n{fits} \n")
     assert refusal(path) == ", line 2 is longer than 40 characters: shorten it"
+    path = write("shop.jsonl", f"{fits}\n{'x' * 200}\n{fits}\n")
+    bad = []
+    assert len(list(read_catalogue(path, bad=bad))) == 2
+    assert [str(error).partition(", ")[2] for error in bad] == [
+        "line 2 is longer than 40 characters: shorten it"
+    ]
 
 
 def test_a_missing_file_and_another_format_are_refused_at_once(write, tmp_path):

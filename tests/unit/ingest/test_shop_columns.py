@@ -36,6 +36,10 @@ SHOE = Item("7", "Shoe", "Light", time=NOON, attributes={"price": 5})
         ("sku", "name", "description", "release date"),
         ("product_id", "productName", "Body (HTML)", "created_at"),
         ("商品编号", "标题", "描述", "上架时间"),
+        ("商品ＩＤ", "商品名", "简介", "日期"),
+        ("Artikelnummer", "Bezeichnung", "Beschreibung", "Erscheinungsdatum"),
+        ("re\u0301fe\u0301rence", "Nom", "description", "date"),
+        ("Referencia", "Título", "Descripción", "Fecha"),
     ],
 )
 def test_usual_names_are_recognised_in_every_format(write, names):
