@@ -14,6 +14,7 @@ PROMPTS = ("prompts", "default_prompt_name", "truncate_dim")
 LIMIT = "max_seq_length"
 # Of a module's config: where it came from, how it is trained and stored, and what classifiers and generators use.
 UNREAD = {
+    *("module_input_name", "module_output_name"),
     *("_name_or_path", "architectures", "transformers_version", "dtype", "torch_dtype", "use_cache"),
     *("tie_word_embeddings", "initializer_range", "gradient_checkpointing", "bos_token_id", "eos_token_id"),
     *(
