@@ -22,7 +22,7 @@ from twotower.commands.index import index
 from twotower.commands.opened import opened_corpus
 from twotower.commands.record import record
 from twotower.errors import CatalogueError, StoreError
-from twotower.ingest.catalogue import read_catalogue
+from twotower.ingest.catalogue import Catalogue, read_catalogue
 from twotower.ingest.events import EventLog
 from twotower.ingest.options import ReadOptions
 
@@ -208,6 +208,9 @@ def test_a_spreadsheet_reads_and_writes_an_exported_file(tmp_path, capsys):
     )
     out.write_bytes(
         out.read_bytes().replace(b"12.5", b"9") + '008,盘子,,,,"""9""",false,"""13""",\r\n'.encode()
+    )
+    assert "attributes.price: attribute; attributes.sale: boolean" in next(
+        Catalogue.of_file(out).columns.lines()
     )
     first, second = read_catalogue(out)
     assert first.attributes == {"price": 9, "sale": True, "gtin": "0012", "tags": ["a", "红"]}

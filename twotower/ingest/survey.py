@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 from twotower.ingest.options import ColumnType
 from twotower.ingest.row import Row
 from twotower.ingest.values import (
+    LITERAL,
     TIME,
     boolean,
     is_code,
@@ -60,7 +61,7 @@ class Tally:
     def add(self, value: object, place: str) -> None:
         """Count a value that is not missing."""
         if isinstance(value, list):
-            self.counts.update("text" if isinstance(part, str) else _shape_of(part) for part in value[:1])
+            self.counts.update("text" if isinstance(part, str) else _shape_of(part) for part in value)
             return
         shape = (
             _shape_of_text(value, self.typed, self.decimal) if isinstance(value, str) else _shape_of(value)
@@ -73,6 +74,11 @@ class Tally:
             self.missing_words.setdefault(str(value), place)
         if len(self.sample) < _SAMPLE:
             self.sample.append(value[:_LONGEST_NUMBER] if isinstance(value, str) else value)
+
+    def only(self) -> ColumnType | None:
+        """The type that all values have, other than text; None if there is none."""
+        shapes: dict[Shape, ColumnType] = {"number": "number", "boolean": "boolean", "time": "time"}
+        return shapes.get(next(iter(self.counts))) if len(self.counts) == 1 else None
 
     @property
     def filled(self) -> int:
@@ -136,7 +142,8 @@ def survey(rows: Iterable[Row], decimal: Decimal = None) -> dict[str, Tally]:
             if tally is None:
                 if len(tallies) >= MAX_COLUMNS:
                     continue
-                tally = tallies[name] = Tally(row.typed, decimal, mixes=row.typed and "." in name)
+                typed = row.typed or name.startswith(LITERAL)
+                tally = tallies[name] = Tally(typed, decimal, mixes=typed and "." in name)
             if (value := plain(value)) is not None:
                 tally.add(value, row.place)
     return tallies
