@@ -31,11 +31,11 @@ def check_number(
     Args:
         name: of the argument.
         value: to check.
-        least: the lowest that is good; None for no limit.
-        above: what it must be above, in place of `least`.
-        most: the highest that is good.
-        finite: whether infinity is none that is good.
-        error: what to raise, like for everything below.
+        least: the smallest allowed value; None for no limit.
+        above: an exclusive lower limit, instead of `least`.
+        most: the largest allowed value.
+        finite: whether infinity is refused.
+        error: the exception to raise, here and below.
 
     Returns:
         The number as a plain float.
@@ -65,14 +65,14 @@ def check_whole(
     most: int = sys.maxsize,
     error: type[ValueError] = ValueError,
 ) -> int:
-    """Check that a value is a whole number in a range, which ends where those of numpy and Python's lists end.
+    """Check that a value is a whole number in a range, which numpy's integers and Python's lists limit.
 
     Args:
         name: of the argument.
         value: to check.
-        least: the lowest that is good; None for no limit.
-        most: the highest that is good.
-        error: what to raise.
+        least: the smallest allowed value; None for no limit.
+        most: the largest allowed value.
+        error: the exception to raise.
 
     Returns:
         The number as a plain int.
@@ -170,13 +170,15 @@ def path_of(name: str, value: Any, *, error: type[Exception] = ValueError) -> Pa
     """The absolute path that a value stands for, which outlives os.chdir; "~" is the home directory.
 
     Raises:
-        ValueError: as `check_path`, or it names the home of someone unknown.
+        ValueError: as `check_path`, or it names the home directory of an unknown user.
     """
     check_path(name, value, error=error)
     try:
         return Path(value).expanduser().absolute()
     except RuntimeError:
-        raise error(f"{name} must be a path, got {shown(str(value))}, the home of someone unknown") from None
+        raise error(
+            f"{name} must be a path, got {shown(str(value))}, the home directory of an unknown user"
+        ) from None
 
 
 def listed(name: str, value: Iterable[Any] | Any, *, error: type[ValueError] = ValueError) -> list[Any]:
@@ -199,7 +201,7 @@ def texts_of(name: str, value: Iterable[str] | Any, *, error: type[ValueError] =
     """Convert an iterable of texts to a list.
 
     Raises:
-        ValueError: as `listed`, or something in it is no text.
+        ValueError: as `listed`, or an element is not text.
     """
     found = listed(name, value, error=error)
     for place, text in enumerate(found):
@@ -211,7 +213,7 @@ def text_pairs(name: str, value: Any, *, error: type[ValueError] = ValueError) -
     """Convert an iterable of pairs of texts to a list.
 
     Raises:
-        ValueError: as `listed`, or something in it is not two texts.
+        ValueError: as `listed`, or an element is not two texts.
     """
     found = []
     for place, pair in enumerate(listed(name, value, error=error)):
@@ -226,7 +228,7 @@ def numbers_of(name: str, value: Any, *, error: type[ValueError] = ValueError) -
     """Convert a list of numbers, NaN and infinity included, to float64 of shape (n,).
 
     Raises:
-        ValueError: as `listed`, or something in it is no number.
+        ValueError: as `listed`, or an element is not a number.
     """
     wanted = f"{name} must be a list of numbers"
     given = value if hasattr(value, "__array__") else listed(name, value, error=error)

@@ -1,4 +1,4 @@
-"""What a device of torch is good for: whether there is one of that name, and which precision it computes in."""
+"""The devices of torch: whether a name is that of one, and which precision it computes in."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ def check_device(device: str | None, *, error: type[ValueError] = ValueError) ->
     """Check that there is a device.
 
     Args:
-        device: as torch names it, such as "cpu" or "cuda:0"; None is always good.
+        device: as torch names it, such as "cpu" or "cuda:0"; None is always accepted.
         error: what to raise.
 
     Raises:
-        ValueError: it is no name of a device, or this machine has none of that name.
+        ValueError: it is not the name of a device, or this machine has no such device.
     """
     if device is None:
         return

@@ -170,7 +170,9 @@ def calibrate(
     check_choice("method", method, MAPS)
     numbers = group_numbers(groups)
     distinct = int(numbers.max()) + 1
-    require(distinct >= 2, "pairs of one query cannot tell the error on another: pass pairs of more queries")
+    require(
+        distinct >= 2, "pairs of a single query do not show the error on others: pass pairs of more queries"
+    )
     columns: dict[str, NDArray[Any]] = {"labels": shares, "logits": logits}
     for name, values in columns.items():
         if values.min() == values.max():

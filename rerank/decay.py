@@ -192,7 +192,7 @@ class DecayBy:
     def __post_init__(self) -> None:
         require(
             isinstance(self.attribute, str) and self.attribute != "",
-            f"attribute must be a name that is not empty, got {shown(self.attribute)}",
+            f"attribute must be a non-empty name, got {shown(self.attribute)}",
         )
         check_is("decays", self.decays, Mapping, "a mapping of values to Decays")
         for value, decay in self.decays.items():

@@ -16,7 +16,7 @@ def group_numbers(groups: Sequence[Hashable]) -> NDArray[np.intp]:
     """The number of each row's group, in order of first appearance, shape (n,).
 
     Raises:
-        InputError: a group is a list or something else that cannot be told apart by its hash.
+        InputError: a group is a list or another value that is not hashable.
     """
     try:
         hash(tuple(groups))

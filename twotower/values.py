@@ -1,6 +1,6 @@
 """What each type of value means, in attributes and in filters alike.
 
-- A numpy scalar or a member of an `Enum` is its plain value.
+- A numpy scalar or a member of an `Enum` is its plain value, a number in single precision its shortest decimal.
 - A `Decimal` is a number: an int if it is whole, otherwise the nearest float, as 19.99 in a filter is.
 - A `date` is its midnight in UTC. A datetime of another library (pandas) is a standard datetime.
 - A tuple or a one-dimensional array is a list; None in a list is left out.
@@ -22,7 +22,9 @@ def plain(value: object) -> Any:
     if isinstance(value, Enum):
         return plain(value.value)
     if isinstance(value, np.ndarray):
-        return plain(value.tolist()) if value.dtype != object and value.ndim <= 1 else value
+        if value.dtype == object or value.ndim > 1:
+            return value
+        return plain(list(value)) if value.ndim else plain(value[()])
     if isinstance(value, np.generic):
         return _plain_scalar(value)
     if isinstance(value, Decimal):
@@ -65,7 +67,7 @@ def _plain_scalar(value: np.generic) -> Any:
         )
         return value if moment is None else plain(moment)
     if isinstance(value, np.floating):
-        return float(value)
+        return float(str(value))
     return value if isinstance(value, np.void) else value.item()
 
 

@@ -43,7 +43,7 @@ def write_while_searching(
     """Write in this thread while a second one searches without a pause; then search again for deleted items.
 
     Every other search looks for the item that was deleted last, by its own vector: it would come first if it were
-    still there. Items and queries are rows of the table; the queries, at least one, are no items.
+    still there. Items and queries are rows of the table; the queries, at least one, are not items.
     """
     result = Mixed()
     gone: dict[int, float] = {}  # when the delete of a row was acknowledged, the last one last

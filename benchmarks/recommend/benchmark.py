@@ -127,7 +127,7 @@ def _add_rows(
 
 
 def _add_ratios(result: Result, measured: Mapping[str, Measured], repeats: bool) -> Iterator[str]:
-    """Add ours over the better row of each peer; gives the ratios' names, that to the best of all peers last."""
+    """Add ours over the better row of each peer; returns the ratios' names, that to the best of all peers last."""
     ours, setting = measured[REPORTED], f"repeats={str(repeats).lower()}"
     ranked = sorted(measured.values(), key=lambda each: each.found.means[NDCG])
     better = {each.system.name: each for each in ranked if each.system.name != ours.system.name}

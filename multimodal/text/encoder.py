@@ -67,6 +67,7 @@ class TextEncoder:
         self._readability = Readability(self._model.tokenizer)
         self._warned = False
         self._unsaved = False
+        self.revision = 0  # how often it was fitted
 
     @property
     def dim(self) -> int:
@@ -189,6 +190,7 @@ class TextEncoder:
             )
         checked = _checked(pairs)
         self._unsaved = True
+        self.revision += 1
         return train(self._model, checked, options)
 
     def save(self, folder: str | Path) -> None:
@@ -235,7 +237,7 @@ def _checked(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def describe_text_model(model: str | Path) -> dict[str, Any] | None:
-    """What `TextEncoder(model).describe()` says, without loading the model; None if it has to be downloaded first.
+    """What `TextEncoder(model).describe()` returns, without loading the model; None if it must be downloaded first.
 
     Args:
         model: as for `TextEncoder`.

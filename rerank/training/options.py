@@ -98,7 +98,7 @@ class FitOptions:
         if self.max_seconds is not None:
             check_number("max_seconds", self.max_seconds, above=0, finite=False)
         held_out = check_number("held_out", self.held_out, least=0, most=1)
-        require(held_out < 1, "held_out must be below 1, got 1: pairs to train on must be left")
+        require(held_out < 1, "held_out must be below 1, got 1: leave pairs to train on")
 
     @property
     def losses(self) -> tuple[LossName, ...]:

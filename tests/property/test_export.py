@@ -22,7 +22,7 @@ from twotower.commands.index import index
 from twotower.commands.opened import opened_corpus
 from twotower.commands.record import record
 from twotower.errors import CatalogueError, StoreError
-from twotower.ingest.catalogue import read_catalogue
+from twotower.ingest.catalogue import Catalogue, read_catalogue
 from twotower.ingest.events import EventLog
 from twotower.ingest.options import ReadOptions
 
@@ -128,7 +128,7 @@ def test_export_and_index_are_the_identity(items, form):
         before = items_in(stored(folder / "store", items))
         out = folder / f"out.{form}"
         if form[:3] in ("csv", "tsv") and not all(map(is_for_csv, items)):
-            with pytest.raises(StoreError, match=r"CSV holds neither blank text nor NUL .*export to \.jsonl"):
+            with pytest.raises(StoreError, match=r"CSV cannot hold blank text or NUL .*export to \.jsonl"):
                 export(folder / "store", out, photos="keep")
             assert [path.name for path in folder.iterdir()] == ["store"]
             return
@@ -170,7 +170,7 @@ def test_events_are_exported_and_recorded_as_they_were(events, form):
         out = [folder / f"items.{form}", folder / f"events.{form}"]
         texts = [part for event in kept for part in (event.user, event.kind, event.id)]
         if form[:3] in ("csv", "tsv") and any(map(BLANK.fullmatch, texts)):
-            with pytest.raises(StoreError, match="CSV holds neither blank text nor NUL"):
+            with pytest.raises(StoreError, match="CSV cannot hold blank text or NUL"):
                 export(folder / "store", out[0], events=out[1])
             assert sorted(path.name for path in folder.iterdir()) == ["new", "store"]
             return
@@ -208,6 +208,9 @@ def test_a_spreadsheet_reads_and_writes_an_exported_file(tmp_path, capsys):
     )
     out.write_bytes(
         out.read_bytes().replace(b"12.5", b"9") + '008,盘子,,,,"""9""",false,"""13""",\r\n'.encode()
+    )
+    assert "attributes.price: attribute; attributes.sale: boolean" in next(
+        Catalogue.of_file(out).columns.lines()
     )
     first, second = read_catalogue(out)
     assert first.attributes == {"price": 9, "sale": True, "gtin": "0012", "tags": ["a", "红"]}
@@ -308,6 +311,6 @@ def test_an_export_that_is_interrupted_shows_no_catalogue_without_its_photos(
 
     monkeypatch.setattr(Path, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        export(store, tmp_path / "out" / "shop.jsonl", tmp_path / "out" / "shop.safetensors")
+        export(store, tmp_path / "out" / "shop.jsonl", vectors=tmp_path / "out" / "shop.safetensors")
     assert not (tmp_path / "out" / "shop.jsonl").exists()
-    assert not list((tmp_path / "out").glob("*.part"))
+    assert not list((tmp_path / "out").glob("*.part*")) + list((tmp_path / "out").glob(".part-*"))

@@ -119,6 +119,9 @@ def test_prices_are_the_same_numbers_in_every_format_without_being_declared(pric
         single = pa.array([float(price) for price in prices], pa.float32())
         table = pa.table({"id": [row["id"] for row in rows], "title": ["mug"] * len(rows), "price": single})
         pq.write_table(table, Path(folder, "b.parquet"))
+        frame = pd.DataFrame([row | {"price": float(row["price"])} for row in rows])
+        found = items_from(frame.astype({"price": "float32"}))
+        assert [item.attributes["price"] for item in found] == [float(price) for price in prices]
         for name in ("a.csv", "a.parquet", "b.parquet"):
             found = [item.attributes["price"] for item in read_catalogue(Path(folder, name))]
             assert found == [float(price) for price in prices]
@@ -150,7 +153,15 @@ PIECES += [
     b"\xef\xbb\xbf",
     b"\xff\xfe",
 ]
-PIECES += ["鞋".encode(), b"sep=;", b"\x1f\x8b"]
+PIECES += [
+    "鞋".encode(),
+    b"sep=;",
+    b"\x1f\x8b",
+    b'"$json"',
+    b"attributes.x",
+    b'attributes."x',
+    b'"{""$json"": ""[""}"',
+]
 fragments = st.lists(st.sampled_from(PIECES), max_size=30).map(b"".join)
 
 

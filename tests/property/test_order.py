@@ -275,3 +275,33 @@ def test_a_large_batch_takes_the_memory_of_a_small_one(way):
         assert plain(hits[-1]) == plain(retriever.search(queries[number - 1], now=NOW))
     per_query = (peaks[2] - peaks[1]) / 600
     assert per_query < 6_000  # ten hits and a vector, not the vectors of its candidates
+
+
+@pytest.mark.parametrize("hybrid", [None, Convex(0.6), ReciprocalRank()], ids=["vectors", "hybrid", "ranks"])
+@pytest.mark.parametrize("decay", [None, Decay.half_life(30)], ids=["", "decay"])
+def test_pages_over_a_graph_that_misses_rows_do_not_overlap_and_add_up(hybrid, decay):
+    """Many items of equal words, as of one product in all sizes, lead the walk of a graph astray."""
+    rng = np.random.default_rng(0)
+    names = [f"{colour} {kind}" for colour in WORDS for kind in "abcdefghijkl"]
+    items = [
+        Item(f"i{n:04}", names[n % 60], time=NOW - timedelta(days=int(days)), attributes={"price": n % 7})
+        for n, days in enumerate(rng.integers(0, 90, size=3_000))
+    ]
+    retriever = filled(items, index=IndexPolicy(exact_up_to=300), hybrid=hybrid, decay=decay)
+    retriever.record([Event("u", "i0002", "click", NOW)])
+    assert [part.index for part in retriever.maintenance.stats().parts] == ["graph"]
+    for query, where, user in (
+        ("red a", None, None),
+        ("lamp f", {"price": {"$lt": 3}}, "u"),
+        ("zzz", {"price": {"$lt": 3}}, None),
+        ("shoe bag", None, "u"),
+    ):
+        options = {"where": where, "user": user, "now": NOW}
+        whole = retriever.search(query, k=260, **options)
+        for offset in (0, 20, 90, 100, 240):
+            page = retriever.search(query, k=20, offset=offset, **options)
+            assert plain(page) == plain(whole[offset : offset + 20])
+        for hit in whole:
+            terms = dict(hit.explain)
+            freshness = terms.pop("freshness", 1.0)
+            assert sum(terms.values()) * freshness == pytest.approx(hit.score, abs=1e-6)

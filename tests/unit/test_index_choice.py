@@ -14,7 +14,7 @@ from twotower.errors import QueryError, StoreError
 from twotower.recall.vectors.builder import build_index, can_extend
 from twotower.recall.vectors.policy import estimate_bytes
 from twotower.recall.vectors.table import GrowingTable
-from twotower.recall.vectors.tuning import tune
+from twotower.recall.vectors.tuning import _synthetic_queries, tune
 
 SIZE, DIM = 12_000, 64
 TIGHT = 900_000  # bytes: of the kinds, "ivf-pq" and "ivf-rabitq" need less
@@ -91,6 +91,18 @@ def test_no_less_effort_reaches_the_target(points, indexes, far, kind, target):
     assert (told.target, told.queries, told.rows) == (target, {"words": 250}, SIZE)
     less = [effort for effort in index.efforts_to_try() if effort < told.effort]
     assert all(recall(index.with_effort(effort, None)) < target + 0.005 for effort in less)
+
+
+def test_made_up_queries_are_as_far_from_items_as_other_products_are():
+    """Although each product is there in forty sizes, whose vectors are equal."""
+    rng = np.random.default_rng(0)
+    products = rng.normal(size=(200, DIM)).astype(np.float32)
+    products /= np.linalg.norm(products, axis=1, keepdims=True)
+    queries = _synthetic_queries(build_index("graph", [np.tile(products, (40, 1))]), rng)
+    between = products @ products.T - 2 * np.eye(len(products))
+    assert np.median((queries @ products.T).max(axis=1)) == pytest.approx(
+        np.median(between.max(axis=1)), abs=0.05
+    )
 
 
 def test_an_index_grows_as_long_as_it_has_enough_lists():

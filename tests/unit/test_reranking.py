@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -12,18 +11,29 @@ from fakes import OverlapReranker, PlaneEncoder
 from rerank import Cascade, Decay
 from twotower import Item, Retriever
 from twotower.errors import QueryError
+from twotower.search import arguments
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 
-class ByText:
-    """Relevance as a table says, at so many seconds a pair."""
+class Clock:
+    """Stands still but for the pairs that are read, so that a test does not hang on the machine's speed."""
 
-    def __init__(self, table, seconds=0.0):
-        self.table, self.seconds = table, seconds
+    def __init__(self):
+        self.seconds = 0.0
+
+    def perf_counter(self):
+        return self.seconds
+
+
+class ByText:
+    """Relevance as a table says, at four milliseconds a pair."""
+
+    def __init__(self, table, clock=None):
+        self.table, self.clock = table, clock or Clock()
 
     def score(self, pairs):
-        time.sleep(self.seconds * len(pairs))
+        self.clock.seconds += 0.004 * len(pairs)
         return np.array([self.table.get(text, 0.0) for _, text in pairs], dtype=np.float32)
 
 
@@ -88,9 +98,11 @@ def test_min_score_can_answer_that_nothing_is_relevant():
     assert [hit.id for hit in shop().search("0", k=5, min_score=np.cos(np.radians(1.5)))] == ["0", "1"]
 
 
-def test_a_budget_reads_the_best_candidates_first_and_the_rest_follow():
-    everything = ByText({str(angle): 0.5 for angle in range(40)}, seconds=0.004)
-    retriever = shop(reranker=everything)
+def test_a_budget_reads_the_best_candidates_first_and_the_rest_follow(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(arguments, "time", clock)
+    everything = ByText({str(angle): 0.5 for angle in range(40)}, clock)
+    retriever = shop(reranker=Cascade((everything, None, "rerank"), clock=clock.perf_counter))
     retriever.search("0", k=40)
     reached = []
     for _ in range(3):
@@ -100,8 +112,7 @@ def test_a_budget_reads_the_best_candidates_first_and_the_rest_follow():
         assert [hit.id for hit in hits] == [str(angle) for angle in range(40)]
         assert all(hit.explain["relevance"] == 0 for hit in hits[len(read) :])
         reached.append(len(read))
-    assert max(reached) <= 15
-    assert max(reached) > 0
+    assert 0 < max(reached) <= 15
     assert all("rerank" in hit.ranks for hit in retriever.search("0", k=40, budget_ms=60_000))
 
 

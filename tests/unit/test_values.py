@@ -36,6 +36,8 @@ class Brand(str):
 MEANINGS = [
     (np.float64(0.5), 0.5),
     (np.float32(0.5), 0.5),
+    (np.float32(3.3), 3.3),  # its shortest decimal, as in files
+    (np.array([19.99, 0.1], dtype=np.float32), [19.99, 0.1]),
     (np.longdouble(2), 2.0),
     (np.int64(2**62), 2**62),
     (np.uint8(7), 7),

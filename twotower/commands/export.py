@@ -39,12 +39,12 @@ def add_to(commands: Commands) -> None:
         run,
         details="""
 formats:
-  Every attribute is a column 'attributes.NAME' of CSV and Parquet. A CSV cell is the value's JSON, such as 5, true,
-  ["a", "b"] or {"$time": "2026-01-31T08:00:00+00:00"}, or text that is not JSON; text such as 0.5 is in quotes, as
-  "0.5". CSV holds no id, title or description of spaces alone. In Parquet, whole numbers become fractions in a
-  column with fractions, and an attribute with values of several types becomes objects {"$json": its JSON}.""",
+  In CSV and Parquet, every attribute is a column 'attributes.NAME'. A CSV cell is JSON, such as 5, true, ["a", "b"]
+  or {"$time": "2026-01-31T08:00:00+00:00"}, or plain text; text that could be mistaken for JSON is quoted, such as
+  "0.5". CSV cannot hold an id, title or description that is blank. In Parquet, whole numbers become fractions in a
+  column with fractions, and values of an attribute with several types become objects {"$json": their JSON}.""",
     )
-    export.add_argument("catalogue", type=Path, metavar="CATALOGUE", help=f"new: {KNOWN}")
+    export.add_argument("catalogue", type=Path, metavar="CATALOGUE", help=f"new file: {KNOWN}")
     add_store(export)
     export.add_argument(
         "--events",
@@ -85,7 +85,7 @@ class ExportReport:
     Args:
         items: number of items written.
         events: number of events written.
-        left_out: number of events that were not, as their items are deleted, so that no store would record them.
+        left_out: number of events that were left out because their items are deleted, so no store would record them.
         missing_photos: number of photos that could not be copied, whose paths were kept.
     """
 
@@ -107,7 +107,7 @@ def export(
 
     Args:
         folder: the store.
-        catalogue: a new file, whose name tells the format.
+        catalogue: a new file, whose suffix determines the format.
         events: a new file for the events on these items, which `twotower record` reads; None writes none.
         vectors: a new .safetensors file for the items' vectors, in the same order; None writes none.
         photos: what becomes of photos that are not in the catalogue's folder: "copy" copies them into a new folder
@@ -117,7 +117,7 @@ def export(
         What was written.
 
     Raises:
-        StoreError: a name tells no format, a file already exists or cannot be written, or the format cannot hold a
+        StoreError: a suffix is unknown, a file already exists or cannot be written, or the format cannot hold a
             value; nothing is written.
     """
     copies = catalogue.with_suffix(".photos") if photos == "copy" else None
@@ -189,7 +189,7 @@ def _write_vectors(vectors: list[Vectors], file: Path) -> None:
 
 
 def _part(path: Path) -> Path:
-    """Where a file is written before it is whole; its name ends as that of the file does."""
+    """Where a file is written until it is complete; its name has the same suffixes."""
     return path.with_name(f".part-{path.name}")
 
 

@@ -22,9 +22,9 @@ def add_model_options(parser: ArgumentParser, *, text: str, image: str) -> None:
     """Add the options that name models.
 
     Args:
-        parser: where to.
-        text: what the text model is without its option.
-        image: what the image model is without its option.
+        parser: to add them to.
+        text: the default of the text model, for the help.
+        image: the default of the image model, for the help.
     """
     parser.add_argument("--text-model", metavar="MODEL", help=f"hub name or folder (default: {text})")
     parser.add_argument(
@@ -36,7 +36,7 @@ def add_model_options(parser: ArgumentParser, *, text: str, image: str) -> None:
 
 
 def add_weight_options(parser: ArgumentParser) -> None:
-    """Add the options that weigh words and photos."""
+    """Add the options for the weights of words and photos."""
     for name, what, example in (("text", "words", 0.9), ("image", "photos", 0.1)):
         parser.add_argument(
             f"--{name}-weight",

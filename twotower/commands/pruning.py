@@ -1,4 +1,4 @@
-"""Which items of a store are missing from a catalogue, and whether so many of them may be removed."""
+"""Which items of a store are missing from a catalogue, and whether that many may be removed."""
 
 from __future__ import annotations
 

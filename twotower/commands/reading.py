@@ -52,7 +52,8 @@ def add_read_options(parser: ArgumentParser, what: str) -> None:
     parser.add_argument(
         "--decimal",
         choices=(".", ","),
-        help="decimal mark of numbers with thousands separators, such as ',' for 1.299,00",
+        metavar="MARK",
+        help="decimal mark of numbers with thousands separators: ',' for 1.299,00, '.' for 1,299.00",
     )
     parser.add_argument(
         "--encoding", default="utf-8", help="encoding of text files, such as gb18030 (default: utf-8)"

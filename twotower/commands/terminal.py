@@ -56,7 +56,7 @@ def tell(remark: str) -> None:
 
 
 def _hide_bars() -> None:
-    """Hide the hub's bars, and "Loading weights" of transformers, which asks the hub when it is imported, slowly."""
+    """Hide the hub's progress bars and, if it is imported, those of transformers, whose import is slow."""
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     disable_progress_bars()

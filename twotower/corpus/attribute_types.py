@@ -1,4 +1,4 @@
-"""The types that the attributes of items have, which later items in files and mappings must not contradict."""
+"""The types of the items' attributes, which later items in files and mappings must match."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ class Writes:
         return RecordReport(recorded, len(checked) - recorded, tuple(bad or ()))
 
     def _known_types(self) -> AttributeTypes:
-        """The types of the attributes that were ever written, and the names of those that are searched."""
+        """The types of all attributes ever written, and the names of the searchable ones."""
         if self._types is None:
             self._types = types_of(self._corpus.items())
         return {**dict.fromkeys(self._corpus.text_of.attributes), **self._types}

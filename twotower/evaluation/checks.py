@@ -153,7 +153,7 @@ def values_in(name: str, values: Any) -> NDArray[np.float64]:
     """Values of at least one query, shape (queries,).
 
     Raises:
-        ValueError: they are no finite numbers.
+        ValueError: they are not finite numbers.
     """
     found = numbers_of(name, values)
     if not len(found) or not np.isfinite(found).all():

@@ -211,7 +211,7 @@ def _paired(values: Any, baseline: Any) -> tuple[NDArray[np.float64], NDArray[np
     """The values of two systems on the same queries.
 
     Raises:
-        ValueError: they are no finite numbers, or not equally many.
+        ValueError: they are not finite numbers, or differ in number.
     """
     ours, theirs = values_in("values", values), values_in("baseline", baseline)
     if len(ours) != len(theirs):

@@ -23,10 +23,10 @@ WRITERS: Mapping[str, Callable[[Path, Sheet], None]] = {
 
 
 def writer_of(path: Path) -> Callable[[Path, Sheet], None]:
-    """What writes a file of this name.
+    """The function that writes a file of this name.
 
     Raises:
-        StoreError: it is in none of the formats.
+        StoreError: its suffix is unknown.
     """
     writer = WRITERS.get(format_of(path))
     if writer is None:

@@ -15,7 +15,7 @@ class Photos:
     Args:
         home: the catalogue's folder, which paths are relative to.
         copies: the folder for copies of photos from other folders; None keeps their absolute paths.
-        unfinished: where copies are collected before that folder has its name.
+        unfinished: where copies are collected until all are there.
 
     Attributes:
         missing: how many photos could not be copied.

@@ -1,4 +1,4 @@
-"""What is to be written, before it has a format: rows of plain JSON values, and what is in their attributes."""
+"""Rows to be written in any format: plain JSON values, and a survey of their attributes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ FieldType: TypeAlias = Literal["text", "time", "number"]
 Shape: TypeAlias = Literal[
     "single", "list", "text", "boolean", "time", "fraction", "whole", "long", "endless"
 ]
-"""What a value is: one value or a list, and its kind; whole numbers by how many bits hold them: 53, 63 or more."""
+"""What a value is: single or a list, and its kind; whole numbers by the bits that they need: 53, 63 or more."""
 Shapes: TypeAlias = Mapping[str, frozenset[Shape]]
-"""By name of the attribute, what its values are, and the parts of lists."""
+"""By attribute, what its values and the elements of its lists are."""
 
 ITEM_FIELDS: Mapping[str, FieldType] = {
     "id": "text",
@@ -41,7 +41,7 @@ class Sheet:
     Args:
         fields: the columns that all rows may have, and their types.
         rows: by field, and "attributes" by name; empty ones are left out. See `twotower.store.records`.
-        shapes: looks at all attributes first, for formats with columns.
+        shapes: surveys all attributes first, for formats with columns.
     """
 
     fields: Mapping[str, FieldType]

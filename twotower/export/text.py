@@ -14,7 +14,7 @@ from twotower.errors import StoreError
 from twotower.export.sheet import FieldType, Sheet
 from twotower.ingest.cells import cell_of, column_of
 
-CSV_ENCODING = "utf-8-sig"  # without its mark, Excel does not take a file for UTF-8
+CSV_ENCODING = "utf-8-sig"  # without a byte order mark, Excel does not read a file as UTF-8
 
 
 def write_jsonl(path: Path, sheet: Sheet) -> None:
@@ -38,11 +38,11 @@ def write_csv(path: Path, sheet: Sheet, *, separator: str = ",") -> None:
     """Write a header and one record per row, attributes as `twotower.ingest.cells` says.
 
     Raises:
-        StoreError: a field holds text that CSV cannot tell from none.
+        StoreError: a field holds text that CSV cannot distinguish from a missing value.
     """
     names = list(sheet.shapes())
     with _opened(path, CSV_ENCODING) as file:
-        # Quotes keep the header's names from being taken for other separators.
+        # Quotes keep separators in the header's names from being mistaken for the file's.
         header = csv.writer(file, delimiter=separator, quoting=csv.QUOTE_ALL)
         header.writerow([*sheet.fields, *(column_of(name) for name in names)])
         records = csv.writer(file, delimiter=separator)
@@ -65,7 +65,7 @@ def _field(row: Mapping[str, Any], name: str, kind: FieldType) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     if kind == "text" and text and (not text.strip() or "\0" in text):
         raise StoreError(
-            f"the row of {next(iter(row.values()))!r}, field {name!r}: CSV holds neither blank text nor NUL "
+            f"the row of {next(iter(row.values()))!r}, field {name!r}: CSV cannot hold blank text or NUL "
             "characters: export to .jsonl or .parquet"
         )
     return text
@@ -73,7 +73,7 @@ def _field(row: Mapping[str, Any], name: str, kind: FieldType) -> str:
 
 @contextmanager
 def _opened(path: Path, encoding: str = "utf-8") -> Iterator[TextIO]:
-    """A new file, gzipped if its name ends in .gz; line ends are written as they are given."""
+    """A new file, gzipped if its name ends in .gz; line ends are written unchanged."""
     if path.suffix.lower() != ".gz":
         with path.open("w", encoding=encoding, newline="") as file:
             yield file

@@ -69,7 +69,7 @@ class Attribute:
         return [part for part in parts if part is not None]
 
     def _unpacked(self, row: Row, value: object) -> object:
-        """The value that an export wrote as JSON, because it is not of the type of others."""
+        """The value that an export wrote as JSON, because its type differs from that of others."""
         if not (isinstance(value, Mapping) and is_marked(value, JSON)):
             return value
         try:
@@ -84,7 +84,7 @@ class Attribute:
             except ValueError as error:
                 raise row.error(self.column, str(error)) from None
         if value is None or self.type is None or isinstance(value, Mapping):
-            return value  # of an object it is said later that it is none of the types
+            return value  # an object is refused later
         if self.type == "time" and isinstance(value, date):
             return value
         if isinstance(value, str):

@@ -113,8 +113,8 @@ def read_catalogue(
     - JSON and Parquet say which values are text, numbers, booleans and times. In CSV the whole column decides: it
       holds numbers or booleans if at least two thirds of its cells do, and words such as "N/A" are missing values
       there. Codes stay text: whole numbers with leading zeros, a leading +, an exponent or more than 15 digits.
-    - A value of another type than its column is converted if nothing is lost ("30" among numbers), otherwise it is an
-      error of its row. Inside an object, such as specifications, words may stand among numbers in JSON and Parquet.
+    - A value of another type than its column's is converted if nothing is lost ("30" among numbers); otherwise it is
+      an error of its row. Inside an object, such as specifications, JSON and Parquet may mix words and numbers.
     - Ids may be whole numbers. A decimal is a number, and a number in single precision is its shortest decimal. Times
       are aware datetimes, ISO-8601 text, or numbers since 1970; a date is its midnight. See `ReadOptions.timezone`.
     - Attributes inside an object `attributes` keep their names and values, whatever they are. In CSV they are columns

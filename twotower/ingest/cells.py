@@ -1,8 +1,8 @@
-"""Attributes in the cells of CSV: text as it is, and anything that would not come back so as JSON.
+"""Attributes in CSV cells: text as it is, and as JSON anything that would not be read back unchanged.
 
 `twotower export` names a column of such cells "attributes.NAME". A cell that is JSON is its value: 5, true,
 ["a", "b"], {"$time": "2026-01-31T08:00:00+00:00"}. Any other cell is text; text that could be mistaken for JSON, or
-is blank, is written between quotes as JSON: "0.5", "true", " ".
+is blank, is quoted as JSON: "0.5", "true", " ".
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def value_of(cell: str) -> Any:
 
 
 def column_of(name: str) -> str:
-    """The column of an attribute; a name that a header would change is between quotes."""
+    """The column of an attribute; a name that a header would change is quoted."""
     return LITERAL + (name if _as_it_is(name) else json.dumps(name))
 
 

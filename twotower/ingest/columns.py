@@ -160,7 +160,7 @@ def _attribute(
             column, name, kept, f"as '{name}' is in the store", tally.allows_codes or kept != "number"
         )
     if column.startswith(LITERAL):
-        return Attribute(column, name, None)
+        return Attribute(column, name, tally.only())
     inferred = tally.inferred()
     if inferred is None:
         mixed = (

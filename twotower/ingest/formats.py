@@ -53,6 +53,6 @@ def read_rows(path: Path, options: ReadOptions | None = None, on_bad: OnBad = st
 
 
 def format_of(path: Path) -> str:
-    """The end of a file's name that tells its format, such as ".csv" of "shop.csv.gz"."""
+    """The suffix that determines a file's format, such as ".csv" of "shop.csv.gz"."""
     first, last = ["", "", *(suffix.lower() for suffix in path.suffixes)][-2:]
     return last if last != ".gz" else first if first != ".parquet" else last

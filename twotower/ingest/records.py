@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import Any, TypeVar
 
+import numpy as np
+
 from multimodal.checks import listed
 from twotower.errors import CatalogueError
 from twotower.ingest.catalogue import Catalogue
@@ -68,7 +70,7 @@ def items_in(
 
     Args:
         given: items, mappings or a DataFrame.
-        known: asked for the types of the attributes that there are, if items have to be made; see `Catalogue`.
+        known: returns the types of existing attributes, if items have to be made; see `Catalogue`.
     """
     return _made_if_records(given, lambda records: _catalogue(records, known=known and known()).items)
 
@@ -140,6 +142,14 @@ def _mappings(records: Any) -> Iterator[Any]:
         if not records.columns.is_unique:
             raise CatalogueError("the DataFrame has two columns of the same name: rename one of them")
         for start in range(0, len(records), _FRAME_ROWS):
-            yield from records.iloc[start : start + _FRAME_ROWS].to_dict("records")
+            yield from _in_double_precision(records.iloc[start : start + _FRAME_ROWS]).to_dict("records")
     else:
         yield from records
+
+
+def _in_double_precision(frame: Any) -> Any:
+    """A DataFrame of pandas whose numbers in single precision are their shortest decimals."""
+    narrow = [name for name, kind in frame.dtypes.items() if kind in (np.float16, np.float32)]
+    if not narrow:
+        return frame
+    return frame.astype(dict.fromkeys(narrow, str)).astype(dict.fromkeys(narrow, float))

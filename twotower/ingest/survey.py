@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 from twotower.ingest.options import ColumnType
 from twotower.ingest.row import Row
 from twotower.ingest.values import (
+    LITERAL,
     TIME,
     boolean,
     is_code,
@@ -42,7 +43,7 @@ class Tally:
     Args:
         typed: whether the format has types: then text is meant as text.
         decimal: see `ReadOptions`.
-        mixes: whether words may stand among numbers, as in objects of specifications.
+        mixes: whether a column may mix words and numbers, as specifications in nested objects do.
         counts: of values by their shape.
         lengths: of whole numbers and codes, by whether they are codes.
         sample: the first values.
@@ -60,7 +61,7 @@ class Tally:
     def add(self, value: object, place: str) -> None:
         """Count a value that is not missing."""
         if isinstance(value, list):
-            self.counts.update("text" if isinstance(part, str) else _shape_of(part) for part in value[:1])
+            self.counts.update("text" if isinstance(part, str) else _shape_of(part) for part in value)
             return
         shape = (
             _shape_of_text(value, self.typed, self.decimal) if isinstance(value, str) else _shape_of(value)
@@ -73,6 +74,11 @@ class Tally:
             self.missing_words.setdefault(str(value), place)
         if len(self.sample) < _SAMPLE:
             self.sample.append(value[:_LONGEST_NUMBER] if isinstance(value, str) else value)
+
+    def only(self) -> ColumnType | None:
+        """The type that all values have, other than text; None if there is none."""
+        shapes: dict[Shape, ColumnType] = {"number": "number", "boolean": "boolean", "time": "time"}
+        return shapes.get(next(iter(self.counts))) if len(self.counts) == 1 else None
 
     @property
     def filled(self) -> int:
@@ -112,6 +118,8 @@ class Tally:
         if not self.are_codes and (self.numbers >= enough or almost):
             return "number"
         texts = counts["text"] + counts["almost number"]
+        if self.typed and not self.mixes and counts["time"] and counts["time"] >= texts:
+            return "time"  # which text can be, but which cannot be text
         if not self.typed or texts == filled or (texts and not self.mixes):
             return "text"  # which most values can become
         if self.mixes:
@@ -134,7 +142,8 @@ def survey(rows: Iterable[Row], decimal: Decimal = None) -> dict[str, Tally]:
             if tally is None:
                 if len(tallies) >= MAX_COLUMNS:
                     continue
-                tally = tallies[name] = Tally(row.typed, decimal, mixes=row.typed and "." in name)
+                typed = row.typed or name.startswith(LITERAL)
+                tally = tallies[name] = Tally(typed, decimal, mixes=typed and "." in name)
             if (value := plain(value)) is not None:
                 tally.add(value, row.place)
     return tallies

@@ -56,7 +56,7 @@ def plain(value: object) -> object:
     if isinstance(value, UUID | Path):
         return str(value)
     if isinstance(value, np.ndarray):
-        return plain(value.tolist())
+        return plain(list(value) if value.ndim else value[()])
     if isinstance(value, list | tuple | set | frozenset):
         return [part for part in map(plain, value) if part is not None]
     if isinstance(value, np.datetime64):

@@ -31,6 +31,10 @@ class Channel:
     scores: NDArray[np.floating]
     scores_of: Callable[[Rows], NDArray[np.floating]]
 
+    def first(self, count: int) -> Channel:
+        """The channel as if it had found no more than this many rows."""
+        return Channel(self.ordinals[:count], self.scores[:count], self.scores_of)
+
     def scores_at(self, ordinals: Rows) -> NDArray[np.float64]:
         """The scores of rows, ascending and including all that were found, whose scores are not computed again."""
         scores = np.zeros(len(ordinals))

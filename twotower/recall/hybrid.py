@@ -15,6 +15,7 @@ from twotower.recall.lexical import highest, lexical_scores, rows_with_words
 from twotower.recall.queries import EncodedQueries
 from twotower.recall.selection import Rows, Selection
 from twotower.recall.snapshot import Snapshot
+from twotower.types import Scores, Vectors
 
 GROWTH = 4
 ROUNDING = 1e-6
@@ -46,9 +47,8 @@ def hybrid_candidates(
     Returns:
         k candidates for each query; ties are broken by the older write.
     """
-    similarity, ordinals = snapshot.search(
-        queries.vectors, min(max(k, fusion.depth), matches), allowed, comparable=True
-    )
+    find = partial(snapshot.search, allowed=allowed, first=fusion.depth, comparable=True)
+    similarity, ordinals = find(queries.vectors, min(max(k, fusion.depth), matches))
     freshest = 1.0 if freshness is None else freshness.upper_bound(snapshot, allowed)
     answers = []
     for row, text in enumerate(queries.texts):
@@ -57,18 +57,50 @@ def hybrid_candidates(
         if queries.readable is not None and not queries.readable[row] and len(hits):
             answers.append(_by_words_alone(snapshot, words, hits, k, allowed, freshness))
             continue
-        vector = queries.vectors[row]
-        similarity_of = partial(snapshot.similarity, vector)
-        dense = Channel(ordinals[row], similarity[row], similarity_of)
-        search = _Fused(snapshot, words, hits, matches, fusion, freshness, freshest)
-        found = search.best(dense, k)
+        dense = _Dense(snapshot, queries.vectors[row], words, fusion.depth)
+        nearest = dense.channel(ordinals[row], similarity[row])
+        search = _Fused(
+            snapshot, words, hits, matches, fusion, freshness, freshest, nearest.first(fusion.depth)
+        )
+        found = search.best(nearest, k)
         while found is None:
-            fetch = min(GROWTH * len(dense.ordinals), matches)
-            (nearer,), (rows,) = snapshot.search(vector[None], fetch, allowed, comparable=True)
-            dense = Channel(rows, nearer, similarity_of)
-            found = search.best(dense, k)
+            fetch = min(GROWTH * len(nearest.ordinals), matches)
+            (scores,), (rows,) = find(queries.vectors[row : row + 1], fetch)
+            nearest = dense.channel(rows, scores)
+            found = search.best(nearest, k)
         answers.append(found)
     return answers
+
+
+class _Dense:
+    """The similarities of one query's rows, which do not depend on how many are found.
+
+    An approximate index may miss a row that is nearer than some that it finds. That row counts as no nearer than the
+    last of the first rows, whether a deeper search finds it or its similarity is computed because of its words.
+
+    Args:
+        snapshot: what is searched.
+        vector: of the query.
+        words: the lexical scores of all rows.
+        first: how many rows are found at once.
+    """
+
+    def __init__(self, snapshot: Snapshot, vector: Vectors, words: NDArray[np.float32], first: int) -> None:
+        self._snapshot, self._vector, self._words, self._first = snapshot, vector, words, first
+
+    def channel(self, ordinals: Rows, scores: Scores) -> Channel:
+        """The rows that were found, and how to compute the similarity of others."""
+        at_most = scores[: self._first][-1]
+
+        def similarity_of(rows: Rows) -> Scores:
+            similarity: Scores = np.minimum(self._snapshot.similarity(self._vector, rows), at_most)
+            return similarity
+
+        later = self._first + np.flatnonzero(self._words[ordinals[self._first :]])
+        if len(later):
+            scores = scores.copy()
+            scores[later] = similarity_of(ordinals[later])
+        return Channel(ordinals, scores, similarity_of)
 
 
 class _Fused:
@@ -85,6 +117,7 @@ class _Fused:
         fusion: of the two channels.
         freshness: None ignores time.
         freshest: the highest decay factor of any allowed row.
+        nearest: the first rows of the dense channel.
     """
 
     def __init__(
@@ -96,15 +129,16 @@ class _Fused:
         fusion: HybridFusion,
         freshness: Freshness | None,
         freshest: float,
+        nearest: Channel,
     ) -> None:
         self._snapshot, self._words, self._hits, self._matches = snapshot, words, hits, matches
-        self._fusion, self._freshness, self._freshest = fusion, freshness, freshest
+        self._fusion, self._freshness, self._freshest, self._nearest = fusion, freshness, freshest, nearest
 
     def best(self, dense: Channel, k: int) -> Candidates | None:
         """The k best rows; None if rows that `dense` has not found might be among them."""
         fused = self._fuse(dense, highest(self._words[self._hits], self._hits, self._fusion.depth))
         least = _kth(fused, k)
-        more = self._possible(dense, least - ROUNDING)
+        more = self._possible(least - ROUNDING)
         more = more[~_among(fused.ordinals, more)]
         if len(more):
             with_words = fused.ordinals[self._words[fused.ordinals] > 0]
@@ -120,9 +154,9 @@ class _Fused:
         lexical = Channel(rows, self._words[rows], partial(np.take, self._words))
         return _aged(self._fusion.fuse(dense, lexical), self._snapshot, self._freshness)
 
-    def _possible(self, dense: Channel, least: float) -> Rows:
-        """The rows with words that may score this much, whatever their similarity if `dense` has not found them."""
-        bounds = self._fusion.bound(dense, self._words[self._hits])
+    def _possible(self, least: float) -> Rows:
+        """The rows with words that may score this much if they are not among the nearest."""
+        bounds = self._fusion.bound(self._nearest, self._words[self._hits])
         high = bounds >= least  # before decay, which only lowers them, so that few ages are looked up
         rows = self._hits[high]
         if self._freshness is None:

@@ -125,7 +125,9 @@ class Segment:
         rows = rows[rows >= 0]
         return selection.without(rows) if rows.size else selection
 
-    def search(self, queries: Vectors, k: int, selection: Selection, start: int = 0) -> tuple[Scores, Rows]:
+    def search(
+        self, queries: Vectors, k: int, selection: Selection, start: int = 0, first: int = 1
+    ) -> tuple[Scores, Rows]:
         """Nearest selected rows.
 
         Args:
@@ -133,13 +135,14 @@ class Segment:
             k: at least 1.
             selection: of the n rows.
             start: the ordinal of the first row.
+            first: see `VectorIndex.search`.
 
         Returns:
             Inner products and ordinals, each (q, min(k, n)), best first; padded with ordinal -1 and
             score -inf if fewer rows are selected.
         """
         whole = None if selection.count == len(self) else selection
-        scores, rows = self.index.search(queries, min(k, len(self)), whole)
+        scores, rows = self.index.search(queries, min(k, len(self)), whole, first)
         if selection.count < rows.shape[1]:
             scores = np.where(rows < 0, -np.inf, scores)
             return scores, np.where(rows < 0, -1, rows + start)

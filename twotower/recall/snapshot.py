@@ -84,14 +84,21 @@ class Snapshot:
             return frozenset({ITEM_FIELDS[name]})
         return frozenset[Kind]().union(*(part.kinds(name) for part in self.parts))
 
-    def plans(self, k: int, allowed: Sequence[Selection]) -> list[Plan]:
+    def plans(self, k: int, allowed: Sequence[Selection], *, first: int = 1) -> list[Plan]:
         """How `search` would search each part."""
         return [
-            part.segment.index.plan(k, selection) for part, selection in zip(self.parts, allowed, strict=True)
+            part.segment.index.plan(k, selection, first)
+            for part, selection in zip(self.parts, allowed, strict=True)
         ]
 
     def search(
-        self, queries: Vectors, k: int, allowed: Sequence[Selection], *, comparable: bool = False
+        self,
+        queries: Vectors,
+        k: int,
+        allowed: Sequence[Selection],
+        *,
+        first: int = 1,
+        comparable: bool = False,
     ) -> tuple[Scores, Rows]:
         """Nearest allowed rows of all parts.
 
@@ -99,6 +106,7 @@ class Snapshot:
             queries: float32 of shape (q, dim), unit rows.
             k: at least 1, and at most the number of allowed rows.
             allowed: from `allowed`.
+            first: see `VectorIndex.search`.
             comparable: give the scores that `similarity` gives for the same rows, to the last bit.
 
         Returns:
@@ -107,7 +115,7 @@ class Snapshot:
         alone = len(self.parts) == 1 and not comparable
         segments = (self.parts[0].segment,) if alone else self._comparable
         found = [
-            segment.search(queries, k, selection, start)
+            segment.search(queries, k, selection, start, first)
             for segment, selection, start in zip(segments, allowed, self._starts, strict=True)
             if selection.count
         ]

@@ -82,10 +82,8 @@ def recall_plans(
 ) -> list[Plan]:
     """How `recall_candidates` would search each segment for one query."""
     if fusion is not None:
-        k = max(k, fusion.depth)
-    elif decay is not None:
-        k += OVERFETCH
-    return snapshot.plans(k, snapshot.allowed(where))
+        return snapshot.plans(max(k, fusion.depth), snapshot.allowed(where), first=fusion.depth)
+    return snapshot.plans(k if decay is None else k + OVERFETCH, snapshot.allowed(where))
 
 
 def _with_items(snapshot: Snapshot, found: Sequence[Candidates]) -> list[Candidates]:

@@ -71,7 +71,7 @@ def user_of(given: object) -> str:
     """The id of a user.
 
     Raises:
-        QueryError: it is no text.
+        QueryError: it is not text.
     """
     return _id("user", given)
 
@@ -80,7 +80,7 @@ def item_id_of(given: object) -> str:
     """The id of an item.
 
     Raises:
-        QueryError: it is no text.
+        QueryError: it is not text.
     """
     return _id("item_id", given)
 

@@ -77,4 +77,8 @@ class Explanation:
                 parts[name] = np.vecdot(vectors[:, columns], own[columns])  # `@` rounds by the number of rows
         if user is not None:
             parts[USER] = np.vecdot(vectors, user)
+        if candidates.similarity is not None and parts:
+            # A row that an approximate index found late counts as less near than it is; see `recall.vectors.blocks`.
+            known = candidates.dense_share * candidates.similarity.astype(np.float64)
+            parts[next(iter(parts))] += known - np.sum(list(parts.values()), axis=0)
         return {**parts, **candidates.channels}

@@ -37,6 +37,7 @@ NUMBERS, WORDS, TRUTHS, TIMES = [3.5, 4, 5, 6, 7], ["a", "b", "c", "d", "e"], [T
         (TRUTHS, 2, ValueError),
         (TIMES, "2026-01-01T12:00:00Z", NOON),
         (TIMES, "soon", ValueError),
+        (TIMES[:1], "2026-01-01T12:00:00Z", NOON),
         ([*NUMBERS[:2], *WORDS[:3]], 5, "5"),  # of several types: all become text
         ([*NUMBERS[:3], "8", "9"], True, ValueError),  # numbers as text are numbers
         ([True, True, True, False], 7, ValueError),

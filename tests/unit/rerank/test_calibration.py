@@ -260,7 +260,7 @@ PAIRS = [(f"query {n % 4}", str(n)) for n in range(8)]
         (PAIRS, [1, 1, 1, 1, 0, 0, 0, 0], "isotonic", "do not rise"),
         (PAIRS, [1] * 8, "platt", "all labels are 1"),
         ([(query, "0") for query, _ in PAIRS], [0, 1] * 4, "platt", "all logits are 0"),
-        ([("one", document) for _, document in PAIRS], [0, 1] * 4, "platt", "one query"),
+        ([("one", document) for _, document in PAIRS], [0, 1] * 4, "platt", "of a single query"),
         (PAIRS, [0, 1], "platt", "each of 8 pairs"),
         (PAIRS, [0, 1, 2, 3] * 2, "platt", "labels.2. must be .* got 2"),
         (PAIRS, [0, float("nan"), 1, 1] * 2, "platt", "labels.1. must be .* got nan"),

@@ -43,8 +43,8 @@ def test_later_changes_of_what_was_passed_do_not_matter():
 @pytest.mark.parametrize(
     ("parameters", "named"),
     [
-        ({"attribute": ""}, "attribute must be a name"),
-        ({"attribute": 3}, "attribute must be a name"),
+        ({"attribute": ""}, "attribute must be a non-empty name"),
+        ({"attribute": 3}, "attribute must be a non-empty name"),
         ({"decays": [SLOW]}, "decays must be a mapping of values to Decays"),
         ({"decays": {None: SLOW}}, "got None"),
         ({"decays": {float("nan"): SLOW}}, "got nan"),

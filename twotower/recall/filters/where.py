@@ -23,7 +23,7 @@ The names "id" and "time" read the item itself.
 - `$ne`, `$nin` and `$not` are exactly the opposite of `$eq`, `$in` and what they enclose. So an item without
   the attribute matches `{"$exists": False}`, `$ne`, `$nin` and the `$not` of whatever it fails, nothing else.
 - The same holds for an attribute that no item has, whether or not one had it before. A name that no item ever had,
-  or a text value that no item has although one has a similar one, raises one `FilterWarning`, which suggests the
+  or a text value that no item has although one has a similar one, causes a single `FilterWarning`, which suggests the
   closest.
 - `{}` matches everything, `{"$and": []}` too; `{"$or": []}`, `{"$in": []}` and `{"$all": []}` match nothing.
 

@@ -12,6 +12,7 @@ import numpy as np
 from twotower.recall.plan import Effort, Plan, plan_walk
 from twotower.recall.selection import Rows, Selection
 from twotower.recall.vectors import faiss_calls
+from twotower.recall.vectors.blocks import block_for, search_in_blocks
 from twotower.recall.vectors.calibration import Calibration, K
 from twotower.recall.vectors.graph import Graph
 from twotower.recall.vectors.index import Kind
@@ -57,16 +58,28 @@ class CompressedIndex:
     def __len__(self) -> int:
         return len(self.table)
 
-    def plan(self, k: int, selection: Selection | None = None) -> Plan:
+    def plan(self, k: int, selection: Selection | None = None, first: int = 1) -> Plan:
         """See `VectorIndex.plan`."""
         rows = len(self)
         selected = rows if selection is None else selection.count
-        depth = self.codes.reach(self._effort.depth, k, self._fetch(k))
-        return plan_walk(rows, selected, k, depth, SUBSET_ROWS, self.codes.method)
+        size = block_for(k, max(first, K))
+        depth = self.codes.reach(self._effort.depth, size, self._fetch(size))
+        return plan_walk(rows, selected, size, depth, SUBSET_ROWS, self.codes.method)
 
-    def search(self, queries: Vectors, k: int, selection: Selection | None = None) -> tuple[Scores, Rows]:
+    def search(
+        self, queries: Vectors, k: int, selection: Selection | None = None, first: int = 1
+    ) -> tuple[Scores, Rows]:
         """See `VectorIndex.search`."""
-        plan = self.plan(k, selection)
+        selected = len(self) if selection is None else selection.count
+        block = partial(self._search_block, selection=selection)
+        first = max(first, K)  # as many as during calibration
+        if k > first and self.plan(first, selection).method == "subset":
+            first = k  # it finds the best of all
+        return search_in_blocks(block, queries, k, first, selected)
+
+    def _search_block(self, queries: Vectors, k: int, *, selection: Selection | None) -> tuple[Scores, Rows]:
+        """The k nearest rows, at most as many as are selected."""
+        plan = self.plan(k, selection, k)
         if plan.method == "subset" and selection is not None:
             return self._search_subset(queries, k, selection.rows)
         find = partial(self._find, k=k, plan=plan, chosen=None if selection is None else selection.bitmap)

@@ -62,11 +62,13 @@ class ExactIndex:
     def __len__(self) -> int:
         return len(self._table)
 
-    def plan(self, k: int, selection: Selection | None = None) -> Plan:
+    def plan(self, k: int, selection: Selection | None = None, first: int = 1) -> Plan:
         """See `VectorIndex.plan`."""
         return plan_exact(len(self), len(self) if selection is None else selection.count)
 
-    def search(self, queries: Vectors, k: int, selection: Selection | None = None) -> tuple[Scores, Rows]:
+    def search(
+        self, queries: Vectors, k: int, selection: Selection | None = None, first: int = 1
+    ) -> tuple[Scores, Rows]:
         """See `VectorIndex.search`."""
         if len(queries) == 1 and self._table.size <= SMALL_SCAN:
             return self._search_all(queries[0], k, selection)

@@ -11,7 +11,8 @@ import numpy as np
 from twotower.recall.plan import Effort, Plan, plan_walk
 from twotower.recall.selection import Rows, Selection
 from twotower.recall.vectors import faiss_calls
-from twotower.recall.vectors.calibration import Calibration
+from twotower.recall.vectors.blocks import block_for, search_in_blocks
+from twotower.recall.vectors.calibration import Calibration, K
 from twotower.recall.vectors.index import Kind
 from twotower.recall.vectors.scores import GROWTH, TIES, Find, best, best_found
 from twotower.types import Scores, Vectors
@@ -122,16 +123,32 @@ class GraphIndex:
     def __len__(self) -> int:
         return len(self.graph.codes)
 
-    def plan(self, k: int, selection: Selection | None = None) -> Plan:
+    def plan(self, k: int, selection: Selection | None = None, first: int = 1) -> Plan:
         """See `VectorIndex.plan`."""
         rows = len(self)
         selected = rows if selection is None else selection.count
-        depth = self.graph.reach(self._effort.depth, k, k)
-        return plan_walk(rows, selected, k, depth, SUBSET_SHARE * rows, self.graph.method)
+        size = block_for(k, self._first(first))
+        depth = self.graph.reach(self._effort.depth, size, size)
+        return plan_walk(rows, selected, size, depth, SUBSET_SHARE * rows, self.graph.method)
 
-    def search(self, queries: Vectors, k: int, selection: Selection | None = None) -> tuple[Scores, Rows]:
+    def search(
+        self, queries: Vectors, k: int, selection: Selection | None = None, first: int = 1
+    ) -> tuple[Scores, Rows]:
         """See `VectorIndex.search`."""
-        plan = self.plan(k, selection)
+        selected = len(self) if selection is None else selection.count
+        block = partial(self._search_block, selection=selection)
+        first = self._first(first)
+        if k > first and self.plan(first, selection).method != self.graph.method:
+            first = k  # a scan finds the best of all
+        return search_in_blocks(block, queries, k, first, selected)
+
+    def _first(self, at_least: int) -> int:
+        """How many rows the first search finds: no more than a walk of the usual depth finds well."""
+        return max(at_least, K, self._effort.depth // 2)
+
+    def _search_block(self, queries: Vectors, k: int, *, selection: Selection | None) -> tuple[Scores, Rows]:
+        """The k nearest rows, at most as many as are selected."""
+        plan = self.plan(k, selection, k)
         find = partial(self._find, k=k, plan=plan, selection=selection)
         if self._rescored:
             return best_found(find, self.vectors, queries, k, k + TIES, plan.selected)

@@ -35,20 +35,23 @@ class VectorIndex(Protocol):
         """Number of rows, n."""
         ...
 
-    def plan(self, k: int, selection: Selection | None = None) -> Plan:
+    def plan(self, k: int, selection: Selection | None = None, first: int = 1) -> Plan:
         """How `search` would answer."""
         ...
 
-    def search(self, queries: Vectors, k: int, selection: Selection | None = None) -> tuple[Scores, Rows]:
-        """Find the k nearest selected rows of each query.
+    def search(
+        self, queries: Vectors, k: int, selection: Selection | None = None, first: int = 1
+    ) -> tuple[Scores, Rows]:
+        """Find the k nearest selected rows of each query: the first k of a ranking that does not depend on k.
 
         Args:
             queries: float32 of shape (q, dim), unit rows.
             k: at least 1.
             selection: of the n rows, or None for all rows.
+            first: how many rows an approximate index finds at once, at least; see `blocks`.
 
         Returns:
-            Inner products and rows, each of shape (q, k), best first (an exact index breaks ties by the lower row);
+            Inner products and rows, each of shape (q, k), best first, ties broken by the lower row;
             if fewer than k rows are selected, the rest has row -1. Never fewer than min(k, selected rows), never
             a row that is not selected.
         """
