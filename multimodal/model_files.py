@@ -9,21 +9,16 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from multimodal.errors import StaleModelError
+from multimodal.model_settings import READERS, settings_of
 
 READ_SIZE = 1 << 20  # bytes
 MAX_HEADER = 100_000_000  # bytes, as in safetensors
 HEADER_LENGTH = 8  # bytes in which a safetensors file says how long its header is
 # Buffers that some releases of transformers write and others do not.
 NO_WEIGHTS = ("position_ids",)
-# What a tokenizer and a config hold that decides a vector; the rest differs between releases of their libraries.
-TOKENIZER = ("added_tokens", "normalizer", "pre_tokenizer", "post_processor", "model")
-CONFIGS = {
-    "config_sentence_transformers.json": ("prompts",),
-    "open_clip_config.json": ("model_cfg", "preprocess_cfg"),
-}
 VOCABULARIES = ("vocab.txt", "vocab.json", "merges.txt", "*.model")  # of models without a tokenizer.json
 MODULES = "[0-9]*_*"  # folders of a sentence-transformers model
 
@@ -45,7 +40,7 @@ class ModelFiles:
         self._versions = {path: _version(path) for path in _files(self._location)}
 
     def digest(self) -> str:
-        """A hash of weights, vocabulary and prompts, which is the same wherever the model lies.
+        """A hash of weights, vocabulary, prompts and settings, which is the same wherever the model lies.
 
         Raises:
             StaleModelError: the files changed after this object was made.
@@ -70,10 +65,9 @@ def _files(location: Path) -> Iterator[Path]:
     for folder in folders:
         weights = sorted(folder.glob("*.safetensors"))
         yield from weights or sorted({*folder.glob("*model*.bin"), *folder.glob("*model*.pt")})
-        vocabulary = [folder / "tokenizer.json"]
-        if not vocabulary[0].is_file():
-            vocabulary = sorted(path for pattern in VOCABULARIES for path in folder.glob(pattern))
-        yield from (path for path in [*vocabulary, *(folder / name for name in CONFIGS)] if path.is_file())
+        if not (folder / "tokenizer.json").is_file():
+            yield from sorted(path for pattern in VOCABULARIES for path in folder.glob(pattern))
+        yield from (folder / name for name in READERS if (folder / name).is_file())
 
 
 def _version(path: Path) -> Version:
@@ -86,28 +80,25 @@ def _parts(path: Path, version: Version) -> dict[str, str]:
     """The digests of the parts of one file, by name; a part that has none, such as an empty prompt, is left out."""
     if path.suffix == ".safetensors":
         return _tensors(path)
-    if path.name == "tokenizer.json":
-        return _values(path, TOKENIZER)
-    if path.name in CONFIGS:
-        return _values(path, CONFIGS[path.name])
+    if path.name in READERS:
+        return _settings(path)
     return {
         path.name if path.suffix in (".txt", ".json", ".model") else "weights": _range(path, 0, version[0])
     }
 
 
-def _values(path: Path, names: tuple[str, ...]) -> dict[str, str]:
+def _settings(path: Path) -> dict[str, str]:
     try:
-        values = json.loads(path.read_bytes())
-        found = {name: _filled(values[name]) for name in names if name in values}
-    except (ValueError, TypeError):  # the model's library says what is wrong with it
+        found = settings_of(path, json.loads(path.read_bytes()))
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+    ):  # the model's library says what is wrong with it
         return {path.name: _range(path, 0, path.stat().st_size)}
-    digests = {name: json.dumps(value, sort_keys=True).encode() for name, value in found.items() if value}
-    return {f"{path.name}/{name}": hashlib.sha256(data).hexdigest() for name, data in digests.items()}
-
-
-def _filled(value: Any) -> Any:
-    """A mapping without its empty texts: a prompt "" is no prompt."""
-    return {name: part for name, part in value.items() if part != ""} if isinstance(value, dict) else value
+    digests = {name: json.dumps(value, sort_keys=True).encode() for name, value in found.items()}
+    return {name: hashlib.sha256(data).hexdigest() for name, data in digests.items()}
 
 
 def _tensors(path: Path) -> dict[str, str]:

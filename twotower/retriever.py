@@ -28,6 +28,7 @@ from twotower.search.newest import newest_items
 from twotower.search.query_encoding import QueryEncoder
 from twotower.search.ranking import NO_HITS, Ranking
 from twotower.search.request import SearchRequest
+from twotower.towers.training import TrainingGuard
 from twotower.towers.user import UserTower
 from twotower.types import (
     AttributeValue,
@@ -135,6 +136,7 @@ class BaseRetriever:
             hybrid=hybrid,
         )
         self._writes = Writes(corpus, encoder)
+        self._training = TrainingGuard(encoder, corpus)
 
     def using(self, **parts: Unpack[RankingParts]) -> Self:
         """A retriever with other parts over the same corpus: a write through either is visible to both.
@@ -273,8 +275,10 @@ class BaseRetriever:
 
         Raises:
             ItemError: an item cannot be indexed, or an id is repeated (with "raise").
-            EncoderError: the encoder returned something other than finite vectors.
+            EncoderError: the encoder returned something other than finite vectors, or was trained since it encoded
+                items.
         """
+        self._training.check()
         return self._writes.upsert(items, on_error, on_bad_photo, progress)
 
     def update(
@@ -301,6 +305,7 @@ class BaseRetriever:
             ItemError: an attribute cannot be used (with "raise").
             EncoderError: as for `upsert`.
         """
+        self._training.check()
         return self._writes.update(attributes, on_error, progress)
 
     def delete(self, item_ids: Iterable[str] | None = None, *, where: Where | None = None) -> list[str]:
@@ -427,6 +432,7 @@ class BaseRetriever:
         request = SearchRequest.of(
             k, offset=offset, where=where, now=now, budget_ms=budget_ms, min_score=min_score
         )
+        self._training.check()
         ranking = self.using(**parts)._ranking if parts else self._ranking
         return self._answer(ranking, self._queries.encode(queries, users, request.now), request)
 
@@ -528,6 +534,7 @@ class BaseRetriever:
         Raises:
             StoreError: the folder cannot be written, or holds other files.
         """
+        self._training.check()
         with self._writes.lock:
             save_corpus(self._corpus, Path(folder).absolute(), self._settings())
 

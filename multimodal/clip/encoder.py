@@ -57,7 +57,7 @@ class ClipEncoder:
         self.batch_size = check_whole("batch_size", batch_size, least=1)
         check_device(device)
         self.architecture, self.pretrained = find_weights(architecture, pretrained)
-        self._files = _files_of(self.architecture, self.pretrained)
+        files = _files_of(self.architecture, self.pretrained)
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         try:
             self._model, self._preprocess = open_clip.create_model_from_pretrained(
@@ -70,6 +70,7 @@ class ClipEncoder:
                 f"({one_line(error)}): pass an architecture and tag of open_clip.list_pretrained(), a weights file, "
                 "or ClipEncoder.compact()"
             ) from error
+        self._files = files or _files_of(self.architecture, self.pretrained)  # downloaded just now
         self._model.eval()
         self._image_size = max(np.atleast_1d(self._model.visual.image_size).tolist())
         with torch.inference_mode():
@@ -93,7 +94,7 @@ class ClipEncoder:
     def describe(self) -> dict[str, Any]:
         """Plain JSON values that say where the model is and, by a hash of its content, what it is.
 
-        The shipped model is named without its folder. A tag stands for weights that never change, so it has no hash.
+        The shipped model is named without its folder.
 
         Raises:
             StaleModelError: the files were replaced after they were read.
@@ -208,7 +209,7 @@ def _description(architecture: str, pretrained: str | None, files: ModelFiles | 
 
 
 def _files_of(architecture: str, pretrained: str | None) -> ModelFiles | None:
-    """The files of an image model; None for weights that are known by their tag or hub name, or are not there.
+    """The files of an image model; None for weights that were not downloaded, or are not there.
 
     Args:
         architecture: as `find_weights` returns it.

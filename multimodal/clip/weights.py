@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from multimodal.checks import check_text, path_of
@@ -10,6 +11,8 @@ from multimodal.hub import locate, require_hub, was_downloaded
 
 LOCAL = "local-dir:"
 HUB = "hf-hub:"
+# The files of a repository in the order in which open_clip looks for them.
+SAFE_WEIGHTS, WEIGHTS = "open_clip_model.safetensors", "open_clip_pytorch_model.bin"
 
 
 def find_weights(architecture: str, pretrained: str | Path | None) -> tuple[str, str | None]:
@@ -54,7 +57,7 @@ def find_weights(architecture: str, pretrained: str | Path | None) -> tuple[str,
 
 
 def local_files(architecture: str, pretrained: str | None) -> Path | None:
-    """The model's folder or its file of weights; None for weights that are known by their tag or hub name.
+    """The model's folder or its file of weights; None for those of a tag or hub name that were not downloaded.
 
     Args:
         architecture: as `find_weights` returns it.
@@ -62,8 +65,28 @@ def local_files(architecture: str, pretrained: str | None) -> Path | None:
     """
     if architecture.startswith(LOCAL):
         return Path(architecture.removeprefix(LOCAL))
-    file = None if pretrained is None or architecture.startswith(HUB) else Path(pretrained)
-    return file if file is not None and file.is_absolute() else None
+    if architecture.startswith(HUB):
+        return _downloaded(architecture.removeprefix(HUB), ("open_clip_config.json",), whole=True)
+    if pretrained is None or Path(pretrained).is_absolute():
+        return None if pretrained is None else Path(pretrained)
+    import open_clip
+
+    repository, _, name = (
+        open_clip.get_pretrained_cfg(architecture, pretrained).get("hf_hub", "").rpartition("/")
+    )
+    names = (Path(name).with_suffix(".safetensors").name, name) if name else (SAFE_WEIGHTS, WEIGHTS)
+    return _downloaded(repository, names) if repository else None
+
+
+def _downloaded(repository: str, names: Sequence[str], *, whole: bool = False) -> Path | None:
+    """The first of these files of a repository of the hub that is in the cache, or the folder that it lies in."""
+    from huggingface_hub import try_to_load_from_cache
+
+    for name in names:
+        found = try_to_load_from_cache(repository, name)
+        if isinstance(found, str):
+            return Path(found).parent if whole else Path(found)
+    return None
 
 
 def _check_hub(repository: str) -> None:

@@ -67,6 +67,7 @@ class TextEncoder:
         self._readability = Readability(self._model.tokenizer)
         self._warned = False
         self._unsaved = False
+        self.revision = 0  # how often it was fitted
 
     @property
     def dim(self) -> int:
@@ -189,6 +190,7 @@ class TextEncoder:
             )
         checked = _checked(pairs)
         self._unsaved = True
+        self.revision += 1
         return train(self._model, checked, options)
 
     def save(self, folder: str | Path) -> None:

@@ -133,6 +133,9 @@ def test_a_user_whose_items_are_gone_sees_what_others_like_and_then_what_is_new(
         hit.item for hit in shop.recommend("stranger", k=4, now=NOW)
     ]
     shop.delete(["i7"])
+    shop.upsert([Item("undated", "mug"), Item("antique", "mug", time=datetime(1899, 1, 1, tzinfo=UTC))])
+    hits = shop.recommend("u", k=99, now=NOW)
+    assert [hit.id for hit in hits][-3:] == ["i19", "antique", "undated"]
     hits = shop.recommend("u", k=3, now=NOW)
     assert [hit.id for hit in hits] == ["i0", "i3", "i4"]
     assert [hit.score for hit in hits] == [0, 0, 0]

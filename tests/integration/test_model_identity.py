@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 from datetime import UTC, datetime
@@ -13,11 +14,12 @@ from fakes import HashEncoder
 from PIL import Image
 
 from multimodal import ClipEncoder, TextEncoder, WeightedConcat
+from multimodal.clip.encoder import describe_image_model
 from multimodal.errors import StaleModelError
 from twotower import DualEncoder, IndexPolicy, Item, Retriever
 from twotower.__main__ import main
 from twotower.corpus import reindexing
-from twotower.errors import ItemError, StoreError
+from twotower.errors import EncoderError, ItemError, StoreError
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 WORDS = ["red", "blue", "green", "mug", "lamp", "chair", "steel", "wood", "paper", "table"]
@@ -138,6 +140,140 @@ def test_what_changes_vectors_changes_the_model(model, change):
         before, after = {"vocabulary": ('"mug"', '"mog"'), "prompts": ("passage: ", "query: ")}[change]
         path.write_text(path.read_text().replace(before, after))
     assert TextEncoder(model, device="cpu").describe()["content"] != content
+
+
+def edit(path, **changes):
+    values = json.loads(path.read_text()) if path.is_file() else {}
+    path.write_text(json.dumps({**values, **changes}))
+
+
+SETTINGS = {
+    "pooling": ("1_Pooling/config.json", {"pooling_mode": "cls"}),
+    "pooling without the prompt": ("1_Pooling/config.json", {"include_prompt": False}),
+    "length": ("tokenizer_config.json", {"model_max_length": 8}),
+    "length of the module": ("sentence_bert_config.json", {"max_seq_length": 8}),
+    "case": ("sentence_bert_config.json", {"do_lower_case": True}),
+    "default prompt": ("config_sentence_transformers.json", {"default_prompt_name": "query"}),
+    "activation": ("config.json", {"hidden_act": "relu"}),
+    "heads": ("config.json", {"num_attention_heads": 4}),
+}
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_a_setting_that_changes_vectors_is_part_of_a_model(store, model, tmp_path, setting):
+    copied = shutil.copytree(model, tmp_path / "copied")
+    Retriever.open(store, encoder=encoder(copied)).close()
+    name, changes = SETTINGS[setting]
+    edit(copied / name, **changes)
+    with pytest.raises(StoreError, match="twotower reindex"):
+        Retriever.open(store)
+    with pytest.raises(StoreError, match="another encoder"):
+        Retriever.open(store, encoder=encoder(copied))
+    Retriever.open(store, encoder=encoder(model)).close()
+
+
+def test_a_dense_layer_is_part_of_a_model(tmp_path, tiny_text_folder):
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Dense
+
+    network = SentenceTransformer(str(tiny_text_folder), device="cpu")
+    network.add_module("2", Dense(32, 8))
+    network.save_pretrained(str(tmp_path / "dense"))
+    content = TextEncoder(tmp_path / "dense", device="cpu").describe()["content"]
+    assert content != TextEncoder(tiny_text_folder, device="cpu").describe()["content"]
+    edit(
+        tmp_path / "dense" / "2_Dense" / "config.json", activation_function="torch.nn.modules.linear.Identity"
+    )
+    assert TextEncoder(tmp_path / "dense", device="cpu").describe()["content"] != content
+
+
+def test_a_model_in_the_form_of_an_older_release_is_the_same(tmp_path, tiny_text_folder):
+    """As sentence-transformers 2 wrote it; what it is does not depend on who saved it last."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Normalize
+
+    model = tmp_path / "model"
+    network = SentenceTransformer(str(tiny_text_folder), device="cpu")
+    network.add_module("2", Normalize())
+    network.save_pretrained(str(model))
+    content = TextEncoder(model, device="cpu").describe()["content"]
+    (model / "1_Pooling" / "config.json").write_text(
+        json.dumps(
+            {
+                "word_embedding_dimension": 32,
+                "pooling_mode_cls_token": False,
+                "pooling_mode_mean_tokens": True,
+                "pooling_mode_max_tokens": False,
+                "pooling_mode_mean_sqrt_len_tokens": False,
+            }
+        )
+    )
+    (model / "2_Normalize" / "config.json").unlink(missing_ok=True)  # it had none then
+    modules = json.loads((model / "modules.json").read_text())
+    for module in modules:
+        module["type"] = f"sentence_transformers.models.{module['type'].rpartition('.')[2]}"
+    (model / "modules.json").write_text(json.dumps(modules))
+    (model / "sentence_bert_config.json").write_text('{"max_seq_length": 64, "do_lower_case": false}')
+    edit(model / "tokenizer_config.json", model_max_length=512)
+    edit(
+        model / "config.json",
+        transformers_version="4.8.2",
+        _name_or_path="x",
+        use_cache=True,
+        torch_dtype="float32",
+    )
+    old = TextEncoder(model, device="cpu")
+    assert old.describe()["content"] == content
+    old.save(tmp_path / "saved")
+    assert TextEncoder(tmp_path / "saved", device="cpu").describe()["content"] == content
+
+
+def test_weights_by_their_tag_are_known_by_content(tmp_path, monkeypatch):
+    """A store that was made with a tag opens with the file of the same weights, and says if they changed."""
+    import open_clip
+    import torch
+    from safetensors.torch import save
+
+    cache = tmp_path / "cache" / "models--some--clip"
+    file = cache / "snapshots" / "abc" / "open_clip_model.safetensors"
+    for path, content in {cache / "refs" / "main": b"abc", file: save({"w": torch.ones(2)})}.items():
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(open_clip, "get_pretrained_cfg", lambda *_: {"hf_hub": "some/clip/"})
+    by_tag = describe_image_model("ViT-B-32", "laion2b_s34b_b79k")
+    copied = shutil.copy(file, tmp_path / "weights.safetensors")
+    assert by_tag["content"] == describe_image_model("ViT-B-32", copied)["content"]
+    assert by_tag["content"] != describe_image_model("ViT-B-16", copied)["content"]
+    Path(copied).write_bytes(save({"w": torch.zeros(2)}))
+    assert by_tag["content"] != describe_image_model("ViT-B-32", copied)["content"]
+
+
+def test_an_encoder_that_is_trained_while_its_vectors_are_searched_is_refused(tmp_path, model):
+    text = TextEncoder(model, device="cpu")
+    with Retriever.open(tmp_path / "s", encoder=DualEncoder(text)) as retriever:
+        text.fit([("red mug", "red mug")] * 2)  # nothing is encoded yet
+        text.save(tmp_path / "trained")
+    with Retriever.open(tmp_path / "s", encoder=DualEncoder(text), reindex=True) as retriever:
+        twin = retriever.using(decay=None)
+        retriever.upsert(ITEMS)
+        assert twin.search("red mug", k=1)
+        text.fit([("red mug", "blue lamp")] * 2)
+        text.save(tmp_path / "again")
+        for call in (
+            lambda: retriever.search("red mug"),
+            lambda: twin.search_batch(["red mug"]),
+            lambda: retriever.upsert([Item("new", "red mug")]),
+            lambda: retriever.update({ITEMS[0].id: {"brand": "red"}}),
+            lambda: retriever.save(tmp_path / "copy"),
+        ):
+            with pytest.raises(EncoderError, match=r"trained after items were encoded.*reindex=True"):
+                call()
+        assert len(retriever.similar(ITEMS[0].id, k=3)) == 3  # by vectors of one model
+    with pytest.raises(StoreError, match="another encoder"):
+        Retriever.open(tmp_path / "s", encoder=DualEncoder(text))
+    with Retriever.open(tmp_path / "s", encoder=DualEncoder(text), reindex=True) as retriever:
+        assert wrong_scores(retriever) == []
 
 
 def test_a_model_that_is_replaced_while_it_is_loaded_has_no_content(model):

@@ -55,6 +55,16 @@ def test_items_missing_from_the_catalogue_are_removed_on_request(shop):
     assert shop([*range(3, 22), 30], "--prune")[2] == ids([*range(3, 22), 30])
 
 
+@pytest.mark.parametrize("kept", [0, 1, 7, 13, 16, 20])
+def test_the_limit_that_a_refusal_advises_is_enough(shop, kept):
+    shop(range(23))
+    code, out, left = shop(range(kept), "--prune")
+    assert (code, len(left)) == ((0, 20) if kept == 20 else (1, 23))
+    if code:
+        advised = out.split("pass --max-pruned ")[1].split()[0]
+        assert shop(range(kept), "--max-pruned", advised)[::2] == (0, ids(range(kept)))
+
+
 @pytest.mark.parametrize(
     ("kept", "options", "allowed"),
     [

@@ -266,3 +266,13 @@ def test_mappings_and_data_frames_are_taken_by_upsert_and_record():
 )  # fmt: skip
 def test_reasons_leave_out_what_differs_from_row_to_row(problem, reason):
     assert reason_of(problem) == reason
+
+
+def test_the_counts_by_reason_add_up_however_many_reasons_there_are():
+    skipped = Skipped()
+    for number in range(12):
+        for _ in range(number + 1):
+            skipped.add(f"shop.csv, line 5, field 'c{number}': it is missing")
+    counts, *_ = skipped.lines()
+    assert counts.startswith("  skipped by reason: 12 c11: it is missing; 11 c10: it is missing; ")
+    assert counts.endswith("; 10 for other reasons")  # 1 + 2 + 3 + 4

@@ -137,6 +137,21 @@ def test_masks_equal_the_oracle(batch, where):
     assert mask.tolist() == [selects(where, item) for item in batch]
 
 
+@settings(max_examples=5 * settings.default.max_examples)  # fast, and bounds have to be met
+@given(
+    held=st.lists(values, min_size=1, max_size=12),
+    operator=st.sampled_from(["$eq", "$ne", "$gt", "$gte", "$lt", "$lte"]),
+    data=st.data(),
+)
+def test_one_comparison_equals_the_oracle_at_every_bound(held, operator, data):
+    parts = [part for value in held for part in (value if isinstance(value, list) else [value])]
+    known = [part for part in parts if part is not None and not isinstance(part, bool)]
+    operand = data.draw(st.sampled_from(known) if known else texts | numbers | times)
+    where = {"a": {operator: operand}}
+    batch = [Item("x", "t", attributes={"a": value}) for value in held]
+    assert parse_where(where).mask(Columns.of(batch)).tolist() == [selects(where, item) for item in batch]
+
+
 @given(batch=st.lists(items, max_size=12), first=filters, second=filters)
 def test_logic_of_filters_is_logic_of_masks(batch, first, second):
     columns = Columns.of(batch)

@@ -11,8 +11,9 @@ import torch
 from open_clip.model import CLIP
 
 from multimodal.clip.augmentation import augment
-from multimodal.clip.training import caption_batches, save_clip, train_clip
+from multimodal.clip.training import MAX_SCALE, caption_batches, save_clip, train_clip
 from multimodal.losses import symmetric_loss
+from multimodal.optimizer import adamw
 
 CONFIG = {
     "model_cfg": {
@@ -84,6 +85,25 @@ def test_loss_equals_the_formula_with_known_pairs_left_out() -> None:
             expected -= math.log(math.exp(2 * cosines[row, row]) / sum(others)) / 8
     loss = symmetric_loss(torch.from_numpy(images), torch.from_numpy(texts), 2.0, torch.from_numpy(known))
     assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_scale_of_the_logits_stays_within_its_limit() -> None:
+    losses = []
+    for scale in (MAX_SCALE, 100 * MAX_SCALE):
+        model = tiny_model()
+        model.logit_scale.data.fill_(math.log(scale))
+        losses += train(model, steps=1)
+    assert losses[1] == pytest.approx(losses[0])
+
+
+def test_only_matrices_decay() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.LayerNorm(3))
+    before = {name: weights.detach().clone() for name, weights in model.named_parameters()}
+    for weights in model.parameters():
+        weights.grad = torch.zeros_like(weights)
+    adamw(model, learning_rate=0.5, weight_decay=0.1).step()
+    for name, weights in model.named_parameters():
+        torch.testing.assert_close(weights.detach(), before[name] * (0.95 if name == "0.weight" else 1.0))
 
 
 def test_equal_captions_are_known_to_be_true_of_each_other_and_stay_with_their_photos() -> None:

@@ -114,6 +114,13 @@ def test_an_index_grows_as_long_as_it_has_enough_lists():
     assert not can_extend(graph, "ivf-pq", 1_000)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_made_up_queries_never_lower_the_effort_as_real_ones_may(points, indexes, kind):
+    index = indexes[kind]
+    assert tune(index, 0.01, {}).calibration.effort == index.default_effort
+    assert tune(index, 0.01, {"words": points.queries}).calibration.effort < index.default_effort
+
+
 def test_queries_far_from_all_items_take_more_effort(points, indexes, far):
     """Each kind of query is measured, and the hardest decides."""
     near = tune(indexes["graph"], 0.98, {"words": points.queries})

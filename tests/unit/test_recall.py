@@ -305,3 +305,13 @@ def test_a_writer_gives_way_while_somebody_searches(monkeypatch):
     assert len(pauses) == 3
     assert list(corpus.yielding_to_searches(range(20))) == list(range(20))
     assert len(pauses) == 3
+
+
+def test_what_waits_beside_the_main_graph_stays_few_and_moves_into_it():
+    retriever = Retriever(HashEncoder(), index=IndexPolicy(exact_up_to=20))
+    for write in range(20):
+        retriever.upsert([Item(f"i{write}-{n}", f"thing {write} {n}") for n in range(15)])
+        retriever.maintenance.settle()
+        main, *beside = (part.alive for part in retriever.maintenance.stats().parts)
+        assert sum(beside) <= max(20, 0.05 * len(retriever))
+        assert main + sum(beside) == len(retriever) == 15 * (write + 1)

@@ -265,6 +265,30 @@ def test_the_log_of_a_writer_that_never_closes_stays_small(tmp_path, monkeypatch
             assert log.stat().st_size < 300_000
 
 
+def test_the_log_stays_as_it_is_after_a_disk_error(tmp_path):
+    log = tmp_path / "s" / "items.sqlite-wal"
+    retriever = opened(tmp_path / "s")
+    retriever.upsert(made(range(5)))
+    retriever._corpus.store.database.fail("the disk failed")
+    before = log.read_bytes()
+    retriever.close(settle=False)
+    assert log.read_bytes() == before
+    with opened(tmp_path / "s") as again:
+        assert ids(again) == {f"i{number}" for number in range(5)}
+
+
+def test_a_forked_process_reads_through_a_connection_of_its_own(tmp_path, monkeypatch):
+    """SQLite forbids the parent's, and closing it would drop the parent's locks."""
+    with opened(tmp_path / "s") as retriever:
+        database = retriever._corpus.store.database
+        with database.reading() as first, database.reading() as again:
+            assert again is first
+        monkeypatch.setattr("twotower.store.database.os.getpid", lambda: -1)
+        with database.reading() as of_the_child:
+            assert of_the_child is not first
+        monkeypatch.undo()
+
+
 @pytest.mark.parametrize(("written", "advice"), [(99, "upgrade"), (4, "index it again")])
 def test_another_format_is_refused(tmp_path, written, advice):
     opened(tmp_path / "s").close()

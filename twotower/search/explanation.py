@@ -80,5 +80,6 @@ class Explanation:
         if candidates.similarity is not None and parts:
             # A row that an approximate index found late counts as less near than it is; see `recall.vectors.blocks`.
             known = candidates.dense_share * candidates.similarity.astype(np.float64)
-            parts[next(iter(parts))] += known - np.sum(list(parts.values()), axis=0)
+            largest = max(parts, key=lambda name: float(np.abs(parts[name]).sum()))
+            parts[largest] += known - np.sum(list(parts.values()), axis=0)
         return {**parts, **candidates.channels}

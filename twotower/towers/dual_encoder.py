@@ -60,6 +60,11 @@ class DualEncoder:
         return self._fusion.dim(self._text.dim, self._image.dim)
 
     @property
+    def revision(self) -> int:
+        """How often its models were trained since they were loaded."""
+        return sum(int(getattr(model, "revision", 0)) for model in (self._text, self._image))
+
+    @property
     def blocks(self) -> Mapping[str, slice]:
         """The columns of each block of the vector; the inner products of the blocks add up to the similarity."""
         if self._image is None or self._fusion is None:

@@ -316,3 +316,13 @@ def test_words_may_stand_among_numbers_in_an_object_and_the_report_says_so(write
         ValueError, match=r"line 31, field 'specs.rate': '3 Gb/s' is not a number, as declared"
     ):
         list(read_catalogue(write("a.jsonl", lines(*rows)), ReadOptions(types={"specs.rate": "number"})))
+
+
+def test_two_columns_that_are_one_attribute_of_the_store_must_not_both_have_a_value(write):
+    path = write("a.csv", "id,title,Brand,BRAND\n1,a,Acme,Zeta\n2,b,Acme,\n3,c,,Zeta\n")
+    bad = []
+    items = list(Catalogue.of_file(path, known={"brand": "text"}).items(bad.append))
+    assert [item.attributes for item in items] == [{"brand": "Acme"}, {"brand": "Zeta"}]
+    assert [str(error).partition(", ")[2] for error in bad] == [
+        "line 2, field 'BRAND': two values would get this name: rename one of them"
+    ]
