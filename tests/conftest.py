@@ -23,6 +23,16 @@ settings.register_profile("fast", max_examples=20, deadline=None)
 settings.register_profile("thorough", max_examples=100, deadline=None)
 settings.load_profile("fast")
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--last-first", action="store_true", help="run the tests in the opposite order")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--last-first"):
+        items.reverse()
+
+
 WORDS = ["red", "blue", "green", "mug", "lamp", "chair", "steel", "wood", "paper", "table", "abc"]
 PROMPTS = {"query": "query: ", "document": "passage: "}
 CLIP_SIZE = 32

@@ -72,7 +72,7 @@ def test_finds_what_numpy_finds_and_never_too_few(case, k, share):
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5, 0.12, 0.03])
-@pytest.mark.parametrize("first", [1, 50])
+@pytest.mark.parametrize("first", [1, 50, 130])
 def test_a_smaller_k_finds_the_beginning_of_what_a_larger_one_finds(case, share, first):
     index, vectors, queries, _, _ = case
     allowed = Selection(np.random.default_rng(3).random(len(vectors)) < share)

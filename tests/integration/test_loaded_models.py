@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from multimodal import ClipEncoder, TextEncoder, WeightedConcat
 from twotower import DualEncoder, Item, Retriever, rebuilding
 from twotower.__main__ import main
+from twotower.store.folder import StoreFolder
 
 HEAVY = {"torch", "transformers", "sentence_transformers", "open_clip", "pandas", "pyarrow"}
 PRICES = [{"id": f"{number}", "title": f"mug {number}", "price": number} for number in range(5)]
@@ -139,3 +141,13 @@ def test_no_command_that_encodes_nothing_imports_a_model_library(store, tmp_path
         [sys.executable, "-c", code, json.dumps(commands)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_another_encoder_has_its_own_length_and_not_that_of_the_store(store, tmp_path, loads):
+    clip = {"architecture": f"local-dir:{tmp_path / 'clip'}", "pretrained": None}
+    words = {"text": {"clip": clip}, "image": None, "fusion": None}
+    with closing(StoreFolder.open(store, read_only=True)) as folder:
+        assert rebuilding.deferred_encoder(folder).dim == 32 + 24
+        assert loads == []
+        assert rebuilding.deferred_encoder(folder, words).dim == 24
+        assert loads == ["clip"]

@@ -314,3 +314,16 @@ def test_an_export_that_is_interrupted_shows_no_catalogue_without_its_photos(
         export(store, tmp_path / "out" / "shop.jsonl", vectors=tmp_path / "out" / "shop.safetensors")
     assert not (tmp_path / "out" / "shop.jsonl").exists()
     assert not list((tmp_path / "out").glob("*.part*")) + list((tmp_path / "out").glob(".part-*"))
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_names_with_separators_and_numbers_beyond_the_floats_come_back(tmp_path, form):
+    attributes = {"a;b;c;d;e;f;g;h;i;j;k;l": 2**53 + 1, "p|q|r|s|t|u|v|w|x|y|z": 2**63, "x\ty\tz": -0.5}
+    items = [
+        Item("1", "mug", attributes=attributes),
+        Item("2", "mug", attributes=dict.fromkeys(attributes, 0.5)),
+    ]
+    export(stored(tmp_path / "store", items), tmp_path / f"out.{form}")
+    found = list(read_catalogue(tmp_path / f"out.{form}"))
+    assert found == items
+    assert found[0].attributes["a;b;c;d;e;f;g;h;i;j;k;l"] - 2**53 == 1

@@ -107,7 +107,7 @@ def test_a_modality_alone_explains_itself_and_finds_nothing_where_the_query_lack
     alone = retriever.using(reranker=None, decay=None, modality="image")
     hits = alone.search("0 0", 5)
     assert [hit.id for hit in hits] == ["image", "both", "words", "fresh", "text"]
-    assert hits[0].explain == {"text": 0, "image": pytest.approx(np.cos(np.deg2rad(10)) / 2)}
+    assert hits[0].explain == pytest.approx({"text": 0, "image": np.cos(np.deg2rad(10)) / 2}, abs=1e-6)
 
     class TextOnly(TwoPartEncoder):
         def encode_queries(self, queries: Sequence[Query]) -> np.ndarray:

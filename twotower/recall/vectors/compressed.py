@@ -73,7 +73,7 @@ class CompressedIndex:
         selected = len(self) if selection is None else selection.count
         block = partial(self._search_block, selection=selection)
         first = max(first, K)  # as many as during calibration
-        if k > first and self.plan(first, selection).method == "subset":
+        if k > first and self.plan(first, selection, first).method == "subset":
             first = k  # it finds the best of all
         return search_in_blocks(block, queries, k, first, selected)
 

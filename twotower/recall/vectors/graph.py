@@ -138,7 +138,7 @@ class GraphIndex:
         selected = len(self) if selection is None else selection.count
         block = partial(self._search_block, selection=selection)
         first = self._first(first)
-        if k > first and self.plan(first, selection).method != self.graph.method:
+        if k > first and self.plan(first, selection, first).method != self.graph.method:
             first = k  # a scan finds the best of all
         return search_in_blocks(block, queries, k, first, selected)
 
