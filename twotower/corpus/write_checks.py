@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
+from reprlib import repr as shown
 
 from twotower.corpus.base import Corpus
-from twotower.errors import CatalogueError, EventError, ItemError
-from twotower.types import BadEvent, BadItem, Event, Item
+from twotower.errors import CatalogueError, EventError, FilterError, ItemError
+from twotower.types import BadEvent, BadItem, Event, Item, Where
 from twotower.values import is_no_time, plain
 
 RESERVED_NAMES = frozenset({"id", "time"})
@@ -83,6 +84,19 @@ def check_events(
     return list(good.values())
 
 
+def check_deletes_some(where: Where) -> None:
+    """Refuse a filter that chooses nothing, such as one built from an empty form: it would remove every item.
+
+    Raises:
+        FilterError: the filter has no condition, also within `$and` and `$or`.
+    """
+    if _is_unconditional(where):
+        raise FilterError(
+            f"where={shown(where)} has no condition and would remove every item: "
+            "pass the ids of all items if that is what you want"
+        )
+
+
 def check_item(item: Item) -> Item:
     """Refuse an item that cannot be indexed, filtered or written to disk.
 
@@ -132,6 +146,22 @@ def check_event(event: Event | CatalogueError, position: int) -> Event:
         if problem:
             raise EventError(f"event {position}, field {field!r}: {problem}")
     return event
+
+
+def _is_unconditional(where: object) -> bool:
+    """Whether a filter lets everything through because it, or a part that decides, is empty."""
+    if not isinstance(where, Mapping):
+        return False
+    return all(_is_idle(name, condition) for name, condition in where.items())
+
+
+def _is_idle(name: object, condition: object) -> bool:
+    """Whether one entry of a filter leaves nothing out: an empty `$and`, or a `$or` with an empty branch."""
+    if name not in ("$and", "$or"):
+        return condition == {}
+    if not isinstance(condition, Sequence) or not condition:
+        return not condition
+    return (all if name == "$and" else any)(_is_unconditional(part) for part in condition)
 
 
 def _plain_item(item: Item) -> Item:
