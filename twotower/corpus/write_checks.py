@@ -30,21 +30,18 @@ def check_items(items: Iterable[Item | CatalogueError], bad: list[BadItem] | Non
     """
     good: dict[str, Item] = {}
     for number, item in enumerate(items):
-        if isinstance(item, CatalogueError):
-            if bad is None:
-                raise ItemError(str(item)) from item
-            bad.append(BadItem("", str(item)))
-            continue
-        if not isinstance(item, Item):
-            raise ItemError(f"item {number} must be an Item, got {type(item).__name__}")
         try:
+            if isinstance(item, CatalogueError):
+                raise ItemError(str(item)) from item
+            if not isinstance(item, Item):
+                raise ItemError(f"item {number} must be an Item, got {type(item).__name__}")
             checked = check_item(item)
             if checked.id in good:
                 raise ItemError(f"item '{item.id}' occurs twice in one call: keep one of the two")
         except ItemError as error:
             if bad is None:
                 raise
-            bad.append(BadItem(str(item.id), str(error)))
+            bad.append(BadItem(str(item.id) if isinstance(item, Item) else "", str(error)))
         else:
             good[checked.id] = checked
     return list(good.values())

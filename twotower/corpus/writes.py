@@ -155,4 +155,5 @@ def _ids(item_ids: Iterable[str]) -> list[str]:
 
 
 def _kind_of(value: object) -> str:
-    return f"a {type(value).__name__}" if value is not None else "None"
+    name = type(value).__name__
+    return "None" if value is None else f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"

@@ -110,9 +110,9 @@ class Attribute:
                 return None
         if isinstance(value, str):
             if self.type == "number":
-                if self.loose:
+                if self.name in options.types or self.column in options.types:
                     return amount(value, options.decimal)
-                return None if is_code(value) else number(value, options.decimal)
+                return number(value, options.decimal) if self.loose or not is_code(value) else None
             truth = boolean(value)
             return _LOOSE_BOOLEANS.get(value.strip().lower()) if truth is None and self.loose else truth
         if isinstance(value, bool):

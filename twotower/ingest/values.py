@@ -99,10 +99,12 @@ def number(text: str, decimal: Literal[".", ","] | None = None) -> int | float |
 
 
 def amount(text: str, decimal: Literal[".", ","] | None = None) -> int | float | None:
-    """The number in text that may name a currency at either end, such as "$1,299.00" or "15 EUR"; None if there is none.
+    """The number in text that may name a currency at either end, such as "$1,299.00"; None if there is none.
 
     Without `decimal` the later of "." and "," is the decimal mark where both occur.
     """
+    if (value := number(text, decimal)) is not None:
+        return value
     found = _AMOUNT.fullmatch(unicodedata.normalize("NFKC", text).strip())
     if found is None:
         return None
