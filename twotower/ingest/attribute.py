@@ -13,7 +13,9 @@ from twotower.ingest.row import Row
 from twotower.ingest.values import (
     JSON,
     TIME,
+    amount,
     boolean,
+    decimals_of,
     describe,
     is_code,
     is_marked,
@@ -108,6 +110,8 @@ class Attribute:
                 return None
         if isinstance(value, str):
             if self.type == "number":
+                if self.name in options.types or self.column in options.types:
+                    return amount(value, options.decimal)
                 return number(value, options.decimal) if self.loose or not is_code(value) else None
             truth = boolean(value)
             return _LOOSE_BOOLEANS.get(value.strip().lower()) if truth is None and self.loose else truth
@@ -120,9 +124,8 @@ class Attribute:
         return None
 
     def _advice(self, value: object) -> str:
-        decimals = self.type == "number" and isinstance(value, str) and number(value, ",") is not None
+        decimals = decimals_of(value) if self.type == "number" and isinstance(value, str) else ""
         if self.type == "number" and isinstance(value, str) and is_code(value):
             return f"; it looks like a code: declare types {self.name}=text or {self.name}=number"
-        return (
-            f": repair it, declare types {self.name}=text{', or set decimal to a comma' if decimals else ''}"
-        )
+        or_decimal = f", or set decimal to {decimals}" if decimals else ""
+        return f": repair it, declare types {self.name}=text{or_decimal}"

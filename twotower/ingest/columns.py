@@ -14,6 +14,7 @@ from twotower.ingest.row import quoted
 from twotower.ingest.survey import Tally
 from twotower.ingest.values import (
     LITERAL,
+    decimals_of,
     is_url,
     moment,
 )
@@ -198,7 +199,9 @@ def _note_on_text(tally: Tally) -> str:
         return f"text, because {tally.counts['code']:,} of {tally.filled:,} values look like codes"
     if not tally.filled or looks < tally.filled / 2:
         return ""
+    sample = str(tally.sample[0])
+    decimals = decimals_of(sample)
     return (
         f"text, although {looks:,} of {tally.filled:,} values look like numbers, such as "
-        f"{quoted(str(tally.sample[0]))}: repair them, declare the type, or set decimal to a comma for 1.299,00"
+        f"{quoted(sample)}: repair them, or declare the type{f', with decimal {decimals}' if decimals else ''}"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from enum import Enum
@@ -34,6 +35,13 @@ _GROUPED = {
     ".": re.compile(r"[+-]?\d{1,3}([, \u00a0\u202f'])\d{3}(\1\d{3})*(\.\d+)?", re.ASCII),
     ",": re.compile(r"[+-]?(\d+|\d{1,3}([. \u00a0\u202f'])\d{3}(\2\d{3})*)(,\d+)?", re.ASCII),
 }
+_MONEY = (
+    r"(?:[$€£¥₹₩₽₺฿元円원]|USD|EUR|GBP|CNY|RMB|JPY|CHF|HKD|TWD|INR|KRW|AUD|CAD|SEK|NOK|DKK|PLN|CZK|BRL|MXN)"
+)
+_AMOUNT = re.compile(rf"([+-]?)\s*{_MONEY}?\s*([+-]?[\d.,][\d., '’]*)\s*{_MONEY}?", re.IGNORECASE)
+_YEAR_FIRST = re.compile(
+    r"(\d{4})[-/.年] ?(\d{1,2})[-/.月] ?(\d{1,2})日?(?:[ T]+(\d{1,2})(?=:)|(?=[ T]|$))", re.ASCII
+)
 _CURRENCY = re.compile(r"[$€£¥₹%]|\b[A-Z]{3}\b")
 _MAYBE_NUMERIC = re.compile(r"[^a-z]*[0-9][^a-z]*")  # most text is not, which is found out quickly here
 _CODE = re.compile(r"\+\d+|0\d+|\d+[eE]\d+|\d{16,}", re.ASCII)
@@ -90,6 +98,31 @@ def number(text: str, decimal: Literal[".", ","] | None = None) -> int | float |
     return value if is_finite(value) else None
 
 
+def amount(text: str, decimal: Literal[".", ","] | None = None) -> int | float | None:
+    """The number in text that may name a currency at either end, such as "$1,299.00"; None if there is none.
+
+    Without `decimal` the later of "." and "," is the decimal mark where both occur.
+    """
+    if (value := number(text, decimal)) is not None:
+        return value
+    found = _AMOUNT.fullmatch(unicodedata.normalize("NFKC", text).strip())
+    if found is None:
+        return None
+    digits = found[1] + found[2].replace("’", "'").strip()
+    marks = sorted({".", ","} & set(digits), key=digits.rindex)
+    if decimal is None and len(marks) == 2:
+        decimal = "." if marks[-1] == "." else ","
+    return number(digits, decimal)
+
+
+def decimals_of(text: str) -> str:
+    """The decimal marks that make text a number, for advice; "" if there are none, or without one it is a number."""
+    if amount(text) is not None:
+        return ""
+    names: dict[Literal[".", ","], str] = {".": "a point", ",": "a comma"}
+    return " or ".join(name for mark, name in names.items() if amount(text, mark) is not None)
+
+
 def is_code(text: str) -> bool:
     """Whether a number has a form that only codes have: "007", "+49301234", "12E5", or 16 digits or more."""
     return _CODE.fullmatch(text.strip()) is not None
@@ -137,23 +170,41 @@ def moment(value: object, zone: tzinfo | None = None) -> datetime:
             raise ValueError(
                 f"{value.isoformat()} has no time zone: add its offset, or Z for UTC, or declare the timezone"
             )
-        return value.replace(tzinfo=zone).astimezone(UTC)
+        return _in_utc(value, zone)
     if isinstance(value, date):
-        return datetime(value.year, value.month, value.day, tzinfo=zone or UTC).astimezone(UTC)
+        return _in_utc(datetime(value.year, value.month, value.day), zone or UTC)
     raise ValueError(f"{describe(value)} is not a time: write it like 2026-01-31T08:00:00Z")
+
+
+def _in_utc(value: datetime, zone: tzinfo) -> datetime:
+    try:
+        return value.replace(tzinfo=zone).astimezone(UTC)
+    except OverflowError:
+        raise ValueError(
+            f"{value.isoformat()} is not a time in the years 1 to 9999 of UTC: repair it"
+        ) from None
 
 
 def _from_text(text: str) -> date:
     if (value := number(text)) is not None:
         return _from_number(value)
-    written = re.sub(r"^(\d{4})/(\d{2})/(\d{2})", r"\1-\2-\3", text)
-    written = re.sub(r"(?<=\d) ?UTC$", "Z", written)
+    written = re.sub(r"(?<=\d) ?UTC$", "Z", _iso(text))
     for read in (date.fromisoformat, datetime.fromisoformat):
         try:
             return read(written)
         except ValueError:
             continue
     raise ValueError(f"{quoted(text)} is not an ISO-8601 time: write it like 2026-01-31T08:00:00Z")
+
+
+def _iso(text: str) -> str:
+    """A time that begins with its year as ISO 8601 writes it: "2026/3/1 8:05" and "2026年3月1日" too."""
+    found = _YEAR_FIRST.match(unicodedata.normalize("NFKC", text))
+    if found is None:
+        return text
+    year, month, day, hour = found.groups()
+    hour = "" if hour is None else f" {hour:0>2}"
+    return f"{year}-{month:0>2}-{day:0>2}{hour}{found.string[found.end() :]}"
 
 
 def _from_number(value: float) -> date:
