@@ -28,7 +28,7 @@ FLOORS = [
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 ASSEMBLERS = {"presets", "rebuilding", "demo", "commands"}  # the only rooms that may use the leaves
 COMMON = {"errors", "checks"}  # the modules of multimodal that everyone may import
-SHARED = {"hub", "normalization", "precision"}  # those that rerank may import too
+SHARED = {"hub", "precision", "text_normalization"}  # those that rerank may import too
 
 
 def room_of(path: Path, package: str) -> str:

@@ -315,14 +315,15 @@ class BaseRetriever:
 
         Args:
             item_ids: ids, not a single string.
-            where: in place of ids: every item with these attributes, as in `search`.
+            where: in place of ids: every item with these attributes, as in `search`; a filter without a condition,
+                which would remove every item, is refused.
 
         Returns:
             The ids that were indexed and no longer are.
 
         Raises:
             ItemError: not exactly one of `item_ids` and `where` is passed, or the ids are not text.
-            FilterError: as in `search`.
+            FilterError: as in `search`, or the filter has no condition.
         """
         return self._writes.delete(item_ids, where)
 

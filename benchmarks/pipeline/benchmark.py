@@ -15,7 +15,7 @@ from benchmarks.common.quality import DEPTH, NDCG
 from benchmarks.common.straight_recipe import StraightRecipe
 from benchmarks.common.timing import OURS, SENTENCE_TRANSFORMERS
 from multimodal.hub import locate
-from multimodal.normalization import normalize_text
+from multimodal.text_normalization import normalize_text
 from rerank import CrossEncoderReranker
 from twotower import Retriever
 from twotower.evaluation import evaluate_run

@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.common.data import Dataset
 from benchmarks.train.sentence_transformers_trainer import Pairs
-from multimodal.normalization import normalize_text
+from multimodal.text_normalization import normalize_text
 from twotower.types import Item
 
 

@@ -17,8 +17,8 @@ from multimodal.errors import ImageError, ModelNotFoundError
 from multimodal.hub import locate, one_line
 from multimodal.images import ImageSource, load_image
 from multimodal.model_files import ModelFiles
-from multimodal.normalization import normalize_text
 from multimodal.precision import check_device
+from multimodal.text_normalization import normalize_text
 
 if TYPE_CHECKING:
     import torch

@@ -23,11 +23,11 @@ from multimodal.hub import (
     replacing,
 )
 from multimodal.model_files import ModelFiles
-from multimodal.normalization import normalize_text
 from multimodal.precision import check_device
 from multimodal.text.options import TextFitOptions
 from multimodal.text.readability import Readability
 from multimodal.text.training import TextFitReport, train
+from multimodal.text_normalization import normalize_text
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

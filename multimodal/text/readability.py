@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multimodal.normalization import normalize_text
+from multimodal.text_normalization import normalize_text
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multimodal.normalization import normalize_text
+from multimodal.text_normalization import normalize_text
 from rerank.checks import text_pairs
 from rerank.cross_encoder.batching import Rows
 

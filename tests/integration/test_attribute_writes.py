@@ -83,7 +83,6 @@ def test_five_rounds_of_prices_encode_nothing(place, exact_up_to, write):
         ({"colour": "blue"}, ["i1"]),  # searchable
         ({"colour": None}, ["i1"]),
         ({"colour": "red", "price": None}, []),
-        ({"title": "lamp"}, []),  # an attribute of that name is not the title
     ],
 )
 def test_update_merges_attributes_and_encodes_only_what_is_read(place, change, encoded):
@@ -98,6 +97,18 @@ def test_update_merges_attributes_and_encodes_only_what_is_read(place, change, e
     assert retriever.get("i1").title == "mug 1"
     assert retriever.get("i2") == product(2, 5)
     assert encoder.encoded == encoded
+    retriever.close()
+
+
+@pytest.mark.parametrize("field", ["title", "text", "image"])
+def test_update_refuses_a_field_of_the_item_by_name(place, field):
+    retriever = opened(place, Counting())
+    retriever.upsert([product(1, 5), product(2, 5)])
+    with pytest.raises(ItemError, match=f"item 'i1', field '{field}': .*upsert the item"):
+        retriever.update({"i1": {field: "lamp"}})
+    report = retriever.update({"i1": {field: "lamp"}, "i2": {"price": 6}}, on_error="skip")
+    assert (report.upserted, [each.id for each in report.skipped]) == (1, ["i1"])
+    assert retriever.get("i1") == product(1, 5)
     retriever.close()
 
 

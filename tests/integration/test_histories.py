@@ -11,7 +11,7 @@ import pytest
 from fakes import HashEncoder
 
 from twotower import Event, Item, Retriever, UserTower
-from twotower.errors import EventError
+from twotower.errors import EventError, FilterError
 from twotower.types import BadEvent, RecordReport
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -145,6 +145,15 @@ def test_a_user_whose_items_are_gone_sees_what_others_like_and_then_what_is_new(
     ]
 
 
+@pytest.mark.parametrize(
+    "where", [{}, {"$and": []}, {"$and": [{}, {}]}, {"$or": [{}, {"price": 1}]}, {"$and": [{"$or": [{}]}]}]
+)
+def test_a_filter_without_a_condition_deletes_nothing(shop, where):
+    with pytest.raises(FilterError, match="has no condition and would remove every item: pass the ids"):
+        shop.delete(where=where)
+    assert len(shop) == 20
+
+
 def test_deleting_by_a_filter(shop):
     shop.update({f"i{number}": {"price": number} for number in range(10)})
     assert shop.delete(where={"price": {"$gte": 7}}) == ["i7", "i8", "i9"]
@@ -159,4 +168,5 @@ def test_deleting_by_a_filter(shop):
         shop.delete(["i1"], where={"price": 1})
     with pytest.raises(ValueError, match="near"):
         shop.delete(where={"price": {"$near": 1}})
-    assert shop.delete(where={}) == [f"i{number}" for number in [*range(10, 20), *range(7)]]
+    everything = [f"i{number}" for number in [*range(10, 20), *range(7)]]
+    assert shop.delete([item.id for item in shop.items()]) == everything

@@ -298,18 +298,14 @@ def test_a_corpus_with_vectors_of_another_length_is_refused():
     ("write", "kind", "words"),
     [
         (lambda r: r.upsert(GOOD[0]), ItemError, "takes a list of items"),
-        (
-            lambda r: r.upsert([GOOD[0], {"id": "x"}], on_error="skip"),
-            ItemError,
-            "item 1 must be an Item, got dict",
-        ),
+        (lambda r: r.upsert([GOOD[0], {"id": "x"}]), ItemError, "item 1 must be an Item, got dict"),
         (lambda r: r.upsert(None), ItemError, "takes a list of items .* got None"),
         (lambda r: r.upsert("a"), ItemError, "takes a list of items .* got a str"),
         (lambda r: r.get(["a"]), UnknownItemError, "ids are text"),
-        (lambda r: r.changed(5), ItemError, "takes a list of items, got a int"),
+        (lambda r: r.changed(5), ItemError, "takes a list of items, got an int"),
         (lambda r: r.changed([5]), ItemError, "an item must be an Item, got int"),
         (lambda r: r.delete({"price": 5}), ItemError, "got a dict: pass a filter as where="),
-        (lambda r: r.delete(5), ItemError, "item_ids must be a list of ids, got a int"),
+        (lambda r: r.delete(5), ItemError, "item_ids must be a list of ids, got an int"),
         (lambda r: r.record(None), EventError, "takes a list of events: .* got None"),
         (lambda r: r.record(Event("u", "a", "click", NOW)), EventError, "takes a list of events"),
         (lambda r: r.record([{"user": "u"}]), EventError, "row 0: no column is the time: name one of user"),
@@ -318,6 +314,16 @@ def test_a_corpus_with_vectors_of_another_length_is_refused():
 def test_what_is_not_a_list_of_items_or_events_is_refused(retriever, unchanged, write, kind, words):
     with pytest.raises(kind, match=words):
         write(retriever)
+
+
+def test_skipping_leaves_out_whatever_is_not_an_item(retriever):
+    report = retriever.upsert([5, {"id": "x", "title": "x"}, Item("new", "a lamp"), None], on_error="skip")
+    assert report.upserted == 1
+    assert [bad.reason for bad in report.skipped] == [
+        f"item {number} must be an Item, got {name}"
+        for number, name in ((0, "int"), (1, "dict"), (3, "NoneType"))
+    ]
+    assert retriever.get("new").title == "a lamp"
 
 
 def test_long_arguments_are_abbreviated_in_errors(retriever):

@@ -17,7 +17,7 @@ from twotower.recall import item_index
 from twotower.recall.item_index import ItemIndex
 from twotower.recall.merging import large_merge
 from twotower.recall.vectors import builder
-from twotower.recall.vectors.unit import unit_rows
+from twotower.recall.vectors.unit_vectors import unit_rows
 from twotower.store.memory_item_store import MemoryItemStore
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

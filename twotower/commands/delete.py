@@ -7,6 +7,7 @@ from argparse import Namespace
 from twotower.commands import arguments
 from twotower.commands.command import Commands, add_command, add_store
 from twotower.commands.opened import opened_corpus
+from twotower.corpus.write_checks import check_deletes_some
 
 
 def add_to(commands: Commands) -> None:
@@ -32,6 +33,8 @@ def run(given: Namespace) -> None:
     """Run the command."""
     if bool(given.ids) == (given.where is not None):
         given.parser.error("pass either ids or --where")
+    if given.where is not None:
+        check_deletes_some(given.where)
     with opened_corpus(given.store, read_only=False, wait=given.wait) as corpus:
         ids = given.ids or [item.id for item in corpus.items(given.where)]
         deleted = corpus.delete(ids)

@@ -9,6 +9,9 @@ from twotower.corpus.base import Corpus
 from twotower.errors import ItemError, UnknownItemError
 from twotower.types import AttributeValue, BadItem, Item
 
+_FIELDS = frozenset({"title", "text", "image"})
+"""Fields of an item that nobody means as attributes in an update; `id` and `time` are refused in every item."""
+
 
 def updated_items(
     corpus: Corpus,
@@ -36,6 +39,11 @@ def updated_items(
                 raise ItemError(
                     f"the attributes of item {item_id!r} must be a mapping such as {{'price': 5}}, "
                     f"got {type(changes).__name__}"
+                )
+            if fields := sorted(_FIELDS.intersection(changes)):
+                raise ItemError(
+                    f"item {item_id!r}, field {fields[0]!r}: update changes attributes alone: "
+                    "upsert the item to change its title, text or image"
                 )
         except (UnknownItemError, ItemError) as error:
             if bad is None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from twotower.errors import EncoderError, ItemError
-from twotower.recall.vectors.unit import usable_rows
+from twotower.recall.vectors.unit_vectors import usable_rows
 from twotower.recall.words.item_text import ItemText
 from twotower.types import BadItem, Encoder, Item, Vectors
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
+from reprlib import repr as shown
 
 from twotower.corpus.base import Corpus
-from twotower.errors import CatalogueError, EventError, ItemError
-from twotower.types import BadEvent, BadItem, Event, Item
+from twotower.errors import CatalogueError, EventError, FilterError, ItemError
+from twotower.types import BadEvent, BadItem, Event, Item, Where
 from twotower.values import is_no_time, plain
 
 RESERVED_NAMES = frozenset({"id", "time"})
@@ -29,21 +30,18 @@ def check_items(items: Iterable[Item | CatalogueError], bad: list[BadItem] | Non
     """
     good: dict[str, Item] = {}
     for number, item in enumerate(items):
-        if isinstance(item, CatalogueError):
-            if bad is None:
-                raise ItemError(str(item)) from item
-            bad.append(BadItem("", str(item)))
-            continue
-        if not isinstance(item, Item):
-            raise ItemError(f"item {number} must be an Item, got {type(item).__name__}")
         try:
+            if isinstance(item, CatalogueError):
+                raise ItemError(str(item)) from item
+            if not isinstance(item, Item):
+                raise ItemError(f"item {number} must be an Item, got {type(item).__name__}")
             checked = check_item(item)
             if checked.id in good:
                 raise ItemError(f"item '{item.id}' occurs twice in one call: keep one of the two")
         except ItemError as error:
             if bad is None:
                 raise
-            bad.append(BadItem(str(item.id), str(error)))
+            bad.append(BadItem(str(item.id) if isinstance(item, Item) else "", str(error)))
         else:
             good[checked.id] = checked
     return list(good.values())
@@ -81,6 +79,19 @@ def check_events(
     if bad is not None:
         bad.sort(key=lambda each: each.position)
     return list(good.values())
+
+
+def check_deletes_some(where: Where) -> None:
+    """Refuse a filter that chooses nothing, such as one built from an empty form: it would remove every item.
+
+    Raises:
+        FilterError: the filter has no condition, also within `$and` and `$or`.
+    """
+    if _is_unconditional(where):
+        raise FilterError(
+            f"where={shown(where)} has no condition and would remove every item: "
+            "pass the ids of all items if that is what you want"
+        )
 
 
 def check_item(item: Item) -> Item:
@@ -132,6 +143,22 @@ def check_event(event: Event | CatalogueError, position: int) -> Event:
         if problem:
             raise EventError(f"event {position}, field {field!r}: {problem}")
     return event
+
+
+def _is_unconditional(where: object) -> bool:
+    """Whether a filter lets everything through because it, or a part that decides, is empty."""
+    if not isinstance(where, Mapping):
+        return False
+    return all(_is_idle(name, condition) for name, condition in where.items())
+
+
+def _is_idle(name: object, condition: object) -> bool:
+    """Whether one entry of a filter leaves nothing out: an empty `$and`, or a `$or` with an empty branch."""
+    if name not in ("$and", "$or"):
+        return condition == {}
+    if not isinstance(condition, Sequence) or not condition:
+        return not condition
+    return (all if name == "$and" else any)(_is_unconditional(part) for part in condition)
 
 
 def _plain_item(item: Item) -> Item:

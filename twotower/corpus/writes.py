@@ -13,7 +13,7 @@ from twotower.corpus.base import Corpus
 from twotower.corpus.item_encoding import ItemEncoding
 from twotower.corpus.kept_vectors import encode_changed
 from twotower.corpus.photo_content import photo_digests
-from twotower.corpus.write_checks import check_events, check_item, check_items
+from twotower.corpus.write_checks import check_deletes_some, check_events, check_item, check_items
 from twotower.errors import EventError, ItemError
 from twotower.ingest.records import events_in, items_in
 from twotower.types import (
@@ -109,6 +109,8 @@ class Writes:
         if (item_ids is None) == (where is None):
             raise ItemError("delete takes either item_ids or where: pass one of them")
         ids = None if item_ids is None else _ids(item_ids)
+        if where is not None:
+            check_deletes_some(where)
         with self.lock:
             return self._corpus.delete(
                 [item.id for item in self._corpus.items(where)] if ids is None else ids
@@ -153,4 +155,5 @@ def _ids(item_ids: Iterable[str]) -> list[str]:
 
 
 def _kind_of(value: object) -> str:
-    return f"a {type(value).__name__}" if value is not None else "None"
+    name = type(value).__name__
+    return "None" if value is None else f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"

@@ -135,8 +135,5 @@ class Attribute:
             return f": repair it, or declare types {self.name}=text"
         if is_code(value):
             return f"; it looks like a code: declare types {self.name}=text or {self.name}=number"
-        marks = decimals(value)
-        if marks == ".,":
-            return f": set decimal to '.' or ',', which make it different numbers, or declare types {self.name}=text"
-        known = {",": ", or set decimal to a comma", ".": ", or set decimal to '.'"}.get(marks, "")
-        return f": repair it, declare types {self.name}=text{known}"
+        mark = {".,": "a point or a comma", ".": "a point", ",": "a comma"}.get(decimals(value))
+        return f": repair it, declare types {self.name}=text{f', or set decimal to {mark}' if mark else ''}"

@@ -25,7 +25,7 @@ def note_on_groups(tally: Tally) -> str:
         return ""
     return (
         f"{quoted(tally.ambiguous)} is read as {number(tally.ambiguous)}: set decimal to a comma if its dot "
-        "separates thousands, or to '.' if it does not"
+        "separates thousands, or to a point if it does not"
     )
 
 
@@ -64,10 +64,8 @@ def note_on_text(tally: Tally) -> str:
         dot, comma = amount(tally.ambiguous, "."), amount(tally.ambiguous, ",")
         if dot is not None and comma is not None:
             return (
-                f"{such}: set decimal to '.' if {quoted(tally.ambiguous)} is {dot.value}, "
+                f"{such}: set decimal to a point if {quoted(tally.ambiguous)} is {dot.value}, "
                 f"or to a comma if it is {comma.value}"
             )
-    decimal = {",": "set decimal to a comma for 1.299,00", ".": "set decimal to '.' for 1,299.00"}.get(
-        str(tally.mark), "set decimal"
-    )
-    return f"{such}: repair them, declare the type, or {decimal}"
+    decimal = {".": ", with decimal a point", ",": ", with decimal a comma"}.get(str(tally.mark), "")
+    return f"{such}: repair them, or declare the type{decimal}"

@@ -93,7 +93,8 @@ def _year_first(text: str, dates: DateOrder | None) -> str:
     elif match := _YEAR_LAST.fullmatch(text):
         if dates is None:
             raise ValueError(
-                f"{quoted(text)} may begin with its day or its month: declare dates day-first or month-first"
+                f"{quoted(text)} may begin with its day or its month: declare dates day-first or "
+                "month-first, or write it like 2026-01-31T08:00:00Z"
             )
         day, _, month, year, rest = match.groups()
         if dates == "month-first":

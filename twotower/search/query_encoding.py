@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from multimodal.checks import check_number
 from twotower.errors import QueryError
 from twotower.recall.queries import EncodedQueries
-from twotower.recall.vectors.unit import unit_rows
+from twotower.recall.vectors.unit_vectors import unit_rows
 from twotower.search.arguments import queries_of, users_of
 from twotower.towers.user import SECONDS_A_DAY, UserHistory, UserTower
 from twotower.types import Encoder, ImageQueryEncoder, Query, TextReader, Vectors

@@ -105,7 +105,7 @@ def test_european_decimals_are_read_when_they_are_declared(write):
     assert column(write, ["1,299.00", "5"], decimal=".") == [1299.0, 5]
     assert column(write, ["12,50", "7,25"]) == ["12,50", "7,25"]
     path = write("shop.csv", 'id,title,price\n1,a,"12,50"\n2,b,"7,25"\n')
-    assert "such as '12,50': repair them, declare the type, or set decimal" in "".join(
+    assert "such as '12,50': repair them, or declare the type, with decimal a comma" in "".join(
         Catalogue.of_file(path).columns.lines()
     )
     with pytest.raises(ValueError, match=r"'12\.50' is not a number"):

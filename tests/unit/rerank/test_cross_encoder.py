@@ -23,7 +23,7 @@ assert all(getattr(rerank, name).__name__ == name for name in rerank.__all__)
 heavy = {"torch", "transformers", "sentence_transformers", "huggingface_hub"} & set(sys.modules)
 assert not heavy, heavy
 ours = {name for name in sys.modules if name.partition(".")[0] in ("twotower", "multimodal")}
-light = ("checks", "errors", "hub", "normalization", "precision")
+light = ("checks", "errors", "hub", "precision", "text_normalization")
 assert ours <= {"multimodal", *(f"multimodal.{name}" for name in light)}, ours
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])
