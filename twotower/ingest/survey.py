@@ -13,6 +13,7 @@ from twotower.ingest.numbers import Decimal, amount, decimals, is_code, looks_nu
 from twotower.ingest.options import ColumnType
 from twotower.ingest.row import Row
 from twotower.ingest.values import (
+    JSON,
     LITERAL,
     TIME,
     boolean,
@@ -22,9 +23,22 @@ from twotower.ingest.values import (
 )
 
 Shape: TypeAlias = Literal[
-    "missing", "boolean", "decimal", "whole", "code", "almost number", "text", "number", "time", "other"
+    "missing",
+    "boolean",
+    "decimal",
+    "whole",
+    "code",
+    "almost number",
+    "text",
+    "number",
+    "time",
+    "json",
+    "other",
 ]
-"""What a value looks like; a "code" is a whole number in a form that only codes have, such as "007"."""
+"""What a value looks like; a "code" is a whole number in a form that only codes have, such as "007".
+
+"json" is a value in a column of several types, as `twotower export` writes it.
+"""
 
 MOST = 2 / 3  # of a column's values: this share decides its type
 RARE = 0.05  # of a column's numbers: a larger share that look like codes, or have fractions, is no accident
@@ -206,4 +220,6 @@ def _shape_of(value: object) -> Shape:
         return "boolean"
     if isinstance(value, int | float):
         return "number"
+    if is_marked(value, JSON):
+        return "json"
     return "time" if isinstance(value, date) or is_marked(value, TIME) else "other"
