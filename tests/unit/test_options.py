@@ -116,6 +116,8 @@ def reads(command: str, source: type) -> dict[tuple[str, str], Row]:
         "--decimal": (",", "decimal", ","),
         "--encoding": ("cp1252", "encoding", "cp1252"),
         "--timezone": ("Asia/Tokyo", "timezone", "Asia/Tokyo"),
+        "--dates": ("day-first", "dates", "day-first"),
+        "--ignore": ("stock", "ignore", ["stock"]),
     }
     return {
         (command, name): Row([name, value], source, "of_file", "options", option(attribute, wanted))

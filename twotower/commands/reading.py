@@ -62,6 +62,14 @@ def add_read_options(parser: ArgumentParser, what: str) -> None:
         "--timezone", metavar="ZONE", help="time zone of times that have none, such as Europe/Berlin"
     )
     parser.add_argument(
+        "--dates",
+        choices=("day-first", "month-first"),
+        help="order of dates that end with the year, such as 31.12.2025 or 12/31/2025",
+    )
+    parser.add_argument(
+        "--ignore", nargs="+", action="extend", default=[], metavar="COLUMN", help="columns to leave out"
+    )
+    parser.add_argument(
         "--on-bad", choices=("stop", "skip"), help=f"what to do with bad {what} (default: stop)"
     )
     parser.add_argument(
@@ -82,6 +90,8 @@ def read_options(given: Namespace) -> ReadOptions:
             given.decimal,
             given.encoding,
             given.timezone,
+            dates=given.dates,
+            ignore=given.ignore,
         )
     except ValueError as error:
         given.parser.error(str(error))

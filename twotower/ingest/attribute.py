@@ -8,20 +8,17 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from twotower.ingest.numbers import Decimal, amount, decimals, is_code, number
 from twotower.ingest.options import ColumnType, ReadOptions
 from twotower.ingest.row import Row
+from twotower.ingest.times import is_date_of_unknown_order, moment
 from twotower.ingest.values import (
     JSON,
     TIME,
-    amount,
     boolean,
-    decimals_of,
     describe,
-    is_code,
     is_marked,
     is_missing_word,
-    moment,
-    number,
     plain,
 )
 
@@ -48,6 +45,8 @@ class Attribute:
         type: of its values; None takes them as they are.
         why: where the type comes from, such as "as declared", for errors.
         loose: whether numbers may be written like codes, and booleans as yes and no.
+        amounts: whether a currency or "%" may stand beside a number, and separators mean what they can only mean.
+        mark: the decimal mark of such numbers; None if none of them tells.
         note: something that the shop should know about it.
     """
 
@@ -56,6 +55,8 @@ class Attribute:
     type: ColumnType | None
     why: str = ""
     loose: bool = True
+    amounts: bool = True
+    mark: Decimal = None
     note: str = ""
 
     def value(self, row: Row, value: object, options: ReadOptions) -> Any:
@@ -82,11 +83,11 @@ class Attribute:
     def _fitted(self, row: Row, value: object, options: ReadOptions) -> object:
         if isinstance(value, date) or is_marked(value, TIME):
             try:
-                value = moment(value, options.zone)
+                value = moment(value, options.zone, options.dates)
             except ValueError as error:
                 raise row.error(self.column, str(error)) from None
-        if value is None or self.type is None or isinstance(value, Mapping):
-            return value  # an object is refused later
+        if value is None or self.type is None or isinstance(value, Mapping | list):
+            return value  # an object or a list in a list is refused later
         if self.type == "time" and isinstance(value, date):
             return value
         if isinstance(value, str):
@@ -105,14 +106,12 @@ class Attribute:
         """The value in the column's type; None if it cannot be converted without loss."""
         if self.type == "time":
             try:
-                return moment(value, options.zone)
+                return moment(value, options.zone, options.dates)
             except ValueError:
                 return None
         if isinstance(value, str):
             if self.type == "number":
-                if self.name in options.types or self.column in options.types:
-                    return amount(value, options.decimal)
-                return number(value, options.decimal) if self.loose or not is_code(value) else None
+                return self._number(value, options) if self.loose or not is_code(value) else None
             truth = boolean(value)
             return _LOOSE_BOOLEANS.get(value.strip().lower()) if truth is None and self.loose else truth
         if isinstance(value, bool):
@@ -123,9 +122,18 @@ class Attribute:
             return value if self.type == "number" else {0.0: False, 1.0: True}.get(value)
         return None
 
+    def _number(self, text: str, options: ReadOptions) -> int | float | None:
+        if not self.amounts:
+            return number(text, options.decimal)
+        found = amount(text, options.decimal or self.mark)
+        return None if found is None else found.value
+
     def _advice(self, value: object) -> str:
-        decimals = decimals_of(value) if self.type == "number" and isinstance(value, str) else ""
-        if self.type == "number" and isinstance(value, str) and is_code(value):
+        if self.type == "time" and isinstance(value, str) and is_date_of_unknown_order(value):
+            return ": declare dates day-first or month-first"
+        if self.type != "number" or not isinstance(value, str):
+            return f": repair it, or declare types {self.name}=text"
+        if is_code(value):
             return f"; it looks like a code: declare types {self.name}=text or {self.name}=number"
-        or_decimal = f", or set decimal to {decimals}" if decimals else ""
-        return f": repair it, declare types {self.name}=text{or_decimal}"
+        mark = {".,": "a point or a comma", ".": "a point", ",": "a comma"}.get(decimals(value))
+        return f": repair it, declare types {self.name}=text{f', or set decimal to {mark}' if mark else ''}"

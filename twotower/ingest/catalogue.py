@@ -79,7 +79,7 @@ class Catalogue(Table):
             title=text(row, fields.get("title")),
             text=text(row, fields.get("text")),
             image=image_path(row, fields.get("image"), self._folder, anywhere=self.options.photos_anywhere),
-            time=time(row, fields.get("time"), self.options.zone),
+            time=time(row, fields.get("time"), self.options.zone, self.options.dates),
             attributes=dict(self._attributes(row)),
         )
 
@@ -113,6 +113,7 @@ def read_catalogue(
     - JSON and Parquet say which values are text, numbers, booleans and times. In CSV the whole column decides: it
       holds numbers or booleans if at least two thirds of its cells do, and words such as "N/A" are missing values
       there. Codes stay text: whole numbers with leading zeros, a leading +, an exponent or more than 15 digits.
+      Prices in one currency are numbers.
     - A value of another type than its column's is converted if nothing is lost ("30" among numbers); otherwise it is
       an error of its row. Inside an object, such as specifications, JSON and Parquet may mix words and numbers.
     - Ids may be whole numbers. A decimal is a number, and a number in single precision is its shortest decimal. Times

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC
 
 from twotower.errors import CatalogueError
 from twotower.ingest.attribute import Attribute
-from twotower.ingest.names import UsualNames, fields_of, listed
+from twotower.ingest.names import RESERVED, UsualNames, fields_of, listed
+from twotower.ingest.notes import note_on_amounts, note_on_groups, note_on_missing, note_on_text
 from twotower.ingest.options import ColumnType, ReadOptions
 from twotower.ingest.row import quoted
 from twotower.ingest.survey import Tally
-from twotower.ingest.values import (
-    LITERAL,
-    decimals_of,
-    is_url,
-    moment,
-)
+from twotower.ingest.times import is_date_of_unknown_order, moment
+from twotower.ingest.values import LITERAL, describe, is_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +24,16 @@ class Columns:
     Args:
         fields: the column of each field.
         attributes: the others, by column.
+        left_out: columns that are neither, and why.
     """
 
     fields: Mapping[str, str]
     attributes: Mapping[str, Attribute]
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
-        """The columns as the file calls them."""
+        """The columns that are used, as the file calls them."""
         return [*self.fields.values(), *self.attributes]
 
     def required(self, needed: Sequence[str], place: str) -> str:
@@ -52,13 +51,13 @@ class Columns:
         return found
 
     def attribute(self, column: str) -> Attribute | None:
-        """The attribute that a column is; None if it is a field."""
+        """The attribute that a column is; None if it is a field or left out."""
         if (found := self.attributes.get(column)) is not None:
             return found
         # Beyond the columns that were surveyed, values are taken as they are.
-        return (
-            None if column in self.fields.values() else Attribute(column, column.removeprefix(LITERAL), None)
-        )
+        if column in self.fields.values() or column in self.left_out:
+            return None
+        return Attribute(column, column.removeprefix(LITERAL), None)
 
     def lines(self, searchable: Collection[str] = ()) -> Iterator[str]:
         """The columns as text.
@@ -81,6 +80,7 @@ class Columns:
             parts.append(f"{attribute.column}: {', '.join(words)}")
         yield "columns: " + "; ".join(parts)
         yield from (f"  {each.column}: {each.note}" for each in self.attributes.values() if each.note)
+        yield from (f"  {column}: left out, {why}" for column, why in self.left_out.items())
 
 
 def columns_of(
@@ -103,7 +103,8 @@ def columns_of(
     Raises:
         CatalogueError: something is declared about a column that does not exist, or two columns are the same field.
     """
-    candidates = [name for name in tallies if not name.startswith(LITERAL)]
+    ignored = _ignored(tallies, options, place)
+    candidates = [name for name in tallies if not name.startswith(LITERAL) and name not in ignored]
     fields = fields_of(candidates, options.columns, usual, place)
     notes = {}
     for name in ("image", "time"):
@@ -113,12 +114,16 @@ def columns_of(
                 notes[fields.pop(name)] = note
     renamed = {column: name for name, column in options.columns.items() if column and name not in usual}
     spelled = {name.casefold(): name for name in known}
-    attributes = {}
-    for column in tallies.keys() - fields.values():
+    attributes: dict[str, Attribute] = {}
+    left_out = dict.fromkeys(ignored, "as asked")
+    for column in tallies.keys() - fields.values() - left_out.keys():
         own = column.removeprefix(LITERAL)  # an export writes the exact name
         as_is = own != column or own in known
         name = renamed.get(column) or (own if as_is else spelled.get(own.casefold(), own))
-        attributes[column] = _attribute(column, name, tallies[column], options, known)
+        if why := _why_left_out(column, name, tallies[column]):
+            left_out[column] = why
+        else:
+            attributes[column] = _attribute(column, name, tallies[column], options, known)
     for column, note in notes.items():
         attributes[column] = replace(attributes[column], note=note)
     names = {attribute.name for attribute in attributes.values()} | attributes.keys() | known.keys()
@@ -126,7 +131,32 @@ def columns_of(
         raise CatalogueError(
             f"{place} has no attribute {quoted(unknown[0])} whose type could be declared: {listed(sorted(names))}"
         )
-    return Columns(fields, {column: attributes[column] for column in tallies if column in attributes})
+    return Columns(
+        fields,
+        {column: attributes[column] for column in tallies if column in attributes},
+        {column: left_out[column] for column in tallies if column in left_out},
+    )
+
+
+def _ignored(columns: Collection[str], options: ReadOptions, place: str) -> set[str]:
+    """The columns to leave out, and all columns of objects to leave out."""
+    ignored: set[str] = set()
+    for name in options.ignore:
+        found = {column for column in columns if column == name or column.startswith(f"{name}.")}
+        if not found:
+            raise CatalogueError(f"{place} has no column {quoted(name)} to ignore: {listed(list(columns))}")
+        ignored |= found
+    return ignored
+
+
+def _why_left_out(column: str, name: str, tally: Tally) -> str:
+    """Why a column cannot be an attribute; "" if it can."""
+    if name == column and name in RESERVED:
+        return f"because filters read {name!r} from the item itself: to keep it, declare columns other_{name}={name}"
+    if tally.filled and tally.counts["other"] == tally.filled:
+        kind = describe(tally.sample[0]) if tally.sample else "such a list"
+        return f"because {kind} cannot be an attribute: use text, numbers, booleans or times"
+    return ""
 
 
 def _why_not(field: str, column: str, tally: Tally, options: ReadOptions) -> str:
@@ -145,9 +175,9 @@ def _why_not(field: str, column: str, tally: Tally, options: ReadOptions) -> str
 
 def _is_time(value: object, options: ReadOptions) -> bool:
     try:
-        moment(value, options.zone or UTC)  # a missing zone is reported for its row
+        moment(value, options.zone or UTC, options.dates)  # a missing zone is reported for its row
     except ValueError:
-        return False
+        return isinstance(value, str) and is_date_of_unknown_order(value)  # so is a missing order
     return True
 
 
@@ -155,10 +185,18 @@ def _attribute(
     column: str, name: str, tally: Tally, options: ReadOptions, known: Mapping[str, ColumnType | None]
 ) -> Attribute:
     if (declared := options.types.get(name) or options.types.get(column)) is not None:
-        return Attribute(column, name, declared, "as declared")
+        note = note_on_amounts(tally) if declared == "number" else ""
+        return Attribute(column, name, declared, "as declared", mark=tally.mark, note=note)
     if (kept := known.get(name)) is not None:
         return Attribute(
-            column, name, kept, f"as '{name}' is in the store", tally.allows_codes or kept != "number"
+            column,
+            name,
+            kept,
+            f"as '{name}' is in the store",
+            tally.allows_codes or kept != "number",
+            amounts=bool(tally.units),
+            mark=tally.mark,
+            note=note_on_amounts(tally) if kept == "number" else "",
         )
     if column.startswith(LITERAL):
         return Attribute(column, name, tally.only())
@@ -169,39 +207,19 @@ def _attribute(
         )
         return Attribute(column, name, None, note=mixed if tally.numbers else "")
     if inferred == "text":
-        return Attribute(column, name, "text", "as its column is", note=_note_on_text(tally))
+        return Attribute(column, name, "text", "as its column is", note=note_on_text(tally))
+    if inferred == "number" and tally.are_amounts:
+        return Attribute(
+            column,
+            name,
+            "number",
+            "as most of its column are",
+            tally.allows_codes,
+            mark=tally.mark,
+            note="; ".join(filter(None, (note_on_amounts(tally), note_on_missing(tally)))),
+        )
     numbers = tally.numbers - (0 if tally.allows_codes else tally.counts["code"])
     fitting = {"number": numbers, "boolean": tally.counts["boolean"], "time": tally.counts["time"]}[inferred]
     why = f"as {fitting:,} of the column's {tally.filled:,} values are"
-    return Attribute(column, name, inferred, why, tally.allows_codes, _note_on_missing(tally))
-
-
-def _note_on_missing(tally: Tally) -> str:
-    if not tally.missing_words:
-        return ""
-    word, place = next(iter(tally.missing_words.items()))
-    line = place.rsplit(", ", 1)[-1]
-    count = tally.counts["missing"]
-    values, are = ("value", "counts") if count == 1 else ("values", "count")
-    return f"{count:,} {values} such as {quoted(word)} ({line}) {are} as missing"
-
-
-def _note_on_text(tally: Tally) -> str:
-    looks = tally.counts["almost number"] + tally.numbers
-    if tally.typed:
-        others = tally.filled - tally.counts["text"] - tally.counts["almost number"]
-        return (
-            f"text, although {others:,} of {tally.filled:,} values are not: declare the type"
-            if others
-            else ""
-        )
-    if tally.are_codes:
-        return f"text, because {tally.counts['code']:,} of {tally.filled:,} values look like codes"
-    if not tally.filled or looks < tally.filled / 2:
-        return ""
-    sample = str(tally.sample[0])
-    decimals = decimals_of(sample)
-    return (
-        f"text, although {looks:,} of {tally.filled:,} values look like numbers, such as "
-        f"{quoted(sample)}: repair them, or declare the type{f', with decimal {decimals}' if decimals else ''}"
-    )
+    note = "; ".join(filter(None, (note_on_missing(tally), note_on_groups(tally))))
+    return Attribute(column, name, inferred, why, tally.allows_codes, amounts=False, note=note)

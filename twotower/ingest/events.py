@@ -9,10 +9,11 @@ from multimodal.checks import check_is, check_path
 from twotower.errors import CatalogueError
 from twotower.ingest.fields import required_text, text, time
 from twotower.ingest.names import EVENT_NAMES
+from twotower.ingest.numbers import amount
 from twotower.ingest.options import ReadOptions
 from twotower.ingest.row import OnBad, Row, stop
 from twotower.ingest.table import Source, Table, file_source
-from twotower.ingest.values import describe, is_finite, number, plain
+from twotower.ingest.values import describe, is_finite, plain
 from twotower.types import Event
 
 DEFAULT_KIND = "interaction"
@@ -74,7 +75,7 @@ class EventLog(Table):
     def _event(self, row: Row) -> Event:
         fields = self.columns.fields
         column = self.columns.required(("time",), row.place)
-        when = time(row, column, self.options.zone)
+        when = time(row, column, self.options.zone, self.options.dates)
         if when is None:
             raise row.error(column, "it is missing: add the time of the event")
         return Event(
@@ -90,7 +91,10 @@ class EventLog(Table):
         value = None if column is None else plain(row.values.get(column))
         if column is None or value is None:
             return 1.0
-        found = number(value, self.options.decimal) if isinstance(value, str) and not row.typed else value
+        found = value
+        if isinstance(value, str) and not row.typed:
+            read = amount(value, self.options.decimal)
+            found = None if read is None else read.value
         if isinstance(found, bool) or not isinstance(found, int | float) or not is_finite(found):
             raise row.error(column, f"{describe(value)} is not a finite number: repair it")
         return float(found)

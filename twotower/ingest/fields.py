@@ -8,7 +8,8 @@ from datetime import datetime, tzinfo
 from pathlib import Path
 
 from twotower.ingest.row import Row, quoted
-from twotower.ingest.values import PATH, describe, is_marked, is_url, moment, plain
+from twotower.ingest.times import DateOrder, moment
+from twotower.ingest.values import PATH, describe, is_marked, is_url, plain
 
 
 def required_text(row: Row, column: str) -> str:
@@ -38,13 +39,15 @@ def text(row: Row, column: str | None) -> str:
     return value
 
 
-def time(row: Row, column: str | None, zone: tzinfo | None = None) -> datetime | None:
+def time(
+    row: Row, column: str | None, zone: tzinfo | None = None, dates: DateOrder | None = None
+) -> datetime | None:
     """The field as an aware datetime, None if it is missing; see `moment`."""
     value = None if column is None else plain(row.values.get(column))
     if column is None or value is None or value == "":
         return None
     try:
-        return moment(value, zone)
+        return moment(value, zone, dates)
     except ValueError as error:
         raise row.error(column, str(error)) from None
 

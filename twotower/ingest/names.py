@@ -11,6 +11,9 @@ from twotower.ingest.row import quoted
 
 UsualNames = Mapping[str, Sequence[str]]
 
+RESERVED = ("id", "time")
+"""Fields that filters name, so that no attribute may be called so."""
+
 # Fields, and other names that shops use for them, the likeliest first, without case, spaces and punctuation.
 ITEM_NAMES: UsualNames = {
     "id": (

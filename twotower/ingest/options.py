@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from functools import cached_property
@@ -10,7 +10,7 @@ from reprlib import repr as shown
 from typing import Literal, TypeAlias, get_args
 from zoneinfo import ZoneInfo
 
-from multimodal.checks import check_choice, check_is, check_text
+from multimodal.checks import check_choice, check_is, check_text, texts_of
 
 ColumnType: TypeAlias = Literal["text", "number", "boolean", "time"]
 """The types of attributes; a list of values has the type of its values."""
@@ -26,10 +26,13 @@ class ReadOptions:
         types: the type of each attribute, such as {"gtin": "text", "price": "number"}.
         separator: between the cells of CSV, one character; None finds it among "," ";" tab and "|".
         decimal: "," reads "1.299,00" in CSV and in text that must be a number, "." reads "1,299.00"; None reads
-            only numbers without thousands separators, such as "1299.00".
+            "1299.00", and among prices and declared numbers what can be one number only.
         encoding: of text files that have no byte order mark, such as "gb18030" or "cp1252".
         timezone: of times without one: "Europe/Berlin", "+08:00" or "UTC". None refuses them, except for dates, which
             begin at midnight UTC.
+        dates: the order of dates that end with the year, such as 31.12.2025: "day-first" or "month-first"; None
+            refuses them.
+        ignore: columns to leave out; the name of an object leaves out all that is in it.
         photos_anywhere: whether photos may be outside the file's folder; an untrusted file could name any file of
             this machine.
 
@@ -44,6 +47,8 @@ class ReadOptions:
     encoding: str = "utf-8"
     timezone: str | None = None
     photos_anywhere: bool = False
+    dates: Literal["day-first", "month-first"] | None = None
+    ignore: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         for name in ("columns", "types"):
@@ -51,14 +56,14 @@ class ReadOptions:
         for name in ("separator", "encoding", "timezone"):
             if (value := getattr(self, name)) is not None or name == "encoding":
                 check_text(name, value)
-        for name, chosen in self.types.items():
-            if not isinstance(chosen, str) or chosen not in get_args(ColumnType):
-                known = ", ".join(get_args(ColumnType))
-                raise ValueError(f"the type of {name!r} must be one of {known}, got {shown(chosen)}")
+        self._check_types()
         if self.separator is not None and (len(self.separator) != 1 or self.separator in '"\r\n'):
             raise ValueError(f"separator must be one character such as ';', got {shown(self.separator)}")
-        if self.decimal is not None:
-            check_choice("decimal", self.decimal, (".", ","))
+        for name, choices in (("decimal", (".", ",")), ("dates", ("day-first", "month-first"))):
+            if (value := getattr(self, name)) is not None:
+                check_choice(name, value, choices)
+        for name in texts_of("ignore", self.ignore):
+            check_text("a column to ignore", name)
         try:
             "".encode(self.encoding)
         except (LookupError, ValueError):
@@ -66,6 +71,12 @@ class ReadOptions:
                 f"encoding must be a text encoding such as 'utf-8' or 'gb18030', got {shown(self.encoding)}"
             ) from None
         _ = self.zone
+
+    def _check_types(self) -> None:
+        for name, chosen in self.types.items():
+            if not isinstance(chosen, str) or chosen not in get_args(ColumnType):
+                known = ", ".join(get_args(ColumnType))
+                raise ValueError(f"the type of {name!r} must be one of {known}, got {shown(chosen)}")
 
     @cached_property
     def zone(self) -> tzinfo | None:

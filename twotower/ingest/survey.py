@@ -9,25 +9,36 @@ from datetime import date
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
+from twotower.ingest.numbers import Decimal, amount, decimals, is_code, looks_numeric, number
 from twotower.ingest.options import ColumnType
 from twotower.ingest.row import Row
 from twotower.ingest.values import (
+    JSON,
     LITERAL,
     TIME,
     boolean,
-    is_code,
     is_marked,
     is_missing_word,
-    looks_numeric,
-    number,
     plain,
 )
 
-Decimal: TypeAlias = Literal[".", ","] | None
 Shape: TypeAlias = Literal[
-    "missing", "boolean", "decimal", "whole", "code", "almost number", "text", "number", "time", "other"
+    "missing",
+    "boolean",
+    "decimal",
+    "whole",
+    "code",
+    "almost number",
+    "text",
+    "number",
+    "time",
+    "json",
+    "other",
 ]
-"""What a value looks like; a "code" is a whole number in a form that only codes have, such as "007"."""
+"""What a value looks like; a "code" is a whole number in a form that only codes have, such as "007".
+
+"json" is a value in a column of several types, as `twotower export` writes it.
+"""
 
 MOST = 2 / 3  # of a column's values: this share decides its type
 RARE = 0.05  # of a column's numbers: a larger share that look like codes, or have fractions, is no accident
@@ -48,6 +59,9 @@ class Tally:
         lengths: of whole numbers and codes, by whether they are codes.
         sample: the first values.
         missing_words: words that stand for a missing value, each with the place of the first.
+        units: how many values of text have which currency or "%" beside them.
+        marks: how many values of text need which decimal mark; ".," if either would do, for different numbers.
+        ambiguous: the first value that is a different number by either decimal mark.
     """
 
     typed: bool
@@ -57,6 +71,9 @@ class Tally:
     lengths: tuple[Counter[int], Counter[int]] = field(default_factory=lambda: (Counter(), Counter()))
     sample: list[object] = field(default_factory=list)
     missing_words: dict[str, str] = field(default_factory=dict)
+    units: Counter[str] = field(default_factory=Counter)
+    marks: Counter[str] = field(default_factory=Counter)
+    ambiguous: str = ""
 
     def add(self, value: object, place: str) -> None:
         """Count a value that is not missing."""
@@ -67,6 +84,8 @@ class Tally:
             _shape_of_text(value, self.typed, self.decimal) if isinstance(value, str) else _shape_of(value)
         )
         self.counts[shape] += 1
+        if isinstance(value, str) and shape in ("decimal", "almost number"):
+            self._add_notation(value)
         if shape in ("whole", "code"):
             text = str(value).strip()
             self.lengths[shape == "code"][min(len(text), 40)] += 1
@@ -74,6 +93,30 @@ class Tally:
             self.missing_words.setdefault(str(value), place)
         if len(self.sample) < _SAMPLE:
             self.sample.append(value[:_LONGEST_NUMBER] if isinstance(value, str) else value)
+
+    def _add_notation(self, text: str) -> None:
+        mark = decimals(text)
+        self.marks[mark] += 1
+        if mark == ".,":
+            self.ambiguous = self.ambiguous or text.strip()
+        if (found := amount(text, ".") or amount(text, ",")) is not None and found.unit:
+            self.units[found.unit] += 1
+
+    @property
+    def mark(self) -> Decimal:
+        """The decimal mark that is declared, or that most numbers need; None if none needs one."""
+        if self.decimal is not None:
+            return self.decimal
+        dots, commas = self.marks["."], self.marks[","]
+        return None if dots == commas else "." if dots > commas else ","
+
+    @property
+    def are_amounts(self) -> bool:
+        """Whether the values are numbers beside one currency or "%", and only one reading of them is possible."""
+        certain = self.mark is not None or not self.ambiguous
+        return (
+            not self.typed and certain and len(self.units) == 1 and self.units.total() >= MOST * self.filled
+        )
 
     def only(self) -> ColumnType | None:
         """The type that all values have, other than text; None if there is none."""
@@ -114,6 +157,8 @@ class Tally:
             return "boolean"
         if counts["time"] >= enough:
             return "time"
+        if self.are_amounts:
+            return "number"
         almost = self.numbers >= filled / 2 and self.numbers + counts["almost number"] >= enough
         if not self.are_codes and (self.numbers >= enough or almost):
             return "number"
@@ -175,4 +220,6 @@ def _shape_of(value: object) -> Shape:
         return "boolean"
     if isinstance(value, int | float):
         return "number"
+    if is_marked(value, JSON):
+        return "json"
     return "time" if isinstance(value, date) or is_marked(value, TIME) else "other"

@@ -131,7 +131,7 @@ def test_parquet_is_read_over_many_batches(tmp_path):
         ("[" * 100_000 + "\n", ", line 1 cannot be read as JSON"),
         ('{"id": "1", "tags": ["a", {}]}\n', ", line 1, field 'tags': in a list, a JSON object cannot be"),
         (
-            '{"id": "1", "tags": [["a"]]}\n',
+            '{"id": "1", "tags": ["b", ["a"]]}\n',
             ", line 1, field 'tags': in a list, a list cannot be an attribute",
         ),
         ('{"id": "1", "a.b": 1, "a": {"b": 2}}\n', ", line 1, field 'a.b': two values would get this name"),
@@ -190,10 +190,6 @@ def test_csv_that_cannot_be_read_is_named_by_line_and_field(write, content, mess
         (pa.table({"id": ["1", None]}), ", row 2, field 'id': it is missing"),
         (pa.table({"id": [1.5]}), ", row 1, field 'id': write it as text, not as a number"),
         (pa.table({"id": ["1"], "price": [float("inf")]}), ", row 1, field 'price': Infinity cannot be"),
-        (
-            pa.table({"id": ["1"], "open": [NOON.time()]}),
-            ", row 1, field 'open': a time cannot be an attribute",
-        ),
         (
             pa.table({"id": ["1"], "day": pa.array([9 * 10**8], pa.date32())}),
             ", row 1: Python cannot hold a value",
