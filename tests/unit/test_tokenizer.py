@@ -101,6 +101,49 @@ def test_an_item_is_found_however_its_words_are_typed(title: str, typed: str):
     assert next(iter(bm25_run({"q": typed}, list(retriever.items()), 1)["q"])) == str(len(others))
 
 
+CHINESE_SHOP = [
+    *(
+        "冰箱 家用 节能",
+        "女士真皮手提包 大容量",
+        "男士跑步鞋 轻便透气",
+        "儿童雨靴 防滑",
+        "苹果手机壳 硅胶",
+        "小米电视 65英寸",
+    ),
+    *(
+        "蓝牙耳机 降噪",
+        "电饭煲 家用",
+        "连衣裙 法式 碎花",
+        "保温杯 316不锈钢",
+        "ワンピース 花柄",
+        "運動靴 メンズ",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("typed", "title"),
+    [
+        ("女包", "女士真皮手提包 大容量"),
+        ("跑鞋", "男士跑步鞋 轻便透气"),
+        ("雨鞋", "儿童雨靴 防滑"),
+        ("电视机", "小米电视 65英寸"),
+        ("无线耳机", "蓝牙耳机 降噪"),
+        ("电饭锅", "电饭煲 家用"),
+        ("裙子", "连衣裙 法式 碎花"),
+        ("不锈钢水杯", "保温杯 316不锈钢"),
+        ("苹果手机壳", "苹果手机壳 硅胶"),
+        ("靴", "運動靴 メンズ"),
+    ],
+)
+def test_chinese_is_found_wherever_the_dictionary_cuts_the_words(typed: str, title: str):
+    """The best hit is the product that shares most; in either order of the shop, and within the score's range."""
+    for titles in (CHINESE_SHOP, CHINESE_SHOP[::-1]):
+        best, second = by_words_alone(titles).search(typed, 2)
+        assert titles[int(best.id)] == title
+        assert second.score < best.score <= 1
+
+
 @pytest.mark.parametrize(("one", "other"), DIFFERENT_WORDS)
 def test_different_words_stay_different(one: str, other: str):
     assert not set(words_of(one)) & set(words_of(other))
@@ -109,7 +152,7 @@ def test_different_words_stay_different(one: str, other: str):
 def test_words_of_two_languages_and_codes():
     assert words_of("Running SHOES, Ｌａｍｐｓ") == ["run", "shoe", "lamp"]
     assert words_of("toner 006R90321") == ["toner", "006r90321"]
-    assert words_of("红色运动鞋nike") == ["红色", "运动鞋", "nike"]
+    assert words_of("红色运动鞋nike") == ["红色", "运动鞋", *"红色运动鞋", "nike"]
     assert words_of("3/4 in. AB-1234") == ["3", "4", "in", "ab", "1234", "ab1234"]
     assert words_of(" _-! ❤️ 👟 1️⃣") == ["1"]
 
