@@ -112,6 +112,22 @@ def check_choice(
         raise error(f"{name} must be {' or '.join(map(repr, choices))}, got {shown(value)}")
 
 
+def check_has(name: str, value: object, methods: Collection[str], what: str) -> None:
+    """Check that an object has some methods; its properties, which may load a model, are not touched.
+
+    Args:
+        name: of the argument.
+        value: any.
+        methods: their names.
+        what: the type in words, such as "an Encoder".
+
+    Raises:
+        ValueError: it lacks one.
+    """
+    if isinstance(value, type) or not all(callable(getattr(value, method, None)) for method in methods):
+        raise ValueError(f"{name} must be {what}, got {shown(value)}")
+
+
 def check_is(
     name: str, value: Any, kind: type | UnionType, what: str, *, error: type[ValueError] = ValueError
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from reprlib import repr as shown
 from typing import Self, TypedDict, Unpack
 
+from multimodal.checks import check_has
 from multimodal.clip.encoder import ClipEncoder
 from multimodal.fusion import WeightedConcat
 from multimodal.text.encoder import TextEncoder
@@ -109,6 +110,8 @@ class Retriever(BaseRetriever):
         """
         if reindex and read_only:
             raise ValueError("reindex writes to the store: leave out read_only")
+        if encoder is not None:
+            check_has("encoder", encoder, ("encode_items", "encode_queries"), "an Encoder")
         with ExitStack() as on_error:
             lock = None if read_only else lock_folder(folder, wait=wait)
             if lock is not None:

@@ -49,9 +49,9 @@ def encoder_of(store: StoreFolder, encoder: Encoder | None, *, reindex: bool = F
         reindex_items(store, encoder, {**kept, "encoder": found, "dim": encoder.dim})
     elif not same:
         raise StoreError(
-            f"store '{store.folder}' was created with another encoder, or its models have changed since: pass that "
-            "one or restore them, or encode all items again with `twotower reindex` or "
-            f"Retriever.open(folder, reindex=True); it was created with {in_short(known)}"
+            f"store '{store.folder}' was created with another encoder, {in_short(known)}, or its models have changed "
+            "since: pass that one or restore them, or encode all items again with `twotower reindex` or "
+            "Retriever.open(folder, reindex=True)"
         )
     elif found != known and store.read_only is None:
         store.item_store.set_settings({**kept, "encoder": found})

@@ -11,7 +11,7 @@ from pathlib import Path
 from reprlib import repr as shown
 from typing import Any, NoReturn, Self, TypedDict, Unpack
 
-from multimodal.checks import check_is
+from multimodal.checks import check_has, check_is
 from twotower.corpus.base import Corpus
 from twotower.corpus.description import describe
 from twotower.corpus.maintenance import Maintenance
@@ -107,6 +107,7 @@ class BaseRetriever:
         searchable: Sequence[str] | None = None,
         fold_diacritics: bool | None = None,
     ) -> None:
+        check_has("encoder", encoder, ("encode_items", "encode_queries"), "an Encoder")
         if index is not None:
             check_is("index", index, IndexPolicy, "an IndexPolicy")
         if user_tower is not None:

@@ -155,9 +155,9 @@ def _is_unconditional(where: object) -> bool:
 def _is_idle(name: object, condition: object) -> bool:
     """Whether one entry of a filter leaves nothing out: an empty `$and`, or a `$or` with an empty branch."""
     if name not in ("$and", "$or"):
-        return condition == {}
-    if not isinstance(condition, Sequence) or not condition:
-        return not condition
+        return isinstance(condition, Mapping) and not condition
+    if not isinstance(condition, Sequence):
+        return False
     return (all if name == "$and" else any)(_is_unconditional(part) for part in condition)
 
 

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twotower.errors import needs_extra
+from twotower.errors import StoreError, needs_extra
 from twotower.export.sheet import Shape, Sheet
 from twotower.ingest.values import JSON, LITERAL, TIME
 from twotower.store.records import moment
@@ -28,6 +28,7 @@ def write_parquet(path: Path, sheet: Sheet) -> None:
 
     Raises:
         MissingExtraError: pyarrow is not installed.
+        StoreError: the name of an attribute has a NUL character.
     """
     with needs_extra("parquet", "writing Parquet"):
         import pyarrow as pa
@@ -49,6 +50,11 @@ def _schema(sheet: Sheet) -> Schema:
 
     fields = {"text": pa.string(), "time": pa.timestamp("us", "UTC"), "number": pa.float64()}
     columns = [(name, fields[kind]) for name, kind in sheet.fields.items()]
+    for name in sheet.shapes():
+        if "\0" in name:
+            raise StoreError(
+                f"attribute {name!r}: Parquet cannot hold NUL characters in a name: export to .jsonl"
+            )
     attributes = [(LITERAL + name, _type_of(shapes)) for name, shapes in sheet.shapes().items()]
     return pa.schema(columns + attributes)
 

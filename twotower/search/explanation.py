@@ -77,9 +77,22 @@ class Explanation:
                 parts[name] = np.vecdot(vectors[:, columns], own[columns])  # `@` rounds by the number of rows
         if user is not None:
             parts[USER] = np.vecdot(vectors, user)
-        if candidates.similarity is not None and parts:
-            # A row that an approximate index found late counts as less near than it is; see `recall.vectors.blocks`.
-            known = candidates.dense_share * candidates.similarity.astype(np.float64)
-            largest = max(parts, key=lambda name: float(np.abs(parts[name]).sum()))
-            parts[largest] += known - np.sum(list(parts.values()), axis=0)
+        if candidates.similarity is not None:
+            parts = _adding_up(parts, candidates.dense_share * candidates.similarity.astype(np.float64))
         return {**parts, **candidates.channels}
+
+
+def _adding_up(
+    parts: dict[str, NDArray[np.floating]], total: NDArray[np.float64]
+) -> dict[str, NDArray[np.floating]]:
+    """The parts with what they differ from their total added to the largest of each row.
+
+    That is rounding; and a row that an approximate index finds late counts as less near than it is, see
+    `recall.vectors.blocks`.
+    """
+    if not parts:
+        return parts
+    terms = np.stack(list(parts.values()))
+    rows = np.arange(len(total))
+    terms[np.abs(terms).argmax(axis=0), rows] += total - terms.sum(axis=0)
+    return dict(zip(parts, terms, strict=True))

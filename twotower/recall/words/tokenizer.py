@@ -20,14 +20,13 @@ _PIECE = regex.compile(
     rf"|[[\p{{L}}\p{{N}}]--[{_OF_SCRIPT}]][[\p{{L}}\p{{N}}\p{{Mn}}\p{{Mc}}]--[{_OF_SCRIPT}]]*",
     regex.V1,
 )
-# A code is written "AB1234", "AB-1234" or "AB 1234". Between digits "." and "/" make a number: 2.5, 3/4.
+# A compound is written "tshirt" or "T-shirt", a code "AB1234", "AB-1234" or "AB 1234". Between digits "." and "/"
+# make a number: 2.5, 3/4.
 _LETTER_OR_DIGIT = "[0-9a-zß-ɏͰ-ԯ]"  # Latin, Greek and Cyrillic
 _SEPARATOR = r"(?:[-‐‒–—_]|(?<!\d)[./]|[./](?!\d))"  # hyphens and dashes of every kind
-_SEPARATED_CODE = re.compile(
-    rf"(?<!{_LETTER_OR_DIGIT}){_LETTER_OR_DIGIT}++(?:{_SEPARATOR}{_LETTER_OR_DIGIT}++)+"
-)
+_COMPOUND = re.compile(rf"(?<!{_LETTER_OR_DIGIT}){_LETTER_OR_DIGIT}++(?:{_SEPARATOR}{_LETTER_OR_DIGIT}++)+")
 _SPACED_CODE = re.compile(r"\b(?:([^\W\d_]{1,4}) (?=(\d{3,})\b)|(\d{3,}) (?=([^\W\d_]{1,3})\b))")
-_DIGIT = re.compile(r"\d")
+_SPACED_DIGITS = re.compile(r"\b(\d{3,}) ([^\W\d_]{1,3}) (?=(\d{3,})\b)")  # "006 R 90321"
 _NOT_IN_CODE = re.compile(r"[\W_]+")
 _DIGITS_OF_CODE = 6  # a code without letters, such as a GTIN, has this many; fewer are a range or a size
 
@@ -37,8 +36,8 @@ def words_of(text: str, *, fold_diacritics: bool = True) -> list[str]:
 
     English is stemmed by Snowball (Porter 2001), Chinese segmented by jieba's dictionary, its characters being words
     as well, and Japanese kana, Thai, Lao, Khmer and Burmese by ICU's; Korean, whose compounds and particles are
-    written together, becomes pairs of syllables, as in Lucene. A code with separators adds a word without them. Stop
-    words are kept: with their low inverse document frequency they hardly count.
+    written together, becomes pairs of syllables, as in Lucene. A compound or code with separators adds a word without
+    them. Stop words are kept: with their low inverse document frequency they hardly count.
 
     Args:
         text: any text.
@@ -46,8 +45,7 @@ def words_of(text: str, *, fold_diacritics: bool = True) -> list[str]:
     """
     text = folded(text, diacritics=fold_diacritics)
     words: list[str] = _ASCII_WORD.findall(text) if text.isascii() else list(_pieces(text))
-    if _DIGIT.search(text):
-        words += _codes(text)
+    words += _joined(text)
     return _stemmer().stemWords(words)  # type: ignore[no-any-return]
 
 
@@ -70,15 +68,15 @@ def _pieces(text: str) -> Iterator[str]:
                 yield piece
 
 
-def _codes(text: str) -> Iterator[str]:
-    """The codes that are written with separators, without them."""
-    for found in _SEPARATED_CODE.findall(text):
+def _joined(text: str) -> Iterator[str]:
+    """The compounds and codes that are written with separators, without them."""
+    for found in _COMPOUND.findall(text):
         code = _NOT_IN_CODE.sub("", found)
-        digits = sum(map(str.isdigit, code))
-        if 0 < digits < len(code) or digits >= _DIGITS_OF_CODE:
+        if not code.isdigit() or len(code) >= _DIGITS_OF_CODE:
             yield code
-    for found in _SPACED_CODE.findall(text):
-        yield "".join(found)
+    for pattern in (_SPACED_CODE, _SPACED_DIGITS):
+        for parts in pattern.findall(text):
+            yield "".join(parts)
 
 
 @cache
