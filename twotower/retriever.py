@@ -16,6 +16,7 @@ from twotower.corpus.base import Corpus
 from twotower.corpus.description import describe
 from twotower.corpus.maintenance import Maintenance
 from twotower.corpus.persistent import save_corpus
+from twotower.corpus.training_guard import TrainingGuard
 from twotower.corpus.writes import OnBadPhoto, OnError, Writes
 from twotower.errors import QueryError
 from twotower.recall.fusion import DEFAULT_FUSION, HybridFusion
@@ -28,7 +29,6 @@ from twotower.search.newest import newest_items
 from twotower.search.query_encoding import QueryEncoder
 from twotower.search.ranking import NO_HITS, Ranking
 from twotower.search.request import SearchRequest
-from twotower.towers.training import TrainingGuard
 from twotower.towers.user import UserTower
 from twotower.types import (
     AttributeValue,
