@@ -174,8 +174,6 @@ def mean_interval(
     If all values are equal, the interval is that value.
     """
     values = values_in("values", values)
-    if np.ptp(values) == 0:
-        return Interval(float(values[0]), float(values[0]), float(values[0]))
     return _bootstrap((values,), np.mean, (values.min(), values.max()), **resampling)
 
 
@@ -201,10 +199,7 @@ def ratio_interval(
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(ours.mean(axis=axis) / theirs.mean(axis=axis))
 
-    lowest, highest = _ratio_range(ours, theirs)
-    if lowest == highest:
-        return Interval(lowest, lowest, lowest)
-    return _bootstrap((ours, theirs), ratio, (lowest, highest), **resampling)
+    return _bootstrap((ours, theirs), ratio, _ratio_range(ours, theirs), **resampling)
 
 
 def _paired(values: Any, baseline: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -237,6 +232,9 @@ def _bootstrap(
     seed: int = 0,
 ) -> Interval:
     check_resampling(confidence, resamples, seed)
+    lowest, highest = map(float, limits)
+    if lowest == highest:
+        return Interval(lowest, lowest, lowest)
     from scipy import stats
 
     found = stats.bootstrap(
