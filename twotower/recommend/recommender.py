@@ -1,0 +1,219 @@
+"""Recommendation from behaviour: several channels recall, and a ranker orders what they found."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multimodal.checks import check_whole
+from twotower.recommend.candidates import A_CHANNEL, CandidateFinder, Shelf
+from twotower.recommend.channels import BoughtTogether, Channel, Ease, OwnHistory, Popular, SimilarShoppers
+from twotower.recommend.event_log import SECONDS_A_DAY, EventLog, Rows, Shopper
+from twotower.recommend.ranker import Examples, Ranker
+from twotower.recommend.training import WholeShelf, examples_after, fit_finder
+from twotower.types import EVENT_WEIGHTS, Event, Item, Vectors
+
+CHANNELS: Mapping[str, Channel] = {
+    "own_quarter": OwnHistory(90),
+    "week": Popular(7),
+    "month": Popular(30),
+    "year": Popular(365),
+    "ease": Ease(90),
+    "ease_all": Ease(float("inf"), 500),
+    "together": BoughtTogether(180, 90),
+    "basket": BoughtTogether(180),
+    "neighbours": SimilarShoppers(90),
+}
+PERIOD = 30.0  # days of examples after each past moment
+LEAST = 200  # taken candidates that a ranker is fitted on
+
+logger = logging.getLogger(__name__)
+
+
+class Shop(Protocol):
+    """What a recommender is fitted on; a `Retriever` is one."""
+
+    def events(self, *, since: int = 0) -> tuple[int, list[Event]]:
+        """See `Retriever.events`."""
+        ...
+
+    def items(self) -> Iterable[Item]:
+        """See `Retriever.items`."""
+        ...
+
+    def vectors_of(self, item_ids: Sequence[str], /) -> Vectors:
+        """See `Retriever.vectors_of`."""
+        ...
+
+
+class Ranked:
+    """Recommended items of one shopper, best first.
+
+    Args:
+        rows: of the items, shape (m,).
+        scores: descending, shape (m,).
+        explanation: the terms that the scores are the sums of, shape (m,) each.
+    """
+
+    __slots__ = ("explanation", "rows", "scores")
+
+    def __init__(
+        self, rows: Rows, scores: NDArray[np.float64], explanation: Mapping[str, NDArray[np.float64]]
+    ) -> None:
+        self.rows, self.scores, self.explanation = rows, scores, explanation
+
+
+class Recommender:
+    """Channels of recall and a ranker over them; `fit` makes one, `Retriever.recommend` uses it.
+
+    It reads the events of its shop by itself: what is recorded after the fit counts from the next call.
+
+    Args:
+        log: all events read so far.
+        read: number of the last of them in the store.
+        finder: of candidates.
+        ranker: orders them; None orders by the shopper's own decayed counts, then by popularity.
+        kinds: weight of each kind of event.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        read: int,
+        finder: CandidateFinder,
+        ranker: Ranker | None,
+        kinds: Mapping[str, float],
+    ) -> None:
+        self._log, self._read, self._finder, self._ranker, self._kinds = log, read, finder, ranker, kinds
+
+    @classmethod
+    def fit(
+        cls,
+        retriever: Shop,
+        *,
+        until: datetime | None = None,
+        moments: int = 4,
+        channels: Mapping[str, Channel] | None = None,
+        kinds: Mapping[str, float] | None = None,
+        seed: int = 0,
+        progress: bool | None = None,
+    ) -> Recommender:
+        """Fit channels on all events, and a ranker on what was bought after several past moments.
+
+        Args:
+            retriever: whose items and events to read.
+            until: only earlier events are used, aware; None uses all. Pass the beginning of what you evaluate on.
+            moments: how many past moments, one period of 30 days apart, at least 2; the newest of them decides when
+                to stop and what the scores mean.
+            channels: by the names of `CHANNELS`; None is all of them.
+            kinds: weight of each kind of event, as in `UserTower`; None is its default.
+            seed: of the ranker.
+            progress: show progress bars; None shows them on a terminal.
+
+        Returns:
+            A recommender. With too few events for a ranker it counts, and says so in the log.
+
+        Raises:
+            MissingExtraError: LightGBM is not installed.
+            ValueError: there are fewer than two moments.
+        """
+        check_whole("moments", moments, least=2)
+        channels = CHANNELS if channels is None else channels
+        kinds = EVENT_WEIGHTS if kinds is None else kinds
+        read, events = retriever.events()
+        if until is not None:
+            events = [event for event in events if event.time < until]
+        items = list(retriever.items())
+        log = EventLog()
+        log.items.add(item.id for item in items)
+        log = log.extended(events, kinds)
+        price = _prices(log, items)
+        shelf = WholeShelf(retriever.vectors_of(log.items.ids))
+        ranker = None
+        if len(log):
+            parts = _examples(log, until, moments, channels, price, shelf, progress)
+            if len(parts) > 1 and sum(int(part.taken.sum()) for part in parts) >= LEAST:
+                ranker = Ranker.fit(Examples.joined(parts[:-1]), parts[-1], seed)
+        if ranker is None:
+            logger.warning(
+                "too few repeated visits to fit a ranker (%d examples are needed): recommending by counts",
+                LEAST,
+            )
+        return cls(log, read, fit_finder(log, channels, price), ranker, kinds)
+
+    @property
+    def item_ids(self) -> Sequence[str]:
+        """The id of every row; rows stay as they are, new ones follow."""
+        return self._log.items.ids
+
+    def rows_of(self, item_ids: Sequence[str]) -> Rows:
+        """The rows of m items, shape (m,); new ones get the next rows."""
+        return self._log.items.add(item_ids)
+
+    def refresh(self, retriever: Shop) -> None:
+        """Read the events that were recorded since the last time."""
+        read, events = retriever.events(since=self._read)
+        self._log, self._read = self._log.extended(events, self._kinds), read
+
+    def rank(self, user: str, now: datetime, shelf: Shelf, k: int, *, basket: Sequence[str] = ()) -> Ranked:
+        """Recommend to one user.
+
+        Args:
+            user: an id, known or not.
+            now: only earlier events count, aware.
+            shelf: what may be recommended.
+            k: how many.
+            basket: ids of the items in the user's basket now.
+
+        Returns:
+            At most k items, best first; equal ones in the order of their rows.
+        """
+        shopper = self._log.shopper(user, now.timestamp() / SECONDS_A_DAY, self.rows_of(basket).tolist())
+        rows, features = self._finder.candidates(shopper, shelf, max(A_CHANNEL, k))
+        scores = self._ranker.scores(features) if self._ranker else _counted(shopper, rows)
+        order = np.argsort(-scores, kind="stable")[:k]
+        explained = self._ranker.explained(features[order]) if self._ranker else {"counts": scores[order]}
+        return Ranked(rows[order], scores[order], explained)
+
+
+def _examples(
+    log: EventLog,
+    until: datetime | None,
+    moments: int,
+    channels: Mapping[str, Channel],
+    price: NDArray[np.float64],
+    shelf: WholeShelf,
+    progress: bool | None,
+) -> list[Examples]:
+    """Examples of every moment, oldest first; the periods shrink where the past is short."""
+    end = log.day[-1] + 1e-6 if until is None else until.timestamp() / SECONDS_A_DAY
+    period = min(PERIOD, (end - log.day[0]) / (2 * moments))
+    begins = end - period * np.arange(moments, 0, -1)
+    found = [
+        examples_after(log, begin, begin + period, channels, price, shelf, progress)
+        for begin in begins.tolist()
+    ]
+    return [part for part in found if part is not None]
+
+
+def _prices(log: EventLog, items: Sequence[Item]) -> NDArray[np.float64]:
+    """The attribute "price" of every item where it is a number."""
+    price = np.full(len(log.items), np.nan)
+    for row, item in enumerate(items):  # they have the first rows
+        value = item.attributes.get("price")
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            price[row] = float(value)
+    return price
+
+
+def _counted(shopper: Shopper, rows: Rows) -> NDArray[np.float64]:
+    """Own decayed counts, and below all of them popularity."""
+    own = OwnHistory().scores(shopper)[rows]
+    popular = Popular().fit(shopper.log).scores(shopper)[rows]
+    counted: NDArray[np.float64] = own + popular / (1 + popular.max(initial=0)) * 1e-3
+    return counted
