@@ -18,8 +18,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 from multimodal import ClipEncoder, TextEncoder
 
 # Few examples unless `--hypothesis-profile thorough` asks for many, as `.ci/run` does, and in both the same ones
-# every time: a run that fails says something about the change. `explore` looks for new ones. No deadlines: a busy machine is
-# no defect.
+# every time: a run that fails says something about the change. `explore` looks for new ones. No deadlines: a busy
+# machine is no defect.
 settings.register_profile("fast", max_examples=20, deadline=None, derandomize=True)
 settings.register_profile("thorough", max_examples=100, deadline=None, derandomize=True)
 settings.register_profile("explore", max_examples=1_000, deadline=None)
