@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -36,7 +36,7 @@ class Shelf(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CandidateFinder:
-    """Finds candidates and describes them.
+    """Channels and facts that were fitted on the same past.
 
     Args:
         channels: by name.
@@ -46,26 +46,52 @@ class CandidateFinder:
     channels: Mapping[str, FittedChannel]
     facts: ItemFacts
 
-    def candidates(
-        self, shopper: Shopper, shelf: Shelf, least: int = A_CHANNEL
-    ) -> tuple[Rows, NDArray[np.float64]]:
-        """Rows of m allowed items, ascending, and their features, shape (m, features).
-
-        Args:
-            shopper: for whom.
-            shelf: what may be recommended.
-            least: how many of every channel.
-        """
+    def recall(self, shopper: Shopper, shelf: Shelf) -> Recall:
+        """Score everything on a shelf for one shopper by every channel."""
         scores = {name: channel.scores(shopper) for name, channel in self.channels.items()}
-        allowed = shelf.allowed
-        own_vectors = shelf.vectors(shopper.rows)
-        mean = mean_vector(shopper, own_vectors)
-        found = [shopper.rows] if mean is None else [shopper.rows, shelf.nearest(mean, least)]
-        found += [best(values, allowed, least) for values in scores.values()]
+        return Recall(shopper, shelf, scores, self.facts, shelf.vectors(shopper.rows))
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """What the channels say for one shopper.
+
+    Args:
+        shopper: for whom.
+        shelf: what may be recommended.
+        scores: of each channel, for all items.
+        facts: of the items.
+        own_vectors: of `shopper.rows`, float32 of shape (m, dim).
+    """
+
+    shopper: Shopper
+    shelf: Shelf
+    scores: Mapping[str, Numbers]
+    facts: ItemFacts
+    own_vectors: Vectors
+
+    def candidates(self, of_each: int = A_CHANNEL) -> Rows:
+        """Rows of allowed items, ascending: so many of each channel, and all of the shopper's own."""
+        mean = mean_vector(self.shopper, self.own_vectors)
+        found = [self.shopper.rows]
+        found += [] if mean is None else [self.shelf.nearest(mean, of_each)]
+        found += [best(values, self.shelf.allowed, of_each) for values in self.scores.values()]
         rows = np.unique(np.concatenate(found))
-        rows = rows[allowed[rows]]
-        vectors = shelf.vectors(rows)
-        return rows, features_of(shopper, rows, scores, self.facts, vectors, own_vectors)
+        allowed: Rows = rows[self.shelf.allowed[rows]]
+        return allowed
+
+    def batches(self) -> Iterator[Rows]:
+        """All allowed items, the likely ones first: batches that are the same however many are asked for."""
+        first = self.candidates()
+        yield first
+        others = self.shelf.allowed.copy()
+        others[first] = False
+        yield np.flatnonzero(others)
+
+    def features(self, rows: Rows) -> NDArray[np.float64]:
+        """Features of m items, shape (m, features)."""
+        vectors = self.shelf.vectors(rows)
+        return features_of(self.shopper, rows, self.scores, self.facts, vectors, self.own_vectors)
 
 
 def best(scores: Numbers, allowed: NDArray[np.bool_], k: int) -> Rows:

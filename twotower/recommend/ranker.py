@@ -92,6 +92,8 @@ class Ranker:
 
     def scores(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """Log-odds of n candidates, shape (n,)."""
+        if not len(features):  # which LightGBM does not take
+            return np.zeros(0)
         return self.intercept + self.slope * np.asarray(self._booster.predict(features), dtype=np.float64)
 
     def explained(self, features: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
@@ -99,6 +101,8 @@ class Ranker:
 
         Source: Lundberg et al. 2020, "From local explanations to global understanding with explainable AI for trees".
         """
+        if not len(features):
+            return {}
         parts = self.slope * np.asarray(self._booster.predict(features, pred_contrib=True), dtype=np.float64)
         ends = np.cumsum([len(names) for names in GROUPS.values()])
         groups = np.split(parts[:, :-1], ends[:-1], axis=1)

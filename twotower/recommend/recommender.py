@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
+from threading import Lock
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from multimodal.checks import check_whole
-from twotower.recommend.candidates import A_CHANNEL, CandidateFinder, Shelf
+from multimodal.checks import check_whole, path_of
+from twotower.recommend import files
+from twotower.recommend.candidates import Recall, Shelf
 from twotower.recommend.channels import BoughtTogether, Channel, Ease, OwnHistory, Popular, SimilarShoppers
 from twotower.recommend.event_log import SECONDS_A_DAY, EventLog, Rows, Shopper
 from twotower.recommend.ranker import Examples, Ranker
@@ -67,29 +70,40 @@ class Ranked:
     ) -> None:
         self.rows, self.scores, self.explanation = rows, scores, explanation
 
+    @classmethod
+    def joined(cls, batches: Sequence[Ranked], k: int) -> Ranked:
+        """The first k of several in turn: a score above the last of those before is lowered to it, by "recall"."""
+        if not batches:
+            return cls(np.zeros(0, dtype=np.int64), np.zeros(0), {})
+        rows = np.concatenate([batch.rows for batch in batches])[:k]
+        given = np.concatenate([batch.scores for batch in batches])[:k]
+        scores = np.minimum.accumulate(given)
+        explanation = {
+            name: np.concatenate([batch.explanation[name] for batch in batches])[:k]
+            for name in batches[0].explanation
+        }
+        if len(batches) > 1:
+            explanation["recall"] = scores - given
+        return cls(rows, scores, explanation)
+
 
 class Recommender:
     """Channels of recall and a ranker over them; `fit` makes one, `Retriever.recommend` uses it.
 
-    It reads the events of its shop by itself: what is recorded after the fit counts from the next call.
+    It reads the events of its shop by itself: what is recorded after the fit counts from the next call, as history
+    and as popularity; what goes with what is learned by the next fit. It may be used by several threads.
 
     Args:
-        log: all events read so far.
-        read: number of the last of them in the store.
-        finder: of candidates.
-        ranker: orders them; None orders by the shopper's own decayed counts, then by popularity.
-        kinds: weight of each kind of event.
+        fitted: what it was fitted on, and its ranker.
     """
 
-    def __init__(
-        self,
-        log: EventLog,
-        read: int,
-        finder: CandidateFinder,
-        ranker: Ranker | None,
-        kinds: Mapping[str, float],
-    ) -> None:
-        self._log, self._read, self._finder, self._ranker, self._kinds = log, read, finder, ranker, kinds
+    def __init__(self, fitted: files.Saved) -> None:
+        self._fitted = fitted
+        self._kinds = fitted.kinds
+        self._log, self._read = fitted.log, fitted.read
+        self._finder = fit_finder(fitted.log, fitted.channels, fitted.price)
+        self._ranker = None if fitted.ranker is None else Ranker(*fitted.ranker)
+        self._reading = Lock()
 
     @classmethod
     def fit(
@@ -136,15 +150,37 @@ class Recommender:
         shelf = WholeShelf(retriever.vectors_of(log.items.ids))
         ranker = None
         if len(log):
-            parts = _examples(log, until, moments, channels, price, shelf, progress)
-            if len(parts) > 1 and sum(int(part.taken.sum()) for part in parts) >= LEAST:
-                ranker = Ranker.fit(Examples.joined(parts[:-1]), parts[-1], seed)
+            seen = _examples(log, until, moments, channels, price, shelf, progress)
+            if len(seen) > 1 and sum(int(each.taken.sum()) for each in seen) >= LEAST:
+                ranker = Ranker.fit(Examples.joined(seen[:-1]), seen[-1], seed)
         if ranker is None:
             logger.warning(
                 "too few repeated visits to fit a ranker (%d examples are needed): recommending by counts",
                 LEAST,
             )
-        return cls(log, read, fit_finder(log, channels, price), ranker, kinds)
+        parts = None if ranker is None else (ranker.trees, ranker.slope, ranker.intercept)
+        return cls(files.Saved(log, read, price, channels, kinds, parts))
+
+    def save(self, path: str | Path) -> None:
+        """Write the recommender to one file, without the events since the fit, which the store keeps.
+
+        Args:
+            path: of the file, in a folder that exists.
+
+        Raises:
+            StoreError: the file cannot be written, or a channel is of your own.
+        """
+        files.write(path_of("path", path), self._fitted)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Recommender:
+        """Read a recommender that `save` wrote, for a retriever over the store that it was fitted on.
+
+        Raises:
+            StoreError: the file cannot be read, is damaged, or was written by another version.
+            MissingExtraError: LightGBM is not installed.
+        """
+        return cls(files.read(path_of("path", path)))
 
     @property
     def item_ids(self) -> Sequence[str]:
@@ -157,8 +193,9 @@ class Recommender:
 
     def refresh(self, retriever: Shop) -> None:
         """Read the events that were recorded since the last time."""
-        read, events = retriever.events(since=self._read)
-        self._log, self._read = self._log.extended(events, self._kinds), read
+        with self._reading:
+            read, events = retriever.events(since=self._read)
+            self._log, self._read = self._log.extended(events, self._kinds), read
 
     def rank(self, user: str, now: datetime, shelf: Shelf, k: int, *, basket: Sequence[str] = ()) -> Ranked:
         """Recommend to one user.
@@ -173,9 +210,19 @@ class Recommender:
         Returns:
             At most k items, best first; equal ones in the order of their rows.
         """
-        shopper = self._log.shopper(user, now.timestamp() / SECONDS_A_DAY, self.rows_of(basket).tolist())
-        rows, features = self._finder.candidates(shopper, shelf, max(A_CHANNEL, k))
-        scores = self._ranker.scores(features) if self._ranker else _counted(shopper, rows)
+        basket_rows = self.rows_of(basket).tolist()
+        shopper = self._log.shopper(user, now.timestamp() / SECONDS_A_DAY, basket_rows)
+        recall = self._finder.recall(shopper, shelf)
+        ranked: list[Ranked] = []
+        for rows in recall.batches():
+            if sum(len(each.rows) for each in ranked) < k and len(rows):
+                ranked.append(self._ranked(recall, rows, k))
+        return Ranked.joined(ranked, k)
+
+    def _ranked(self, recall: Recall, rows: Rows, k: int) -> Ranked:
+        """The k best of some rows."""
+        features = recall.features(rows)
+        scores = self._ranker.scores(features) if self._ranker else _counted(recall.shopper, rows)
         order = np.argsort(-scores, kind="stable")[:k]
         explained = self._ranker.explained(features[order]) if self._ranker else {"counts": scores[order]}
         return Ranked(rows[order], scores[order], explained)

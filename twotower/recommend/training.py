@@ -80,10 +80,11 @@ def examples_after(
     for user, day, taken in tqdm(
         baskets, "examples", disable=None if progress is None else not progress, leave=False
     ):
-        rows, features = finder.candidates(log.shopper(user, day), shelf)
+        recall = finder.recall(log.shopper(user, day), shelf)
+        rows = recall.candidates()
         labels = np.isin(rows, taken)
         if labels.any():
-            parts.append(Examples(features, labels, [len(rows)]))
+            parts.append(Examples(recall.features(rows), labels, [len(rows)]))
     return Examples.joined(parts) if parts else None
 
 
