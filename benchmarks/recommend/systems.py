@@ -86,7 +86,7 @@ def index_ours(shop: RecommendFolder, options: Namespace) -> Iterator[FittedSyst
     for half_life in (None, options.half_life):
         recommend = TwoTower.over(shop.items, encoder, half_life, newest)
         yield FittedSystem("twotower", history_params(half_life), recommend)
-    yield FittedSystem("twotower-fitted", {}, fit_ours(shop, encoder, options.seed))
+    yield FittedSystem("twotower", {"history": "fitted"}, fit_ours(shop, encoder, options.seed))
 
 
 def fit_ours(shop: RecommendFolder, encoder: Encoder, seed: int) -> TwoTower:

@@ -77,6 +77,7 @@ class Recall:
         found += [] if mean is None else [self.shelf.nearest(mean, of_each)]
         found += [best(values, self.shelf.allowed, of_each) for values in self.scores.values()]
         rows = np.unique(np.concatenate(found))
+        rows = rows[rows < len(self.shelf.allowed)]  # what came in since is on the next shelf
         allowed: Rows = rows[self.shelf.allowed[rows]]
         return allowed
 
@@ -102,7 +103,8 @@ def best(scores: Numbers, allowed: NDArray[np.bool_], k: int) -> Rows:
         allowed: which of all items are allowed.
         k: how many.
     """
-    rows = np.flatnonzero((scores > 0) & allowed[: len(scores)])
+    size = min(len(scores), len(allowed))
+    rows = np.flatnonzero((scores[:size] > 0) & allowed[:size])
     if len(rows) > k:
         least = np.partition(scores[rows], -k)[-k]
         rows = rows[scores[rows] >= least]

@@ -88,9 +88,9 @@ class DecayedCounts:
         new = slice(start, end)
         weights = log.weight[new] * np.exp2((log.day[new] - day) / self._half_life)
         added: Numbers = np.bincount(log.item[new], weights, minlength=len(counts)).astype(np.float64)
-        counts = counts * np.exp2((then - day) / self._half_life) + added
-        self._known = (log, day, end, counts)
-        return counts
+        decayed: Numbers = counts * np.exp2((then - day) / self._half_life) + added
+        self._known = (log, day, end, decayed)
+        return decayed
 
 
 @dataclass(frozen=True, slots=True)

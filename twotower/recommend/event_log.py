@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ class Vocabulary:
     def __init__(self, ids: Iterable[str] = ()) -> None:
         self.ids: list[str] = []
         self._rows: dict[str, int] = {}
+        self._adding = Lock()
         self.add(ids)
 
     def __len__(self) -> int:
@@ -30,11 +32,12 @@ class Vocabulary:
     def add(self, ids: Iterable[str]) -> Rows:
         """The rows of ids, shape (n,); those that are new get the next ones."""
         rows = []
-        for each in ids:
-            row = self._rows.setdefault(each, len(self.ids))
-            if row == len(self.ids):
-                self.ids.append(each)
-            rows.append(row)
+        with self._adding:
+            for each in ids:
+                row = self._rows.setdefault(each, len(self.ids))
+                if row == len(self.ids):
+                    self.ids.append(each)
+                rows.append(row)
         return np.array(rows, dtype=np.int64)
 
     def row_of(self, each: str) -> int:

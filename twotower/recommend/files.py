@@ -25,8 +25,9 @@ class Saved(NamedTuple):
     """What a file holds.
 
     Args:
-        log: the events of the fit.
-        read: number of the last of them in the store.
+        log: all events that were read.
+        end: the day before which events were fitted on; infinity for all.
+        read: number of the last event in the store.
         price: of each item.
         channels: by name.
         kinds: weight of each kind of event.
@@ -34,6 +35,7 @@ class Saved(NamedTuple):
     """
 
     log: EventLog
+    end: float
     read: int
     price: Numbers
     channels: Mapping[str, Channel]
@@ -52,6 +54,7 @@ def write(path: Path, saved: Saved) -> None:
     text = {
         "format": FORMAT,
         "features": NAMES,
+        "end": saved.end,
         "read": saved.read,
         "channels": described,
         "kinds": dict(saved.kinds),
@@ -99,7 +102,7 @@ def read(path: Path) -> Saved:
     price = arrays.pop("price")
     log = EventLog(Vocabulary(text["users"]), Vocabulary(text["items"]), **arrays)
     ranker = None if text["ranker"] is None else tuple(text["ranker"])
-    return Saved(log, text["read"], price, channels, text["kinds"], ranker)
+    return Saved(log, text["end"], text["read"], price, channels, text["kinds"], ranker)
 
 
 def _described(name: str, channel: Channel) -> tuple[str, dict[str, Any]]:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from reprlib import repr as shown
 from threading import Lock
 from typing import Protocol
 
@@ -101,7 +102,7 @@ class Recommender:
         self._fitted = fitted
         self._kinds = fitted.kinds
         self._log, self._read = fitted.log, fitted.read
-        self._finder = fit_finder(fitted.log, fitted.channels, fitted.price)
+        self._finder = fit_finder(fitted.log.before(fitted.end), fitted.channels, fitted.price)
         self._ranker = None if fitted.ranker is None else Ranker(*fitted.ranker)
         self._reading = Lock()
 
@@ -134,23 +135,22 @@ class Recommender:
 
         Raises:
             MissingExtraError: LightGBM is not installed.
-            ValueError: there are fewer than two moments.
+            ValueError: there are fewer than two moments, or `until` has no time zone.
         """
         check_whole("moments", moments, least=2)
         channels = CHANNELS if channels is None else channels
         kinds = EVENT_WEIGHTS if kinds is None else kinds
         read, events = retriever.events()
-        if until is not None:
-            events = [event for event in events if event.time < until]
         items = list(retriever.items())
-        log = EventLog()
-        log.items.add(item.id for item in items)
-        log = log.extended(events, kinds)
-        price = _prices(log, items)
+        known = EventLog()
+        known.items.add(item.id for item in items)
+        known = known.extended(events, kinds)
+        end = _day_of(until)
+        log, price = known.before(end), _prices(known, items)
         shelf = WholeShelf(retriever.vectors_of(log.items.ids))
         ranker = None
         if len(log):
-            seen = _examples(log, until, moments, channels, price, shelf, progress)
+            seen = _examples(log, end, moments, channels, price, shelf, progress)
             if len(seen) > 1 and sum(int(each.taken.sum()) for each in seen) >= LEAST:
                 ranker = Ranker.fit(Examples.joined(seen[:-1]), seen[-1], seed)
         if ranker is None:
@@ -159,7 +159,7 @@ class Recommender:
                 LEAST,
             )
         parts = None if ranker is None else (ranker.trees, ranker.slope, ranker.intercept)
-        return cls(files.Saved(log, read, price, channels, kinds, parts))
+        return cls(files.Saved(known, end, read, price, channels, kinds, parts))
 
     def save(self, path: str | Path) -> None:
         """Write the recommender to one file, without the events since the fit, which the store keeps.
@@ -228,9 +228,18 @@ class Recommender:
         return Ranked(rows[order], scores[order], explained)
 
 
+def _day_of(until: datetime | None) -> float:
+    """Days since 1970; infinity for None."""
+    if until is None:
+        return float("inf")
+    if not isinstance(until, datetime) or until.utcoffset() is None:
+        raise ValueError(f"until must be a datetime with a time zone, got {shown(until)}")
+    return until.timestamp() / SECONDS_A_DAY
+
+
 def _examples(
     log: EventLog,
-    until: datetime | None,
+    end: float,
     moments: int,
     channels: Mapping[str, Channel],
     price: NDArray[np.float64],
@@ -238,7 +247,7 @@ def _examples(
     progress: bool | None,
 ) -> list[Examples]:
     """Examples of every moment, oldest first; the periods shrink where the past is short."""
-    end = log.day[-1] + 1e-6 if until is None else until.timestamp() / SECONDS_A_DAY
+    end = min(end, log.day[-1] + 1e-6)
     period = min(PERIOD, (end - log.day[0]) / (2 * moments))
     begins = end - period * np.arange(moments, 0, -1)
     found = [

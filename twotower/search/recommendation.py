@@ -96,11 +96,11 @@ class IndexShelf:
 
     def vectors(self, rows: Rows) -> Vectors:
         """See `Shelf`."""
-        ordinals = self.ordinals[rows]
         vectors = np.zeros((len(rows), self.snapshot.dim), dtype=np.float32)
-        here = ordinals >= 0
-        if here.any():
-            vectors[here] = self.snapshot.vectors_at(ordinals[here])
+        here = np.flatnonzero(rows < len(self.ordinals))
+        here = here[self.ordinals[rows[here]] >= 0]
+        if len(here):
+            vectors[here] = self.snapshot.vectors_at(self.ordinals[rows[here]])
         return vectors
 
     def nearest(self, vector: Vectors, k: int) -> Rows:

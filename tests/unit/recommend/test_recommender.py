@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -116,7 +117,7 @@ def test_deleted_and_new_items_are_seen_at_once(shop):
     assert [hit.id for hit in shop.recommend("new", 5, now=NOW, where={"what": "new"})] == ["device-5-pro"]
 
 
-def test_nothing_after_the_end_of_the_fit_counts():
+def test_nothing_after_the_end_of_the_fit_counts(tmp_path):
     until = NOW - dt.timedelta(days=30)
     trees = []
     for events in (list(purchases()), [event for event in purchases() if event.time < until]):
@@ -126,6 +127,13 @@ def test_nothing_after_the_end_of_the_fit_counts():
         recommender = Recommender.fit(retriever, until=until, progress=False)
         assert recommender._ranker is not None
         trees.append((recommender._ranker.trees, recommender._ranker.slope))
+        if len(trees) == 1:  # what was not fitted on is history all the same
+            recommender.save(tmp_path / "shop.npz")
+            seen = {event.item for event in events if event.user == "u7"}
+            for each in (recommender, Recommender.load(tmp_path / "shop.npz")):
+                hits = retriever.using(recommender=each).recommend("u7", 24, now=NOW)
+                assert not seen & {hit.id for hit in hits}
+                assert len(each._log) == len(events)
     assert trees[0] == trees[1]
 
 
@@ -206,3 +214,28 @@ def test_events_of_a_store_are_read_in_another_process_too(tmp_path):
     ) as opened:
         just_bought(opened, "later", "device-2")
         assert opened.recommend("later", 5, now=NOW) == expected
+
+
+def test_threads_recommend_while_others_write(shop):
+    problems: list[BaseException] = []
+
+    def watched(work: Callable[[int], object]) -> None:
+        try:
+            for number in range(40):
+                work(number)
+        except BaseException as problem:
+            problems.append(problem)
+
+    def write(number: int) -> None:
+        shop.upsert([Item(f"late-{number}", "device of late")], progress=False)
+        shop.record([Event(f"u{number}", f"late-{number}", "purchase", NOW - dt.timedelta(days=1))])
+        shop.delete([f"late-{number - 3}"])
+
+    works: list[Callable[[int], object]] = [write, *[lambda n: shop.recommend(f"u{n}", 5, now=NOW)] * 3]
+    threads = [threading.Thread(target=watched, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not problems
+    assert {hit.id for hit in shop.recommend("u1", 99, now=NOW)}.isdisjoint({"late-0", "late-36"})
