@@ -3,7 +3,7 @@
 Models are fitted once on everything before the split; a user's own past is visible up to the moment of prediction.
 `recent-popularity` and `twotower` also see what others did until then. Every system ranks the whole catalogue. A user
 without a past gets the most popular items from each baseline, and everybody's newest events as a history from
-`twotower`. If only new items count, `repeat` has nothing to say and is `popularity`.
+`twotower` unless it is "fitted": then its ranker decides. If only new items count, `repeat` has nothing to say and is `popularity`.
 """
 
 from __future__ import annotations
