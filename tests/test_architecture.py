@@ -17,7 +17,7 @@ PACKAGES = ("twotower", "multimodal", "rerank")
 # A room of twotower may import from itself and from rooms on a strictly lower floor.
 FLOORS = [
     {"types", "errors", "values"},
-    {"recall", "store", "towers", "ingest"},
+    {"recall", "store", "towers", "ingest", "recommend"},
     {"corpus", "search"},
     {"retriever", "rebuilding", "export"},
     {"presets", "evaluation"},

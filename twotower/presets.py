@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from reprlib import repr as shown
-from typing import Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Self, TypedDict, Unpack
 
 from multimodal.checks import check_has
 from multimodal.clip.encoder import ClipEncoder
@@ -26,6 +26,9 @@ from twotower.store.folder import StoreFolder, is_store, lock_folder
 from twotower.towers.dual_encoder import DualEncoder
 from twotower.towers.user import UserTower
 
+if TYPE_CHECKING:  # it loads scipy, which a search does without
+    from twotower.recommend.recommender import Recommender
+
 # On real photos the compact model sees little more than colour, so a larger weight costs more than it gains.
 TEXT_WEIGHT, IMAGE_WEIGHT = 0.9, 0.1
 
@@ -35,6 +38,7 @@ class Settings(TypedDict, total=False):
 
     user_tower: UserTower | None
     user_weight: float
+    recommender: Recommender | None
     relevance_weight: float
     rerank_depth: int | None
     hybrid: HybridFusion | None

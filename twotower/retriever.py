@@ -9,7 +9,9 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from reprlib import repr as shown
-from typing import Any, NoReturn, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypedDict, Unpack
+
+import numpy as np
 
 from multimodal.checks import check_has, check_is
 from twotower.corpus.base import Corpus
@@ -23,11 +25,12 @@ from twotower.recall.fusion import DEFAULT_FUSION, HybridFusion
 from twotower.recall.queries import EncodedQueries
 from twotower.recall.vectors.policy import IndexPolicy
 from twotower.recall.words.item_text import ItemText
-from twotower.search.arguments import item_id_of, now_of, query_of, user_of
+from twotower.search.arguments import basket_of, item_id_of, now_of, query_of, user_of
 from twotower.search.hits import Hits
 from twotower.search.newest import newest_items
 from twotower.search.query_encoding import QueryEncoder
 from twotower.search.ranking import NO_HITS, Ranking
+from twotower.search.recommendation import Recommendation
 from twotower.search.request import SearchRequest
 from twotower.towers.user import UserTower
 from twotower.types import (
@@ -43,8 +46,12 @@ from twotower.types import (
     Reranker,
     TimeDecay,
     UpsertReport,
+    Vectors,
     Where,
 )
+
+if TYPE_CHECKING:  # it loads scipy, which a search does without
+    from twotower.recommend.recommender import Recommender
 
 
 class RankingParts(TypedDict, total=False):
@@ -74,6 +81,7 @@ class BaseRetriever:
         corpus: the items to search; None is an empty corpus in memory. `Retriever.open` passes that of a store.
         user_tower: encodes a behaviour history as a vector.
         user_weight: weight of the user's history relative to the query, in [0, 1].
+        recommender: a fitted one, which `recommend` uses; None recommends by the content of a user's items.
         relevance_weight: weight of the reranker's relevance relative to the score of recall, in [0, 1].
         rerank_depth: how many of the best candidates of recall the reranker may read, at least 1; those behind them
             follow in the order of recall. None is the most that a cascade reads, or 100 for any other reranker.
@@ -100,6 +108,7 @@ class BaseRetriever:
         corpus: Corpus | None = None,
         user_tower: UserTower | None = None,
         user_weight: float = 0.3,
+        recommender: Recommender | None = None,
         relevance_weight: float = 0.7,
         rerank_depth: int | None = None,
         hybrid: HybridFusion | None = DEFAULT_FUSION,
@@ -127,6 +136,7 @@ class BaseRetriever:
         self._corpus = corpus
         self._queries = QueryEncoder(encoder, user_tower or UserTower(), user_weight, corpus.history)
         self._reranker = reranker
+        self._recommendation = self._recommending(recommender)
         self._ranking = Ranking(
             self._listwise(reranker),
             decay,
@@ -139,10 +149,11 @@ class BaseRetriever:
         self._writes = Writes(corpus, encoder)
         self._training = TrainingGuard(encoder, corpus)
 
-    def using(self, **parts: Unpack[RankingParts]) -> Self:
+    def using(self, *, recommender: Recommender | None = None, **parts: Unpack[RankingParts]) -> Self:
         """A retriever with other parts over the same corpus: a write through either is visible to both.
 
         Args:
+            recommender: a fitted one, which `recommend` uses; None keeps that of this retriever.
             parts: any of `reranker`, `decay`, `relevance_weight`, `rerank_depth` and `hybrid`, as at construction,
                 and `modality`, one of `modalities`, to recall by that part of the vectors alone (None: by all).
         """
@@ -153,6 +164,8 @@ class BaseRetriever:
                 f"pass one of {known}"
             )
         twin = copy(self)
+        if recommender is not None:
+            twin._recommendation = self._recommending(recommender)
         replaced: dict[str, Any] = dict(parts)
         if "reranker" in parts:
             twin._reranker = parts["reranker"]
@@ -486,11 +499,14 @@ class BaseRetriever:
         where: Where | None = None,
         now: datetime | None = None,
         exclude_seen: bool = True,
+        context: Mapping[str, Sequence[str]] | None = None,
     ) -> Hits:
         """Find items for a user by what they did before.
 
-        A user without a history, or whose items are all gone, gets recommendations from the recent behaviour of all
-        users; where those items are gone too, the newest items.
+        With a fitted `recommender`, its channels and its ranker decide, and a score is the log-odds that the item is
+        in the user's next basket. Without one, the content of the user's items decides: a user without a history, or
+        whose items are all gone, gets recommendations from the recent behaviour of all users; where those items are
+        gone too, the newest items.
 
         Args:
             user: to recommend for.
@@ -498,15 +514,24 @@ class BaseRetriever:
             offset: as in `search`.
             where: as in `search`.
             now: as in `search`.
-            exclude_seen: leave out every item of the user's own history, however long ago.
+            exclude_seen: leave out every item of the user's own history, however long ago; False also recommends
+                what they may buy again.
+            context: what the user is doing now: under "basket", the ids of the items in the basket, which are not
+                recommended. Only a recommender reads it.
 
         Returns:
             Hits, best first; none if no event has been recorded yet.
+
+        Raises:
+            QueryError: as in `search`, or `context` is something else.
         """
+        basket = basket_of(context)
         request = SearchRequest.of(k, offset=offset, where=where, now=now)
         shopper = self._queries.encode_user(user_of(user), request.now)
         if exclude_seen:
             request = replace(request, exclude=self._corpus.labels_seen(user, until=request.now))
+        if self._recommendation is not None:
+            return self._recommended(self._recommendation, user, basket, request)
         if shopper is None:
             shopper = self._queries.encode_user(None, request.now)
         if shopper is not None:
@@ -514,6 +539,18 @@ class BaseRetriever:
         if not self._corpus.item_store.count_events():
             return NO_HITS
         return self._corpus.answer(partial(newest_items, request=request))
+
+    def events(self, *, since: int = 0) -> tuple[int, list[Event]]:
+        """The recorded events in the order of recording, and the number of the last one.
+
+        Args:
+            since: the number that an earlier call returned, to get only later ones; 0 for all.
+        """
+        return self._corpus.item_store.events_since(since)
+
+    def vectors_of(self, item_ids: Sequence[str]) -> Vectors:
+        """The vectors of m items, float32 of shape (m, dim), zeros for those that are not indexed."""
+        return self._corpus.vectors_of(item_ids)
 
     def close(self, *, settle: bool = True) -> None:
         """Close the store, or free the memory; the retriever cannot be used afterwards.
@@ -561,6 +598,22 @@ class BaseRetriever:
         if reranker is None or isinstance(reranker, ListwiseReranker):
             return reranker
         raise QueryError(f"reranker must be a ListwiseReranker, got {type(reranker).__name__}")
+
+    def _recommending(self, recommender: Recommender | None) -> Recommendation | None:
+        if recommender is None:
+            return None
+        check_has("recommender", recommender, ("rank", "refresh", "rows_of"), "a fitted Recommender")
+        return Recommendation(recommender, lambda ids: self._corpus.item_store.labels_of(ids))
+
+    def _recommended(
+        self, recommendation: Recommendation, user: str, basket: Sequence[str], request: SearchRequest
+    ) -> Hits:
+        recommendation.recommender.refresh(self)
+        if basket:
+            taken = self._corpus.labels_of(basket)
+            exclude = taken if request.exclude is None else np.union1d(request.exclude, taken)
+            request = replace(request, exclude=exclude)
+        return self._corpus.answer(partial(recommendation.answer, user=user, basket=basket, request=request))
 
     def _answer(self, ranking: Ranking, queries: EncodedQueries, request: SearchRequest) -> list[Hits]:
         return self._corpus.answer(partial(ranking.rank, queries=queries, request=request))

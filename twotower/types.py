@@ -87,6 +87,12 @@ class Event:
     id: str = ""
 
 
+EVENT_WEIGHTS: Mapping[str, float] = MappingProxyType(
+    {"purchase": 1.0, "cart": 0.6, "click": 0.3, "view": 0.1}
+)
+"""How much an event of each kind counts, unless told otherwise; other kinds count 1."""
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """A query: words, a photo, or both.

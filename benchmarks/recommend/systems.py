@@ -18,8 +18,9 @@ from benchmarks.recommend import baselines
 from benchmarks.recommend.folder import RecommendFolder
 from benchmarks.recommend.memory import Memory, RankedItems, Scores
 from twotower import DualEncoder, Item, Retriever, UserTower
-from twotower.evaluation import Past
+from twotower.evaluation import Past, time_split
 from twotower.evaluation.recommendation import Recommend
+from twotower.recommend import Recommender
 from twotower.types import Encoder
 
 # Neighbours, regularization and --half-life's 90 days: the best few of September from what was before, on
@@ -85,6 +86,17 @@ def index_ours(shop: RecommendFolder, options: Namespace) -> Iterator[FittedSyst
     for half_life in (None, options.half_life):
         recommend = TwoTower.over(shop.items, encoder, half_life, newest)
         yield FittedSystem("twotower", history_params(half_life), recommend)
+    yield FittedSystem("twotower", {"history": "fitted"}, fit_ours(shop, encoder, options.seed))
+
+
+def fit_ours(shop: RecommendFolder, encoder: Encoder, seed: int) -> TwoTower:
+    """Our retriever with a recommender, fitted on everything before the split."""
+    retriever = Retriever(encoder)
+    retriever.upsert(shop.items, progress=False)
+    before, _ = time_split(shop.events, shop.start)
+    retriever.record(before)
+    recommender = Recommender.fit(retriever, until=shop.start, seed=seed)
+    return TwoTower(retriever.using(recommender=recommender), len(before))
 
 
 @dataclass

@@ -182,6 +182,18 @@ class Corpus:
         labels = self.item_store.labels_of(list(item_ids))
         return labels[labels >= 0]
 
+    def vectors_of(self, item_ids: Sequence[str]) -> Vectors:
+        """The vectors of m items, float32 of shape (m, dim), zeros for those that are not indexed."""
+
+        def found(_: Snapshot) -> Vectors:
+            snapshot, _labels, ordinals = self._locate(item_ids)
+            vectors = np.zeros((len(item_ids), snapshot.dim), dtype=np.float32)
+            here = np.flatnonzero(ordinals >= 0)
+            vectors[here] = snapshot.vectors_at(ordinals[here])
+            return vectors
+
+        return self.answer(found)
+
     def find(self, item_ids: Sequence[str]) -> dict[str, StoredItem]:
         """Those of these items that are indexed, by id."""
 

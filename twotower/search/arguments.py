@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 import time
 import warnings
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from reprlib import repr as shown
 from typing import Any, TypeGuard
 
 import numpy as np
 
-from multimodal.checks import listed
+from multimodal.checks import listed, texts_of
 from twotower.errors import QueryError, QueryWarning
 from twotower.types import ImageSource, Query
 
@@ -182,3 +183,19 @@ def _whole(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
+
+
+def basket_of(context: object) -> list[str]:
+    """The ids of the items in a user's basket now.
+
+    Args:
+        context: `{"basket": ids}`, or None.
+
+    Raises:
+        QueryError: it is something else.
+    """
+    if context is None:
+        return []
+    if not isinstance(context, Mapping) or context.keys() - {"basket"}:
+        raise QueryError(f"context must be a mapping such as {{'basket': ['sku-1']}}, got {shown(context)}")
+    return texts_of("the basket", context.get("basket", ()), error=QueryError)

@@ -19,6 +19,7 @@ class History:
     def __init__(self) -> None:
         self._events: dict[str, tuple[Event, ...]] = {}
         self._keys: set[str] = set()
+        self._recorded: list[Event] = []
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -39,6 +40,7 @@ class History:
         for user, new in added.items():
             self._events[user] = tuple(sorted([*self._events.get(user, ()), *new], key=_chronological))
         self._keys |= new_events.keys()
+        self._recorded += new_events.values()
         return len(new_events)
 
     def of(
@@ -55,6 +57,11 @@ class History:
         backwards = reversed(self._until(user, until))
         found = islice((event for event in backwards if items is None or event.item in items), newest)
         return list(found)[::-1]
+
+    def since(self, number: int) -> tuple[int, list[Event]]:
+        """The events that were recorded after the first `number`, and the number of the last of all."""
+        events = self._recorded[number:]
+        return number + len(events), events
 
     def seen_by(self, user: str, *, until: datetime) -> set[str]:
         """The ids of all items that a user has events on, up to and including a moment."""

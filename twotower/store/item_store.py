@@ -97,6 +97,14 @@ class ItemStore(Protocol):
         """All events."""
         ...
 
+    def events_since(self, number: int) -> tuple[int, list[Event]]:
+        """The events that were recorded after the one with a number, in that order, and the number of the last.
+
+        Args:
+            number: as returned by an earlier call; 0 for all events.
+        """
+        ...
+
     def count_events(self) -> int:
         """How many events there are."""
         ...

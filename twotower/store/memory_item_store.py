@@ -72,6 +72,10 @@ class MemoryItemStore:
         """See `ItemStore.events`."""
         return iter(self._history)
 
+    def events_since(self, number: int) -> tuple[int, list[Event]]:
+        """See `ItemStore.events_since`."""
+        return self._history.since(number)
+
     def count_events(self) -> int:
         """See `ItemStore.count_events`."""
         return len(self._history)

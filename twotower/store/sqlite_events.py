@@ -68,6 +68,12 @@ class SqliteEvents:
         """The events of all users in the view of a connection, in the order in which they were recorded."""
         return map(event_from_row, connection.execute(f"SELECT {EVENT} FROM events ORDER BY number"))
 
+    def since(self, number: int) -> tuple[int, list[Event]]:
+        """See `ItemStore.events_since`."""
+        statement = f"SELECT {EVENT}, number FROM events WHERE number > ? ORDER BY number"
+        found = self._database.rows(statement, number)
+        return (found[-1][-1] if found else number), [event_from_row(row[:-1]) for row in found]
+
     def count(self) -> int:
         """See `ItemStore.count_events`."""
         ((count,),) = self._database.rows("SELECT count(*) FROM events")

@@ -323,6 +323,10 @@ class SqliteItemStore:
         """The events of all users in the view of a connection, in the order in which they were recorded."""
         return self._events.read(connection)
 
+    def events_since(self, number: int) -> tuple[int, list[Event]]:
+        """See `ItemStore.events_since`."""
+        return self._events.since(number)
+
     def count_events(self) -> int:
         """See `ItemStore.count_events`."""
         return self._events.count()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multimodal.checks import check_is, check_number, check_text, check_whole
-from twotower.types import Event, Vectors
+from twotower.types import EVENT_WEIGHTS, Event, Vectors
 
 SECONDS_A_DAY = 86_400.0
 
@@ -25,10 +25,6 @@ class UserHistory(NamedTuple):
 
     events: Sequence[Event]
     vectors: Vectors
-
-
-def _default_kinds() -> dict[str, float]:
-    return {"purchase": 1.0, "cart": 0.6, "click": 0.3, "view": 0.1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +45,7 @@ class UserTower:
     """
 
     half_life: float = 30.0
-    kinds: Mapping[str, float] = field(default_factory=_default_kinds)
+    kinds: Mapping[str, float] = field(default_factory=lambda: EVENT_WEIGHTS)
     newest: int = 500
 
     def __post_init__(self) -> None:
