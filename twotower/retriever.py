@@ -9,11 +9,11 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from reprlib import repr as shown
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypedDict, Unpack
 
 import numpy as np
 
-from multimodal.checks import check_has, check_is
+from multimodal.checks import check_choice, check_has, check_is
 from twotower.corpus.base import Corpus
 from twotower.corpus.description import describe
 from twotower.corpus.maintenance import Maintenance
@@ -471,6 +471,7 @@ class BaseRetriever:
         offset: int = 0,
         where: Where | None = None,
         now: datetime | None = None,
+        kind: Literal["content", "bought-together"] = "content",
     ) -> Hits:
         """Find items similar to an indexed one, which is not among the hits.
 
@@ -480,14 +481,25 @@ class BaseRetriever:
             offset: as in `search`.
             where: as in `search`.
             now: as in `search`.
+            kind: "content" compares words and photos; "bought-together" finds what was in the same baskets, by a
+                fitted `recommender`.
 
         Raises:
             UnknownItemError: the item is not indexed.
-            QueryError: as in `search`.
+            QueryError: as in `search`, or there is no recommender to tell what was bought together.
         """
+        check_choice("kind", kind, ("content", "bought-together"), error=QueryError)
         request = SearchRequest.of(k, offset=offset, where=where, now=now)
         vector, itself = self._corpus.vector(item_id_of(item_id)), self._corpus.labels_of([item_id])
         request = replace(request, exclude=itself)
+        if kind == "bought-together":
+            if self._recommendation is None:
+                raise QueryError(
+                    "what was bought together is told by a recommender: fit one and pass it as recommender="
+                )
+            return self._corpus.answer(
+                partial(self._recommendation.similar, item_id=item_id, request=request)
+            )
         return self._answer(self._ranking, EncodedQueries([""], vector[None]), request)[0]
 
     def recommend(

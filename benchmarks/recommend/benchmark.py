@@ -3,7 +3,8 @@
 Models are fitted once on everything before the split; a user's own past is visible up to the moment of prediction.
 `recent-popularity` and `twotower` also see what others did until then. Every system ranks the whole catalogue. A user
 without a past gets the most popular items from each baseline, and everybody's newest events as a history from
-`twotower` unless it is "fitted": then its ranker decides. If only new items count, `repeat` has nothing to say and is `popularity`.
+`twotower` unless it is "fitted": then its ranker decides. If only new items count, `repeat` has nothing to say and is
+`popularity`.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ from twotower.evaluation import (
 )  # fmt: skip
 
 BASELINE = "repeat all"
-REPORTED = "twotower fitted"  # with a fitted recommender, which is decided beforehand: not chosen by its score
+REPORTED = (
+    "twotower fitted"  # with a fitted recommender, which is decided beforehand: not chosen by its score
+)
 MADE_UP, QUICK_MADE_UP = {"users": 300, "per_kind": 30}, {"users": 100, "per_kind": 10}
 OPTIONS = (
     Option("--data", "folder with corpus.jsonl and interactions/ (default: made up)", type=Path),

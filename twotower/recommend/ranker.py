@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from twotower.errors import needs_extra
 from twotower.recommend.features import GROUPS, NAMES
 
-ROUNDS, PATIENCE = 300, 30  # of boosting at most, and without a gain
+ROUNDS, PATIENCE = 400, 120  # of boosting at most, and without a gain
 SETTINGS: Mapping[str, Any] = {
     **{"objective": "lambdarank", "lambdarank_truncation_level": 30, "learning_rate": 0.05, "num_leaves": 31},
     **{"min_data_in_leaf": 100, "feature_fraction": 0.5, "bagging_fraction": 0.5, "bagging_freq": 1},

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multimodal.checks import check_whole, path_of
+from twotower.errors import QueryError
 from twotower.recommend import files
-from twotower.recommend.candidates import Recall, Shelf
+from twotower.recommend.candidates import Recall, Shelf, best
 from twotower.recommend.channels import BoughtTogether, Channel, Ease, OwnHistory, Popular, SimilarShoppers
 from twotower.recommend.event_log import SECONDS_A_DAY, EventLog, Rows, Shopper
 from twotower.recommend.ranker import Examples, Ranker
@@ -218,6 +219,29 @@ class Recommender:
             if sum(len(each.rows) for each in ranked) < k and len(rows):
                 ranked.append(self._ranked(recall, rows, k))
         return Ranked.joined(ranked, k)
+
+    def bought_together(self, item_id: str, now: datetime, shelf: Shelf, k: int) -> Ranked:
+        """Items of the same baskets as one item, by the channel "basket".
+
+        Args:
+            item_id: of the item.
+            now: for channels that forget, aware.
+            shelf: what may be among them.
+            k: how many.
+
+        Returns:
+            At most k items, best first; fewer where fewer were ever in a basket with it.
+
+        Raises:
+            QueryError: the recommender was fitted without that channel.
+        """
+        if "basket" not in self._finder.channels:
+            raise QueryError("the recommender was fitted without the channel 'basket': fit one that has it")
+        row = self.rows_of([item_id]).tolist()
+        shopper = self._log.shopper(-1, now.timestamp() / SECONDS_A_DAY, row)
+        scores = self._finder.channels["basket"].scores(shopper)
+        rows = best(scores, shelf.allowed, k)
+        return Ranked(rows, scores[rows], {"bought_together": scores[rows]})
 
     def _ranked(self, recall: Recall, rows: Rows, k: int) -> Ranked:
         """The k best of some rows."""

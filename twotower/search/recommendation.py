@@ -18,7 +18,7 @@ from twotower.search.request import SearchRequest
 from twotower.types import Vectors
 
 if TYPE_CHECKING:
-    from twotower.recommend.recommender import Recommender
+    from twotower.recommend.recommender import Ranked, Recommender
 
 
 class Recommendation:
@@ -44,14 +44,31 @@ class Recommendation:
             request: how many, and which may be among them.
         """
         self.recommender.rows_of(basket)
-        ordinals = self._ordinals(snapshot)
-        allowed = snapshot.allowed(request.where, request.exclude)
-        shelf = IndexShelf(snapshot, allowed, ordinals)
+        shelf = self._shelf(snapshot, request)
         found = self.recommender.rank(user, request.now, shelf, request.end, basket=basket)
+        return self._hits(snapshot, found, shelf, request)
+
+    def similar(self, snapshot: Snapshot, item_id: str, request: SearchRequest) -> Hits:
+        """Items bought together with one.
+
+        Args:
+            snapshot: of the index.
+            item_id: of an indexed item.
+            request: how many, and which may be among them.
+        """
+        shelf = self._shelf(snapshot, request)
+        found = self.recommender.bought_together(item_id, request.now, shelf, request.end)
+        return self._hits(snapshot, found, shelf, request)
+
+    def _hits(self, snapshot: Snapshot, found: Ranked, shelf: IndexShelf, request: SearchRequest) -> Hits:
         page = slice(request.offset, request.end)
         rows, scores = found.rows[page], found.scores[page]
         explanation = {name: values[page] for name, values in found.explanation.items()}
-        return Hits(snapshot.items_at(ordinals[rows]), scores, explanation)
+        return Hits(snapshot.items_at(shelf.ordinals[rows]), scores, explanation)
+
+    def _shelf(self, snapshot: Snapshot, request: SearchRequest) -> IndexShelf:
+        allowed = snapshot.allowed(request.where, request.exclude)
+        return IndexShelf(snapshot, allowed, self._ordinals(snapshot))
 
     def _ordinals(self, snapshot: Snapshot) -> Rows:
         """The ordinal of each of the recommender's items, -1 for those that are gone; items new to it get rows."""

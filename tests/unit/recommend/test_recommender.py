@@ -239,3 +239,26 @@ def test_threads_recommend_while_others_write(shop):
         thread.join()
     assert not problems
     assert {hit.id for hit in shop.recommend("u1", 99, now=NOW)}.isdisjoint({"late-0", "late-36"})
+
+
+def test_similar_items_are_those_of_the_same_baskets(shop):
+    when = NOW - dt.timedelta(days=2)
+    pairs = [("device-1", "refill-8"), ("device-1", "refill-8"), ("device-1", "device-2")]
+    shop.record(Event(f"pair-{n}", item, "purchase", when) for n, pair in enumerate(pairs) for item in pair)
+    shop = shop.using(recommender=Recommender.fit(shop, progress=False))
+    hits = shop.similar("device-1", kind="bought-together")
+    assert [hit.id for hit in hits] == ["refill-8", "device-2"]
+    assert hits[0].explain == {"bought_together": hits[0].score}
+    assert [hit.id for hit in shop.similar("device-1", where={"what": "device"}, kind="bought-together")] == [
+        "device-2"
+    ]
+    assert "device-1" not in {hit.id for hit in shop.similar("device-1", 50)}
+
+
+def test_what_was_bought_together_needs_a_recommender():
+    retriever = Retriever(HashEncoder())
+    retriever.upsert(ITEMS, progress=False)
+    with pytest.raises(QueryError, match="recommender="):
+        retriever.similar("device-1", kind="bought-together")
+    with pytest.raises(QueryError, match="bought-together"):
+        retriever.similar("device-1", kind="together")
