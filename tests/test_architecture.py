@@ -19,14 +19,14 @@ FLOORS = [
     {"types", "errors", "values"},
     {"recall", "store", "towers", "ingest", "recommend"},
     {"corpus", "search"},
-    {"retriever", "rebuilding", "export"},
+    {"retriever", "export"},
     {"presets", "evaluation"},
     {"__init__", "demo"},  # the names that `__init__` exports lazily lie below it
     {"commands"},
     {"__main__"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-ASSEMBLERS = {"presets", "rebuilding", "demo", "commands"}  # the only rooms that may use the leaves
+ASSEMBLERS = {"presets", "demo", "commands"}  # the only rooms that may use the leaves
 COMMON = {"errors", "checks"}  # the modules of multimodal that everyone may import
 SHARED = {"hub", "precision", "text_normalization"}  # those that rerank may import too
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from multimodal import ClipEncoder, TextEncoder, WeightedConcat
-from twotower import DualEncoder, Item, Retriever, rebuilding
+from twotower import DualEncoder, Item, Retriever
 from twotower.__main__ import main
+from twotower.presets import rebuilding
 from twotower.store.folder import StoreFolder
 
 HEAVY = {"torch", "transformers", "sentence_transformers", "open_clip", "pandas", "pyarrow"}

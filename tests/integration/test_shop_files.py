@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 from fakes import HashEncoder
 
-from twotower import Event, Item, Retriever, presets
+from twotower import Event, Item, Retriever
 from twotower.__main__ import main
 from twotower.commands import index as index_command
 from twotower.commands.index import index
 from twotower.commands.reading import Skipped, reason_of
 from twotower.errors import ItemError
+from twotower.presets import retriever as preset_retriever
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -23,7 +24,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 @pytest.fixture
 def shop(tmp_path, monkeypatch, capsys):
     """Runs a command on a file and a store in a folder of its own; returns its exit code, output and errors."""
-    monkeypatch.setattr(presets, "default_encoder", HashEncoder)
+    monkeypatch.setattr(preset_retriever, "default_encoder", HashEncoder)
 
     def run(command, name, content, *arguments):
         path = tmp_path / name

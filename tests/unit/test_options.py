@@ -19,7 +19,7 @@ import pytest
 from fakes import HashEncoder
 
 from rerank import CrossEncoderReranker
-from twotower import Item, Retriever, rebuilding
+from twotower import Item, Retriever
 from twotower.__main__ import main, make_parser
 from twotower.commands import (
     calibrate,
@@ -37,6 +37,7 @@ from twotower.commands.pruning import MAX_PRUNED
 from twotower.corpus.persistent import PersistentCorpus
 from twotower.ingest.catalogue import Catalogue
 from twotower.ingest.events import EventLog
+from twotower.presets import rebuilding
 from twotower.store.folder import StoreFolder
 
 

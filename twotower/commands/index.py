@@ -10,7 +10,6 @@ from itertools import islice
 from pathlib import Path
 from typing import get_args
 
-from twotower import presets
 from twotower.commands.command import Commands, add_command, add_store
 from twotower.commands.known_attributes import known_attributes
 from twotower.commands.models import add_model_options, add_weight_options, chosen_models, encoder_for
@@ -29,7 +28,7 @@ from twotower.ingest.catalogue import Catalogue
 from twotower.ingest.formats import KNOWN
 from twotower.ingest.options import ReadOptions
 from twotower.ingest.row import ignore, stop
-from twotower.presets import Retriever
+from twotower.presets import Retriever, Settings, default_decay
 from twotower.store.folder import is_store
 from twotower.types import BadItem, Encoder, Item
 
@@ -178,8 +177,8 @@ def index(
     indexed = unchanged = 0
     without_photo: list[BadItem] = []
     to_prune: list[str] = []
-    settings: presets.Settings = {} if searchable is None else {"searchable": searchable}
-    decay = None if is_store(store) else presets.default_decay()
+    settings: Settings = {} if searchable is None else {"searchable": searchable}
+    decay = None if is_store(store) else default_decay()
     with Retriever.open(store, encoder=encoder, decay=decay, wait=wait, **settings) as retriever:
         if max_pruned is not None:
             to_prune, failure = items_to_prune(catalogue, retriever, max_pruned)

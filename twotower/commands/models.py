@@ -13,7 +13,7 @@ from multimodal.fusion import WeightedConcat
 from multimodal.hub import DEFAULT_TEXT_MODEL
 from twotower import presets
 from twotower.commands import arguments
-from twotower.rebuilding import deferred_encoder, encoder_from
+from twotower.presets.rebuilding import deferred_encoder, encoder_from
 from twotower.store.folder import StoreFolder, is_store
 from twotower.towers.deferred import DeferredEncoder
 

@@ -9,7 +9,7 @@ from twotower.commands.command import Commands, add_command, add_store
 from twotower.commands.models import add_model_options, check_model_options
 from twotower.corpus.description import describe, identity
 from twotower.corpus.persistent import PersistentCorpus
-from twotower.rebuilding import buildable, deferred_encoder, encoder_of, with_models
+from twotower.presets.rebuilding import buildable, deferred_encoder, encoder_of, with_models
 from twotower.store.folder import StoreFolder
 
 

@@ -7,7 +7,7 @@ from argparse import Namespace
 from twotower.commands.command import Commands, add_command, add_store
 from twotower.commands.opened import opened_corpus
 from twotower.errors import StoreDamagedError
-from twotower.rebuilding import changed_models
+from twotower.presets.rebuilding import changed_models
 
 
 def add_to(commands: Commands) -> None:

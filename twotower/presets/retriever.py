@@ -17,7 +17,7 @@ from rerank.decay import Decay
 from twotower import types
 from twotower.corpus.persistent import PersistentCorpus
 from twotower.errors import StoreError
-from twotower.rebuilding import buildable, decay_from, encoder_of
+from twotower.presets.rebuilding import buildable, decay_from, encoder_of
 from twotower.recall.fusion import HybridFusion, hybrid_fusion_from
 from twotower.recall.vectors.policy import IndexPolicy
 from twotower.recall.words.item_text import ItemText
