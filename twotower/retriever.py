@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypedDict, Unpac
 
 import numpy as np
 
-from multimodal.checks import check_choice, check_has, check_is
+from multimodal.checks import check_choice, check_has, check_is, texts_of
 from twotower.corpus.base import Corpus
 from twotower.corpus.description import describe
 from twotower.corpus.maintenance import Maintenance
@@ -25,7 +25,7 @@ from twotower.recall.fusion import DEFAULT_FUSION, HybridFusion
 from twotower.recall.queries import EncodedQueries
 from twotower.recall.vectors.policy import IndexPolicy
 from twotower.recall.words.item_text import ItemText
-from twotower.search.arguments import basket_of, item_id_of, now_of, query_of, user_of
+from twotower.search.arguments import basket_of, item_id_of, now_of, query_of, user_of, whole_of
 from twotower.search.hits import Hits
 from twotower.search.newest import newest_items
 from twotower.search.query_encoding import QueryEncoder
@@ -539,11 +539,12 @@ class BaseRetriever:
         """
         basket = basket_of(context)
         request = SearchRequest.of(k, offset=offset, where=where, now=now)
-        shopper = self._queries.encode_user(user_of(user), request.now)
+        user = user_of(user)
         if exclude_seen:
             request = replace(request, exclude=self._corpus.labels_seen(user, until=request.now))
         if self._recommendation is not None:
             return self._recommended(self._recommendation, user, basket, request)
+        shopper = self._queries.encode_user(user, request.now)
         if shopper is None:
             shopper = self._queries.encode_user(None, request.now)
         if shopper is not None:
@@ -557,12 +558,19 @@ class BaseRetriever:
 
         Args:
             since: the number that an earlier call returned, to get only later ones; 0 for all.
+
+        Raises:
+            QueryError: `since` is not a whole number of at least 0.
         """
-        return self._corpus.item_store.events_since(since)
+        return self._corpus.item_store.events_since(whole_of("since", since, at_least=0))
 
     def vectors_of(self, item_ids: Sequence[str]) -> Vectors:
-        """The vectors of m items, float32 of shape (m, dim), zeros for those that are not indexed."""
-        return self._corpus.vectors_of(item_ids)
+        """The vectors of m items, float32 of shape (m, dim), zeros for those that are not indexed.
+
+        Raises:
+            QueryError: `item_ids` is not a list of text.
+        """
+        return self._corpus.vectors_of(texts_of("item_ids", item_ids, error=QueryError))
 
     def close(self, *, settle: bool = True) -> None:
         """Close the store, or free the memory; the retriever cannot be used afterwards.

@@ -40,9 +40,7 @@ from twotower.evaluation import (
 )  # fmt: skip
 
 BASELINE = "repeat all"
-REPORTED = (
-    "twotower fitted"  # with a fitted recommender, which is decided beforehand: not chosen by its score
-)
+REPORTED = "twotower fitted"  # the row for ratios is decided beforehand, not chosen by its score
 MADE_UP, QUICK_MADE_UP = {"users": 300, "per_kind": 30}, {"users": 100, "per_kind": 10}
 OPTIONS = (
     Option("--data", "folder with corpus.jsonl and interactions/ (default: made up)", type=Path),

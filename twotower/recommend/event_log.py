@@ -44,6 +44,10 @@ class Vocabulary:
         """The row of an id; -1 if it is unknown."""
         return self._rows.get(each, -1)
 
+    def known(self, ids: Iterable[str]) -> Rows:
+        """The rows of those of some ids that are known."""
+        return np.array([self._rows[each] for each in ids if each in self._rows], dtype=np.int64)
+
 
 @dataclass(frozen=True)
 class EventLog:
@@ -92,13 +96,13 @@ class EventLog:
             self, user=self.user[:end], item=self.item[:end], day=self.day[:end], weight=self.weight[:end]
         )
 
-    def shopper(self, user: str | int, day: float, basket: Sequence[int] = ()) -> Shopper:
+    def shopper(self, user: str | int, day: float, basket: Sequence[str] = ()) -> Shopper:
         """What one user did before a moment.
 
         Args:
             user: an id, known or not, or a row.
             day: the moment; what is not earlier is not seen.
-            basket: rows of the items in the user's basket now.
+            basket: ids of the items in the user's basket now; unknown ones are left out.
         """
         row = self.users.row_of(user) if isinstance(user, str) else user
         mine = self._of_user(row)
@@ -110,7 +114,7 @@ class EventLog:
             self.day[mine],
             self.weight[mine],
             day,
-            np.array(basket, dtype=np.int64),
+            self.items.known(basket),
         )
 
     def _of_user(self, row: int) -> Rows:

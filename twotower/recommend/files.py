@@ -7,7 +7,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -64,17 +63,16 @@ def write(path: Path, saved: Saved) -> None:
     }
     arrays = {"user": log.user, "item": log.item, "day": log.day, "weight": log.weight, "price": saved.price}
     packed = np.frombuffer(json.dumps(text).encode(), dtype=np.uint8)
+    new = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
-            new = Path(file.name)
-            try:
+        try:
+            with new.open("wb") as file:
                 np.savez_compressed(file, text=packed, allow_pickle=False, **arrays)
                 file.flush()
                 os.fsync(file.fileno())
-                new.replace(path)
-            except BaseException:
-                new.unlink(missing_ok=True)
-                raise
+            new.replace(path)
+        finally:
+            new.unlink(missing_ok=True)
     except OSError as error:
         raise StoreError(f"recommender '{path}' cannot be written: {error}") from error
 

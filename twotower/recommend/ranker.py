@@ -19,6 +19,12 @@ SETTINGS: Mapping[str, Any] = {
 }
 
 
+def check_installed() -> None:
+    """Raise a MissingExtraError if LightGBM is not installed."""
+    with needs_extra("recommend", "fitting a recommender"):
+        import lightgbm  # noqa: F401  # only whether it can be
+
+
 class Examples(NamedTuple):
     """Candidates of some shoppers at some moments.
 
@@ -62,7 +68,10 @@ class Ranker:
 
     @classmethod
     def fit(cls, earlier: Examples, newest: Examples, seed: int = 0) -> Ranker:
-        """Fit trees on earlier moments, stop and calibrate on the newest one, then fit that many on all.
+        """Fit trees on earlier moments; stop and calibrate on the newest one.
+
+        They are not fitted again on all moments: the level of LambdaMART's sums is arbitrary, so another fit's sums
+        would need a calibration of their own, on moments that it has not seen.
 
         Args:
             earlier: of some moments.
@@ -78,17 +87,15 @@ class Ranker:
                 examples.features, examples.taken.astype(int), group=examples.sizes, feature_name=list(NAMES)
             )
 
-        stopped = lightgbm.train(
+        booster = lightgbm.train(
             settings,
             data(earlier),
             ROUNDS,
             valid_sets=[data(newest)],
             callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
         )
-        slope, intercept = log_odds(np.asarray(stopped.predict(newest.features)), newest.taken)
-        rounds = max(stopped.best_iteration, 1)
-        final = lightgbm.train(settings, data(Examples.joined([earlier, newest])), rounds)
-        return cls(final.model_to_string(), slope, intercept)
+        slope, intercept = log_odds(np.asarray(booster.predict(newest.features)), newest.taken)
+        return cls(booster.model_to_string(num_iteration=booster.best_iteration), slope, intercept)
 
     def scores(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """Log-odds of n candidates, shape (n,)."""

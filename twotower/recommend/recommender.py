@@ -8,18 +8,18 @@ from datetime import datetime
 from pathlib import Path
 from reprlib import repr as shown
 from threading import Lock
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from multimodal.checks import check_whole, path_of
+from multimodal.checks import check_has, check_is, check_number, check_text, check_whole, path_of
 from twotower.errors import QueryError
 from twotower.recommend import files
 from twotower.recommend.candidates import Recall, Shelf, best
 from twotower.recommend.channels import BoughtTogether, Channel, Ease, OwnHistory, Popular, SimilarShoppers
 from twotower.recommend.event_log import SECONDS_A_DAY, EventLog, Rows, Shopper
-from twotower.recommend.ranker import Examples, Ranker
+from twotower.recommend.ranker import Examples, Ranker, check_installed
 from twotower.recommend.training import WholeShelf, examples_after, fit_finder
 from twotower.types import EVENT_WEIGHTS, Event, Item, Vectors
 
@@ -92,8 +92,8 @@ class Ranked:
 class Recommender:
     """Channels of recall and a ranker over them; `fit` makes one, `Retriever.recommend` uses it.
 
-    It reads the events of its shop by itself: what is recorded after the fit counts from the next call, as history
-    and as popularity; what goes with what is learned by the next fit. It may be used by several threads.
+    Events that are recorded after the fit count from the next call on, in histories and in popularity; which items go
+    together is learned anew by the next fit. Several threads may use it.
 
     Args:
         fitted: what it was fitted on, and its ranker.
@@ -126,7 +126,8 @@ class Recommender:
             until: only earlier events are used, aware; None uses all. Pass the beginning of what you evaluate on.
             moments: how many past moments, one period of 30 days apart, at least 2; the newest of them decides when
                 to stop and what the scores mean.
-            channels: by the names of `CHANNELS`; None is all of them.
+            channels: by name; None is `CHANNELS`. One of your own, under a name that is not there, only recalls: the
+                ranker does not know its scores.
             kinds: weight of each kind of event, as in `UserTower`; None is its default.
             seed: of the ranker.
             progress: show progress bars; None shows them on a terminal.
@@ -136,11 +137,15 @@ class Recommender:
 
         Raises:
             MissingExtraError: LightGBM is not installed.
-            ValueError: there are fewer than two moments, or `until` has no time zone.
+            ValueError: there are fewer than two moments, `until` has no time zone, or another argument is of the
+                wrong type.
         """
+        check_has("retriever", retriever, ("events", "items", "vectors_of"), "a Retriever")
         check_whole("moments", moments, least=2)
-        channels = CHANNELS if channels is None else channels
-        kinds = EVENT_WEIGHTS if kinds is None else kinds
+        seed = check_whole("seed", seed, least=0)
+        channels = CHANNELS if channels is None else _checked_channels(channels)
+        kinds = EVENT_WEIGHTS if kinds is None else _checked_kinds(kinds)
+        check_installed()  # now, not after minutes
         read, events = retriever.events()
         items = list(retriever.items())
         known = EventLog()
@@ -156,7 +161,8 @@ class Recommender:
                 ranker = Ranker.fit(Examples.joined(seen[:-1]), seen[-1], seed)
         if ranker is None:
             logger.warning(
-                "too few repeated visits to fit a ranker (%d examples are needed): recommending by counts",
+                "too few events to fit a ranker, which needs %d items bought after earlier events: recommending by "
+                "counts",
                 LEAST,
             )
         parts = None if ranker is None else (ranker.trees, ranker.slope, ranker.intercept)
@@ -211,8 +217,7 @@ class Recommender:
         Returns:
             At most k items, best first; equal ones in the order of their rows.
         """
-        basket_rows = self.rows_of(basket).tolist()
-        shopper = self._log.shopper(user, now.timestamp() / SECONDS_A_DAY, basket_rows)
+        shopper = self._log.shopper(user, now.timestamp() / SECONDS_A_DAY, basket)
         recall = self._finder.recall(shopper, shelf)
         ranked: list[Ranked] = []
         for rows in recall.batches():
@@ -237,8 +242,7 @@ class Recommender:
         """
         if "basket" not in self._finder.channels:
             raise QueryError("the recommender was fitted without the channel 'basket': fit one that has it")
-        row = self.rows_of([item_id]).tolist()
-        shopper = self._log.shopper(-1, now.timestamp() / SECONDS_A_DAY, row)
+        shopper = self._log.shopper(-1, now.timestamp() / SECONDS_A_DAY, [item_id])
         scores = self._finder.channels["basket"].scores(shopper)
         rows = best(scores, shelf.allowed, k)
         return Ranked(rows, scores[rows], {"bought_together": scores[rows]})
@@ -250,6 +254,21 @@ class Recommender:
         order = np.argsort(-scores, kind="stable")[:k]
         explained = self._ranker.explained(features[order]) if self._ranker else {"counts": scores[order]}
         return Ranked(rows[order], scores[order], explained)
+
+
+def _checked_channels(channels: Any) -> Mapping[str, Channel]:
+    check_is("channels", channels, Mapping, "a mapping of names to channels")
+    for name, channel in channels.items():
+        check_text("every name of channels", name)
+        check_has(f"channels[{name!r:.80}]", channel, ("fit",), "a channel such as Popular(30)")
+    return dict(channels)
+
+
+def _checked_kinds(kinds: Any) -> Mapping[str, float]:
+    check_is("kinds", kinds, Mapping, "a mapping")
+    for kind in kinds:
+        check_text("every kind of kinds", kind)
+    return {kind: check_number(f"kinds[{kind!r:.80}]", weight, least=0) for kind, weight in kinds.items()}
 
 
 def _day_of(until: datetime | None) -> float:

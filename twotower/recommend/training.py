@@ -72,7 +72,7 @@ def examples_after(
         progress: show a progress bar; None shows one on a terminal.
 
     Returns:
-        None if no basket has an item among its candidates.
+        None if there is no basket, or nothing to recommend for any.
     """
     finder = fit_finder(log.before(begin), channels, price)
     parts = []
@@ -82,9 +82,8 @@ def examples_after(
     ):
         recall = finder.recall(log.shopper(user, day), shelf)
         rows = recall.candidates()
-        labels = np.isin(rows, taken)
-        if labels.any():
-            parts.append(Examples(recall.features(rows), labels, [len(rows)]))
+        if len(rows):  # also where recall missed the whole basket, or the chances would come out too high
+            parts.append(Examples(recall.features(rows), np.isin(rows, taken), [len(rows)]))
     return Examples.joined(parts) if parts else None
 
 

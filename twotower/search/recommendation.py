@@ -43,7 +43,6 @@ class Recommendation:
             basket: ids of the items in the user's basket, which are not recommended.
             request: how many, and which may be among them.
         """
-        self.recommender.rows_of(basket)
         shelf = self._shelf(snapshot, request)
         found = self.recommender.rank(user, request.now, shelf, request.end, basket=basket)
         return self._hits(snapshot, found, shelf, request)

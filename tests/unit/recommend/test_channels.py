@@ -26,7 +26,7 @@ def log_of(*baskets: list[Event]) -> EventLog:
 
 
 def shopper(log: EventLog, user: str, day: float, *basket: str) -> Shopper:
-    return log.shopper(user, FIRST + day, log.items.add(basket).tolist())
+    return log.shopper(user, FIRST + day, basket)
 
 
 def scored(log: EventLog, scores: np.ndarray) -> dict[str, float]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 
@@ -12,7 +15,7 @@ import pytest
 from fakes import HashEncoder
 
 from twotower import Event, Item, Retriever
-from twotower.errors import QueryError, StoreError
+from twotower.errors import MissingExtraError, QueryError, StoreError
 from twotower.recommend import Recommender
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -92,10 +95,16 @@ def test_filters_baskets_and_pages_are_exact(fitted):
     assert fitted.recommend("pages", 5, now=NOW, where={"what": "sofa"}) == []
 
 
-def test_an_unknown_user_gets_what_is_popular(fitted):
-    hits = fitted.recommend("never-seen", 3, now=NOW)
-    assert len(hits) == 3
-    assert hits == fitted.recommend("never-seen-either", 3, now=NOW)
+def test_an_unknown_user_gets_what_is_popular(shop):
+    assert "device-7" not in {hit.id for hit in shop.recommend("never-seen", 3, now=NOW)}
+    days = np.linspace(1, 120, 400)
+    shop.record(
+        Event(f"fan-{n}", "device-7", "purchase", NOW - dt.timedelta(days=day)) for n, day in enumerate(days)
+    )
+    shop = shop.using(recommender=Recommender.fit(shop, progress=False))
+    hits = shop.recommend("never-seen", 3, now=NOW)
+    assert hits[0].id == "device-7"
+    assert hits == shop.recommend("never-seen-either", 3, now=NOW)
 
 
 def test_the_last_page_holds_what_nobody_would_recommend(shop):
@@ -200,7 +209,7 @@ def _no_space(descriptor: int) -> None:
     raise OSError(28, "No space left on device")
 
 
-def test_events_of_a_store_are_read_in_another_process_too(tmp_path):
+def test_a_saved_recommender_reads_the_events_of_a_reopened_store(tmp_path):
     with Retriever(HashEncoder(), decay=None) as made:
         made.upsert(ITEMS, progress=False)
         made.record(purchases())
@@ -214,6 +223,99 @@ def test_events_of_a_store_are_read_in_another_process_too(tmp_path):
     ) as opened:
         just_bought(opened, "later", "device-2")
         assert opened.recommend("later", 5, now=NOW) == expected
+
+
+def test_another_process_counts_the_events_of_the_writer(tmp_path):
+    shop = Retriever(HashEncoder(), decay=None)
+    shop.upsert(ITEMS, progress=False)
+    shop.record(purchases())
+    shop.save(tmp_path / "store")
+    Recommender.fit(shop, progress=False).save(tmp_path / "shop.npz")
+    with Retriever.open(tmp_path / "store", encoder=HashEncoder()) as writer:
+        reader = subprocess.Popen(
+            [sys.executable, "-c", READER, tmp_path / "store", tmp_path / "shop.npz", NOW.isoformat()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        with reader:
+            assert reader.stdin is not None
+            assert reader.stdout is not None
+            assert reader.stdout.readline().strip() == "refill-2 unseen"
+            just_bought(writer, "later", "device-2")
+            print("go on", file=reader.stdin, flush=True)
+            assert reader.stdout.readline().strip() == "refill-2 first"
+
+
+READER = """
+import sys
+from datetime import datetime
+from fakes import HashEncoder
+from twotower import Retriever
+from twotower.recommend import Recommender
+
+store, file, now = sys.argv[1:]
+recommender = Recommender.load(file)
+reader = Retriever.open(store, encoder=HashEncoder(), recommender=recommender, read_only=True)
+
+
+def answer():
+    return [hit.id for hit in reader.recommend("later", 1, now=datetime.fromisoformat(now))]
+
+
+print("refill-2", "first" if answer() == ["refill-2"] else "unseen", flush=True)
+input()
+reader.maintenance.refresh()
+print("refill-2", "first" if answer() == ["refill-2"] else "unseen", flush=True)
+"""
+
+
+def test_no_request_makes_the_recommender_grow(fitted):
+    recommender = fitted._recommendation.recommender
+    size = len(recommender.item_ids)
+    hits = fitted.recommend("u1", 3, now=NOW, context={"basket": ["gone-1", "gone-2"]})
+    assert hits == fitted.recommend("u1", 3, now=NOW)
+    fitted.recommend("nobody", where={"what": "refill"})
+    assert len(recommender.item_ids) == size
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"moments": 1}, {"channels": ["popular"]}, {"channels": {"popular": "month"}}, {"kinds": {"view": "much"}},
+     {"kinds": {"view": -1}}, {"until": "2026-01-01"}, {"until": dt.datetime(2026, 1, 1)}, {"seed": "x"}],
+)  # fmt: skip
+def test_a_wrong_argument_of_the_fit_is_named(fitted, wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Recommender.fit(fitted, **wrong)
+    with pytest.raises(ValueError, match="retriever"):
+        Recommender.fit("store/")  # type: ignore[arg-type]
+
+
+def test_without_lightgbm_the_extra_is_named_before_anything_is_read(fitted, monkeypatch):
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    monkeypatch.setattr(type(fitted), "events", lambda *_, **__: pytest.fail("read"))
+    with pytest.raises(MissingExtraError, match=r"twotower\[recommend\]"):
+        Recommender.fit(fitted)
+
+
+def test_scores_are_the_chances_that_come_true(fitted):
+    """Among all candidates of the last month, the chances add up to about what was bought."""
+    shop = Retriever(HashEncoder())
+    shop.upsert(ITEMS, progress=False)
+    events = list(purchases())
+    until = NOW - dt.timedelta(days=30)
+    shop.record(event for event in events if event.time < until)
+    shop = shop.using(recommender=Recommender.fit(shop, progress=False))
+    expected = bought = 0.0
+    for user in range(150):
+        later = [event for event in events if event.user == f"u{user}" and event.time >= until]
+        if later:
+            shop.record(event for event in events if event.user == f"u{user}" and event.time < later[0].time)
+            hits = shop.recommend(f"u{user}", 99, now=later[0].time, exclude_seen=False)
+            expected += float((1 / (1 + np.exp(-hits.scores))).sum())
+            bought += len({event.item for event in later if event.time == later[0].time})
+    assert expected == pytest.approx(bought, rel=0.25)
 
 
 def test_threads_recommend_while_others_write(shop):
