@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from twotower import Event
 from twotower.recommend import CHANNELS, BoughtTogether, Ease, OwnHistory, Popular, SimilarShoppers
+from twotower.recommend.channels import newest_matrix
 from twotower.recommend.event_log import EventLog, Shopper
+from twotower.recommend.training import WholeShelf, fit_finder
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 FIRST = START.timestamp() / 86_400
@@ -63,6 +65,36 @@ def test_items_of_the_same_baskets_have_a_cosine_of_one():
     fitted = BoughtTogether().fit(log)
     assert scored(log, fitted.scores(shopper(log, "new", 1, "tea"))) == pytest.approx({"mug": 1.0})
     assert scored(log, fitted.scores(shopper(log, "w", 1))) == pytest.approx({"lamp": 0.5, "bulb": 0.5})
+
+
+def test_old_and_large_baskets_count_less():
+    log = log_of(
+        bought("u", 10, "tea", "mug"), bought("v", 0, "tea", "lamp"), bought("w", 10, "tea", *"abcdefg")
+    )
+    found = scored(log, BoughtTogether(10).fit(log).scores(shopper(log, "new", 11, "tea")))
+    new, old, large = 1 / 2**0.5, 0.5 / 2**0.5, 1 / 8**0.5  # weights of the baskets
+    assert found["mug"] == pytest.approx((new / (new + old + large)) ** 0.5)
+    assert found["lamp"] == pytest.approx((old / (new + old + large)) ** 0.5)
+    assert found["a"] == pytest.approx((large / (new + old + large)) ** 0.5)
+
+
+def test_the_newest_of_repeated_events_counts_by_its_age():
+    log = log_of(bought("u", 0, "tea", "mug"), bought("v", 5, "mug"), bought("u", 10, "tea"))
+    matrix = newest_matrix(log, 10.0).toarray()
+    rows = {item: row for row, item in enumerate(log.items.ids)}
+    assert matrix[log.users.row_of("u"), [rows["tea"], rows["mug"]]] == pytest.approx([1.0, 0.5])
+    assert matrix[log.users.row_of("v"), [rows["tea"], rows["mug"]]] == pytest.approx([0.0, 0.5**0.5])
+
+
+def test_the_nearest_by_content_and_own_items_are_candidates_without_any_channel():
+    log = log_of(bought("u", 0, "tea"))
+    log.items.add(["pot", "lamp", "gone"])
+    content = np.eye(4, dtype=np.float32)
+    content[1] = [0.8, 0.6, 0, 0]  # the pot is near the tea
+    finder = fit_finder(log, {}, np.full(4, np.nan))
+    recall = finder.recall(shopper(log, "u", 1), WholeShelf(content))
+    assert [log.items.ids[row] for row in recall.candidates(2)] == ["tea", "pot"]
+    assert [len(batch) for batch in recall.batches()] == [4, 0]
 
 
 def test_the_nearest_shopper_is_somebody_else():
