@@ -538,6 +538,7 @@ class BaseRetriever:
             QueryError: as in `search`, or `context` is something else.
         """
         basket = basket_of(context)
+        check_is("exclude_seen", exclude_seen, bool, "True or False", error=QueryError)
         request = SearchRequest.of(k, offset=offset, where=where, now=now)
         user = user_of(user)
         if exclude_seen:

@@ -19,6 +19,7 @@ from twotower.ingest.catalogue import read_catalogue
 from twotower.ingest.events import read_events
 from twotower.ingest.options import ReadOptions
 from twotower.ingest.records import items_from
+from twotower.recommend import Popular, Recommender
 
 
 def shop() -> Retriever:
@@ -28,6 +29,11 @@ def shop() -> Retriever:
     )
     retriever.record([Event("u1", "1", "view", NOW - dt.timedelta(1))])
     return retriever
+
+
+def recommending_shop() -> Retriever:
+    retriever = shop()
+    return retriever.using(recommender=Recommender.fit(retriever, progress=False))
 
 
 SEARCH = {"k": 2, "offset": 0, "where": None, "now": NOW}
@@ -76,8 +82,19 @@ CALLS: dict[str, Call] = {
     "record": (method("record"), {"events": [Event("u", "1", "view", NOW)], "on_error": "raise"}),
     "search": (method("search"), {"query": "red", "image": None, "user": None, **SEARCH, **ASKED}),
     "search_batch": (method("search_batch"), {"queries": ["red"], "users": None, **SEARCH, **ASKED}),
-    "similar": (method("similar"), {"item_id": "1", **SEARCH}),
-    "recommend": (method("recommend"), {"user": "u1", **SEARCH}),
+    "similar": (method("similar"), {"item_id": "1", "kind": "content", **SEARCH}),
+    "recommend": (method("recommend"), {"user": "u1", "context": {"basket": ["1"]}, "exclude_seen": True, **SEARCH}),
+    "recommend_fitted": (
+        lambda **given: list_of(recommending_shop().recommend(**given)),
+        {"user": "u1", "context": {"basket": ["1"]}, "exclude_seen": False, **SEARCH},
+    ),
+    "fit_recommender": (
+        lambda **given: Recommender.fit(given.pop("retriever", None) or shop(), **given),
+        {"until": NOW, "moments": 2, "channels": {"month": Popular(30)}, "kinds": {"view": 0.1}, "seed": 0},
+    ),
+    "load_recommender": (Recommender.load, {"path": "/nowhere"}),
+    "events": (method("events"), {"since": 0}),
+    "vectors_of": (method("vectors_of"), {"item_ids": ["1"]}),
     "knows": (method("knows"), {"user": "u1", "now": NOW}),
     "items": (method("items"), {"where": {"price": 3}}),
     "get": (method("get"), {"item_id": "1"}),
@@ -124,7 +141,7 @@ def test_every_error_is_ours_and_short(name: str, data: st.DataObject):
 
 def test_the_usual_arguments_are_good():
     """Else the test above would only see the first check of each call."""
-    bad = {"open", "read_catalogue", "read_events", "load_image"}  # there is no such file
+    bad = {"open", "load_recommender", "read_catalogue", "read_events", "load_image"}  # there is no such file
     for name, (call, usual) in CALLS.items():
         if name not in bad:
             call(**usual)
